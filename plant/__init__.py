@@ -1,0 +1,1 @@
+"""The vocabulary of the product: pure data and pure functions, no input or output."""

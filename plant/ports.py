@@ -1,0 +1,298 @@
+"""What the roles need from the outside, as protocols. Only ``potwatt`` builds the things that stand behind them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from plant.frame import FrameBlock
+from plant.series import DerivedBlock, Series, Span
+
+
+class Clock(Protocol):
+    """The time of day and waiting, so that a simulation can run the shipped loops."""
+
+    def now_ns(self) -> int:
+        """UTC ns."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after ``seconds`` of this clock's time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SpoolCursor:
+    """The first spool byte a sink has not yet taken: segment number and byte offset."""
+
+    segment: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a block: new values, values already there, second values for one identity (kept aside, counted)."""
+
+    stored: int
+    repeated: int
+    conflicting: int
+
+
+class SeriesStore(Protocol):
+    """Readings and derived figures. Writing the same reading again changes nothing; times are kept to the ms."""
+
+    async def setup(self) -> None:
+        """Create databases, files and retention. Raises StoreMisconfigured with the exact command where it may not."""
+        ...
+
+    async def write(self, blocks: Sequence[FrameBlock], sink_cursor: SpoolCursor | None = None) -> Written:
+        """Store blocks durably; ``sink_cursor`` is committed with them where the store can. Interval quantities go to
+        the long-kept series. Raises StoreUnavailable, StoreMisconfigured, StoreRejected."""
+        ...
+
+    async def cursor(self) -> SpoolCursor | None:
+        """The cursor committed last, None where the store keeps none."""
+        ...
+
+    async def read(self, meter: str, quantity: str, span: Span) -> Series:
+        """Readings of [start, end) in ascending time, missing values included as NaN with their quality."""
+        ...
+
+    async def read_many(self, pairs: Sequence[tuple[str, str]], span: Span) -> dict[tuple[str, str], Series]:
+        """The same for several (meter, quantity) pairs; a pair without readings gives an empty series."""
+        ...
+
+    async def last_before(self, pairs: Sequence[tuple[str, str]], t_ns: int, reach_s: float) -> dict[tuple[str, str], Series]:
+        """The last finite reading before ``t_ns`` within ``reach_s`` of each pair: series of length 0 or 1."""
+        ...
+
+    async def first_from(self, pairs: Sequence[tuple[str, str]], t_ns: int, reach_s: float) -> dict[tuple[str, str], Series]:
+        """The first finite reading at or after ``t_ns`` within ``reach_s`` of each pair: series of length 0 or 1."""
+        ...
+
+    async def write_derived(self, block: DerivedBlock) -> None:
+        """Store figures; the newer version of (node, start) replaces the older one, fields of one row together."""
+        ...
+
+    async def read_derived(self, resolution: str, nodes: Sequence[str], fields: Sequence[str], span: Span) -> DerivedBlock:
+        """Valid figures of intervals that start in [start, end); fields or nodes unknown to the store are NaN or absent."""
+        ...
+
+    async def extent(self) -> Span | None:
+        """From the first to just past the last reading stored (raw or interval), None when empty."""
+        ...
+
+    async def count(self, meters: Sequence[str] | None = None) -> dict[str, int]:
+        """Number of stored finite values by meter."""
+        ...
+
+    async def close(self) -> None:
+        """Release files and connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """A statement by a person or a document, or an event of a device. Never changed: a correction is a new entry that
+    names the one it ``supersedes``. ``kind`` is one of ``LEDGER_KINDS``; ``amount`` is an integer in ``unit``."""
+
+    plant: str
+    kind: str
+    key: str  # identity at the source (event id, document line): the same (plant, kind, source, key, revision) counts once
+    source: str  # meter or person's system
+    subject: str  # potline, tie or metering point, "plant"
+    start_ns: int
+    end_ns: int  # equals start_ns for an instant
+    amount: int
+    unit: str
+    who: str
+    document: str = ""
+    reason: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    supersedes: int | None = None
+    id: int | None = None
+    recorded_ns: int | None = None
+
+
+# kind -> unit of the amount
+LEDGER_KINDS = {
+    "metal_tapped": "kg",  # weighed ladle
+    "metal_in_pots": "kg",  # inventory at an instant
+    "ingots": "kg",
+    "meter_reading": "Wh",  # manual reading of a register
+    "certificate": "MWh",  # data: type self_use | green_trade | bought, generation_month, status, quota_year
+    "anode_effect": "s",
+    "meter_exchange": "Wh",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """What was found out later about stored readings: a verdict on a meter's span, applied on reading."""
+
+    plant: str
+    meter: str
+    quantity: str  # "" = all
+    start_ns: int
+    end_ns: int
+    verdict: str  # stuck | spike | exchange | wrong_ratio | reversed | bad | good
+    author: str
+    cause: str
+    id: int | None = None
+    recorded_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DirtySlot:
+    """A 15-min slot of a node whose figures must be computed anew; removed only if its generation is unchanged."""
+
+    plant: str
+    node: str
+    slot_ns: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportVersion:
+    """One frozen version of a report; a new one names its predecessor and the cause."""
+
+    plant: str
+    kind: str  # day | month | year
+    period: str
+    version: int
+    body: dict[str, Any]
+    interval_hash: str
+    cause: str
+    created_ns: int
+
+
+class Ledger(Protocol):
+    """Events, documents, annotations, dirty slots, report versions, alert states, keys and audit."""
+
+    async def setup(self) -> None:
+        """Create or migrate the tables."""
+        ...
+
+    async def add(self, entries: Sequence[LedgerEntry]) -> list[int]:
+        """Ids of the entries that were new, in order (one already there, by its identity, is left out). In the same
+        transaction the 15-min slots that each entry touches are marked dirty under its subject's node."""
+        ...
+
+    async def entries(self, plant: str, kinds: Sequence[str], span: Span, *, with_superseded: bool = False) -> list[LedgerEntry]:
+        """Entries that touch the span (start < span.end and end >= span.start), oldest first, superseded ones left out."""
+        ...
+
+    async def annotate(self, annotations: Sequence[Annotation]) -> list[int]:
+        """Add verdicts and mark their slots dirty."""
+        ...
+
+    async def annotations(self, plant: str, span: Span) -> list[Annotation]:
+        """Verdicts that touch the span."""
+        ...
+
+    async def mark_dirty(self, plant: str, node: str, slots_ns: Sequence[int]) -> None:
+        """Raise the generation of each slot (15-min starts)."""
+        ...
+
+    async def dirty(self, plant: str, limit: int) -> list[DirtySlot]:
+        """The oldest dirty slots."""
+        ...
+
+    async def clear_dirty(self, slots: Sequence[DirtySlot]) -> None:
+        """Remove those whose generation is still the one given."""
+        ...
+
+    async def get_state(self, plant: str, name: str) -> dict[str, Any] | None:
+        """A small named state (watermark, alert states)."""
+        ...
+
+    async def put_state(self, plant: str, name: str, value: dict[str, Any]) -> None:
+        """Replace a named state."""
+        ...
+
+    async def add_report(self, report: ReportVersion) -> None:
+        """Freeze a report version; raises ValueError if (plant, kind, period, version) exists."""
+        ...
+
+    async def reports(self, plant: str, kind: str, period: str) -> list[ReportVersion]:
+        """All versions, oldest first."""
+        ...
+
+    async def add_alert_event(self, plant: str, event: dict[str, Any]) -> None:
+        """Append to the alert history."""
+        ...
+
+    async def alert_events(self, plant: str, span: Span) -> list[dict[str, Any]]:
+        """Alert history of a span, newest first."""
+        ...
+
+    async def audit(self, plant: str, who: str, action: str, detail: dict[str, Any]) -> None:
+        """Append to the audit log."""
+        ...
+
+    async def close(self) -> None:
+        """Release the connection."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LastFrame:
+    """The newest Frame of a meter as it came from the wire: values and quality by quantity, instant of the reading."""
+
+    meter: str
+    t_ns: int
+    value: dict[str, float]
+    quality: dict[str, int]
+
+
+class Bus(Protocol):
+    """The live bus of one process: the latest Frame of each meter, and a stream of named updates."""
+
+    def publish(self, block: FrameBlock) -> None:
+        """Take the newest Frame of each meter of a durable block."""
+        ...
+
+    def latest(self) -> dict[str, LastFrame]:
+        """Newest Frame by meter."""
+        ...
+
+    def announce(self, topic: str, body: dict[str, Any]) -> None:
+        """Hand a ready-made update (``live``, ``alert``, ``progress``) to all listeners."""
+        ...
+
+    def listen(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Updates from now on; a slow listener loses the oldest."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """State of one part for health, metrics and the page."""
+
+    part: str  # "meter:pv-1", "endpoint:gateway-1", "broker:main", "spool", "store", "history"
+    state: str  # ok | degraded | down | unknown
+    since: datetime
+    detail: str
+    numbers: dict[str, float] = field(default_factory=dict)
+
+
+class HealthBoard(Protocol):
+    """Where roles put their state and the API reads it."""
+
+    def set(self, part: str, state: str, detail: str, **numbers: float) -> None:
+        """Replace the state of a part."""
+        ...
+
+    def all(self) -> list[Health]:
+        """Every part."""
+        ...
+
+    def count(self, name: str, labels: dict[str, str], by: float = 1.0) -> None:
+        """Raise a counter for /metrics."""
+        ...
+
+    def counters(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        """All counters."""
+        ...

@@ -1,0 +1,244 @@
+"""The table of measured quantities: one canonical unit, kind and name each.
+
+Directional quantities follow the sign rule of the plant: + flows away from the grid (import, load, charging),
+- is generation, discharge and export. ``mirror`` names the register that swaps when a mounting reverses the direction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+
+
+class Kind(Enum):
+    """How a quantity behaves in time."""
+
+    GAUGE = "gauge"  # an instant's value
+    COUNTER = "counter"  # a register that only grows, until it wraps or is reset
+    INTERVAL = "interval"  # an amount that belongs to an interval (imported history)
+    EVENT = "event"  # something that happened once
+    STATE = "state"  # a number that names a state
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """One row of the table; names after IEC 61850-7-4, OBIS (IEC 62056-61) and SunSpec where they have one."""
+
+    name: str
+    unit: str
+    kind: Kind
+    en: str
+    zh: str
+    directional: bool = False
+    mirror: str = ""
+    iec61850: str = ""
+    obis: str = ""
+    sunspec: str = ""
+
+
+def _phases(
+    stem: str,
+    unit: str,
+    en: str,
+    zh: str,
+    iec: str,
+    sun: tuple[str, str, str],
+    suffixes: tuple[str, str, str] = ("l1", "l2", "l3"),
+) -> list[Quantity]:
+    return [
+        Quantity(
+            f"{stem}_{suffix}",
+            unit,
+            Kind.GAUGE,
+            f"{en} {suffix.upper()}",
+            f"{zh} {suffix.upper()}",
+            iec61850=f"{iec}.phs{'ABC'[i]}",
+            sunspec=sun[i],
+        )
+        for i, suffix in enumerate(suffixes)
+    ]
+
+
+_ROWS: list[Quantity] = [
+    Quantity(
+        "active_power",
+        "kW",
+        Kind.GAUGE,
+        "Active power",
+        "有功功率",
+        directional=True,
+        iec61850="MMXU.TotW",
+        obis="1-0:16.7.0",
+        sunspec="W",
+    ),
+    Quantity(
+        "reactive_power",
+        "kvar",
+        Kind.GAUGE,
+        "Reactive power",
+        "无功功率",
+        directional=True,
+        iec61850="MMXU.TotVAr",
+        obis="1-0:131.7.0",
+        sunspec="VAR",
+    ),
+    Quantity(
+        "apparent_power", "kVA", Kind.GAUGE, "Apparent power", "视在功率", iec61850="MMXU.TotVA", obis="1-0:9.7.0", sunspec="VA"
+    ),
+    Quantity("power_factor", "1", Kind.GAUGE, "Power factor", "功率因数", iec61850="MMXU.TotPF", obis="1-0:13.7.0", sunspec="PF"),
+    Quantity("frequency", "Hz", Kind.GAUGE, "Frequency", "频率", iec61850="MMXU.Hz", obis="1-0:14.7.0", sunspec="Hz"),
+    *_phases("voltage", "V", "Voltage", "相电压", "MMXU.PhV", ("PhVphA", "PhVphB", "PhVphC"), ("l1_n", "l2_n", "l3_n")),
+    *_phases("voltage", "V", "Voltage", "线电压", "MMXU.PPV", ("PPVphAB", "PPVphBC", "PPVphCA"), ("l1_l2", "l2_l3", "l3_l1")),
+    *_phases("current", "A", "Current", "电流", "MMXU.A", ("AphA", "AphB", "AphC")),
+    Quantity("current", "A", Kind.GAUGE, "Current, total", "总电流", sunspec="A"),
+    *[
+        Quantity(
+            f"active_power_l{i}",
+            "kW",
+            Kind.GAUGE,
+            f"Active power L{i}",
+            f"有功功率 L{i}",
+            directional=True,
+            iec61850=f"MMXU.W.phs{'ABC'[i - 1]}",
+            sunspec=f"Wph{'ABC'[i - 1]}",
+        )
+        for i in (1, 2, 3)
+    ],
+    Quantity(
+        "energy_import",
+        "kWh",
+        Kind.COUNTER,
+        "Energy import",
+        "正向有功电能",
+        mirror="energy_export",
+        iec61850="MMTR.DmdWh",
+        obis="1-0:1.8.0",
+        sunspec="TotWhImp",
+    ),
+    Quantity(
+        "energy_export",
+        "kWh",
+        Kind.COUNTER,
+        "Energy export",
+        "反向有功电能",
+        mirror="energy_import",
+        iec61850="MMTR.SupWh",
+        obis="1-0:2.8.0",
+        sunspec="TotWhExp",
+    ),
+    Quantity(
+        "reactive_energy_import",
+        "kvarh",
+        Kind.COUNTER,
+        "Reactive energy import",
+        "正向无功电能",
+        mirror="reactive_energy_export",
+        iec61850="MMTR.DmdVArh",
+        obis="1-0:3.8.0",
+    ),
+    Quantity(
+        "reactive_energy_export",
+        "kvarh",
+        Kind.COUNTER,
+        "Reactive energy export",
+        "反向无功电能",
+        mirror="reactive_energy_import",
+        iec61850="MMTR.SupVArh",
+        obis="1-0:4.8.0",
+    ),
+    Quantity(
+        "interval_energy_import",
+        "kWh",
+        Kind.INTERVAL,
+        "Energy import of the interval",
+        "区间正向电能",
+        mirror="interval_energy_export",
+    ),
+    Quantity(
+        "interval_energy_export",
+        "kWh",
+        Kind.INTERVAL,
+        "Energy export of the interval",
+        "区间反向电能",
+        mirror="interval_energy_import",
+    ),
+    Quantity("dc_current", "kA", Kind.GAUGE, "DC current", "直流电流", iec61850="MMDC.Amp"),
+    Quantity("dc_voltage", "V", Kind.GAUGE, "DC voltage", "直流电压", iec61850="MMDC.Vol", sunspec="DCV"),
+    Quantity("dc_power", "kW", Kind.GAUGE, "DC power", "直流功率", iec61850="MMDC.Watt", sunspec="DCW"),
+    Quantity("dc_energy", "kWh", Kind.COUNTER, "DC energy", "直流电能"),
+    Quantity("dc_charge", "kAh", Kind.COUNTER, "DC ampere-hours", "直流安时"),
+    Quantity("state_of_charge", "%", Kind.GAUGE, "State of charge", "荷电状态", sunspec="SoC"),
+    Quantity("state_of_health", "%", Kind.GAUGE, "State of health", "健康状态", sunspec="SoH"),
+    Quantity("operating_state", "1", Kind.STATE, "Operating state", "运行状态", sunspec="St"),
+    Quantity("irradiance", "W/m2", Kind.GAUGE, "Irradiance, plane of array", "组件面辐照度", sunspec="GTI"),
+    Quantity("ambient_temperature", "degC", Kind.GAUGE, "Ambient temperature", "环境温度", sunspec="TmpAmb"),
+    Quantity("module_temperature", "degC", Kind.GAUGE, "Module temperature", "组件温度", sunspec="TmpBOM"),
+    Quantity("cabinet_temperature", "degC", Kind.GAUGE, "Cabinet temperature", "柜内温度", sunspec="TmpCab"),
+    Quantity("wind_speed", "m/s", Kind.GAUGE, "Wind speed", "风速"),
+    Quantity("pot_voltage_mean", "V", Kind.GAUGE, "Mean pot voltage", "平均槽电压"),
+    Quantity("pots_running", "1", Kind.STATE, "Pots running", "运行槽数"),
+    Quantity("anode_effects_active", "1", Kind.STATE, "Pots in anode effect", "发生阳极效应槽数"),
+    Quantity("metal_tapped", "kg", Kind.EVENT, "Metal tapped, weighed", "出铝量(称重)"),
+    Quantity("pot_number", "1", Kind.EVENT, "Pot", "槽号"),
+    Quantity("anode_effect_duration", "s", Kind.EVENT, "Anode effect duration", "阳极效应持续时间"),
+]
+
+QUANTITIES = MappingProxyType({row.name: row for row in _ROWS})
+assert len(QUANTITIES) == len(_ROWS), "a quantity is listed twice"
+
+# unit found in a manual -> (canonical unit, factor): canonical value = factor * value
+UNITS = MappingProxyType(
+    {
+        "W": ("kW", 1e-3),
+        "kW": ("kW", 1.0),
+        "MW": ("kW", 1e3),
+        "var": ("kvar", 1e-3),
+        "kvar": ("kvar", 1.0),
+        "Mvar": ("kvar", 1e3),
+        "VA": ("kVA", 1e-3),
+        "kVA": ("kVA", 1.0),
+        "MVA": ("kVA", 1e3),
+        "Wh": ("kWh", 1e-3),
+        "kWh": ("kWh", 1.0),
+        "MWh": ("kWh", 1e3),
+        "varh": ("kvarh", 1e-3),
+        "kvarh": ("kvarh", 1.0),
+        "Mvarh": ("kvarh", 1e3),
+        "mV": ("V", 1e-3),
+        "V": ("V", 1.0),
+        "kV": ("V", 1e3),
+        "mA": ("A", 1e-3),
+        "A": ("A", 1.0),
+        "kA": ("kA", 1.0),
+        "kAh": ("kAh", 1.0),
+        "Hz": ("Hz", 1.0),
+        "%": ("%", 1.0),
+        "1": ("1", 1.0),
+        "degC": ("degC", 1.0),
+        "W/m2": ("W/m2", 1.0),
+        "m/s": ("m/s", 1.0),
+        "s": ("s", 1.0),
+        "min": ("s", 60.0),
+        "g": ("kg", 1e-3),
+        "kg": ("kg", 1.0),
+        "t": ("kg", 1e3),
+    }
+)
+
+
+def factor_to_canonical(quantity: str, unit: str) -> float:
+    """Factor that turns a value in ``unit`` into the canonical unit of ``quantity``.
+
+    Raises ``ValueError`` with the units that are allowed when the dimension differs.
+    """
+    canonical = QUANTITIES[quantity].unit
+    if unit == "A" and canonical == "kA":
+        return 1e-3
+    if unit == "kA" and canonical == "A":
+        return 1e3
+    found, factor = UNITS.get(unit, ("", 0.0))
+    if found != canonical:
+        allowed = sorted(name for name, (target, _) in UNITS.items() if target == canonical)
+        raise ValueError(f"unit {unit!r} does not fit {quantity}; allowed: {', '.join(allowed)}")
+    return factor

@@ -1,0 +1,281 @@
+"""The plant as a graph: bus sections, branches between them, metering points on branches with dated mounting.
+
+Branch kinds and how their power enters the balance of their bus (sign rule: + away from the grid):
+grid_tie (point +import / -export), generator and pv (-generation), storage (+charge / -discharge),
+rectifier_group, feeder and transformer (+load), coupler (between two buses, + from ``bus`` to ``to_bus``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from plant.calendar import PlantCalendar
+
+SOURCE_KINDS = ("grid_tie", "generator", "pv")
+LOAD_KINDS = ("rectifier_group", "feeder")
+BRANCH_KINDS = (*SOURCE_KINDS, "storage", *LOAD_KINDS, "transformer", "coupler")
+RENEWABLE_SOURCES = ("pv", "wind", "hydro", "biomass")
+SOURCES = ("grid", *RENEWABLE_SOURCES, "captive_coal", "captive_gas", "waste_heat")
+PURPOSES = (
+    "rectifier",
+    "fume_treatment",
+    "desulphurisation",
+    "compressed_air",
+    "auxiliary",
+    "casthouse",
+    "carbon_plant",
+    "other",
+)
+TO_TAPPING = ("fume_treatment", "desulphurisation", "compressed_air", "auxiliary")  # counted in e2 (GB 21346, working boundary)
+RANKS = ("main", "check", "derived")
+
+
+@dataclass(frozen=True, slots=True)
+class Mounting:
+    """A meter on a metering point from ``valid_from_ns`` until the next mounting.
+
+    ``direction`` +1: the meter's import is flow away from the grid; -1 swaps registers and flips powers.
+    ``ratio`` multiplies energies and powers of a meter that reads its secondary side (1 where it reads primary).
+    ``class_percent`` is the accuracy class (0.2 for 0.2S); ``register_step_kwh`` the register's step after the ratio;
+    first and last reading are the register at mounting and removal, None where unknown.
+    """
+
+    meter: str
+    valid_from_ns: int
+    direction: int = 1
+    ct_ratio: float = 1.0
+    vt_ratio: float = 1.0
+    class_percent: float = 0.5
+    register_step_kwh: float = 0.0
+    serial: str = ""
+    first_reading_kwh: float | None = None
+    last_reading_kwh: float | None = None
+    valid_to_ns: int | None = None
+
+    @property
+    def ratio(self) -> float:
+        """Factor on powers and energies."""
+        return self.ct_ratio * self.vt_ratio
+
+
+@dataclass(frozen=True, slots=True)
+class MeteringPoint:
+    """A place on a branch where a meter is mounted. Only one point of a branch and side supplies each kWh."""
+
+    id: str
+    branch: str
+    rank: str
+    side: str  # "ac" | "dc"
+    rated_power_kw: float
+    mountings: tuple[Mounting, ...]
+
+    def mounting_at(self, t_ns: int) -> Mounting | None:
+        """The mounting in force at an instant, None before the first or after a removal."""
+        found = None
+        for mounting in self.mountings:
+            if mounting.valid_from_ns <= t_ns and (mounting.valid_to_ns is None or t_ns < mounting.valid_to_ns):
+                found = mounting
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """An edge of the graph. ``serves`` maps potlines to dated shares; empty with ``share_by = "metal"`` means by metal."""
+
+    id: str
+    kind: str
+    bus: str
+    title_en: str
+    title_zh: str
+    to_bus: str = ""
+    purpose: str = "other"
+    potline: str = ""
+    source: str = ""  # one of SOURCES for kinds that supply
+    capacity_kw: float = 0.0  # PV: DC peak; storage: rated power
+    capacity_kwh: float = 0.0  # storage
+    efficiency: float = 0.9  # storage, round trip, provisional until a period closes
+    serves: tuple[str, ...] = ()
+    allocation: tuple[AllocationKey, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AllocationKey:
+    """Shares of a shared consumer by potline from an instant on; no shares = by metal produced."""
+
+    valid_from_ns: int
+    shares: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PotRegister:
+    """Pots of a line by state from an instant on."""
+
+    valid_from_ns: int
+    running: int
+    preheating: int = 0
+    starting: int = 0
+    stopped: int = 0
+    bypassed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Potline:
+    """A potline; ``current_efficiency_ref`` is the plant's stated expectation (0..1), used until weighed metal corrects it."""
+
+    id: str
+    title_en: str
+    title_zh: str
+    pots: tuple[PotRegister, ...]
+    current_efficiency_ref: float
+    current_efficiency_uncertainty: float
+    feed_meter: str = ""  # meter with pots_running and pot_voltage_mean
+    scale_meter: str = ""  # meter of kind event with metal_tapped
+    capacity_t_per_year: float = 0.0
+
+    def pots_at(self, t_ns: int) -> PotRegister | None:
+        """The register in force at an instant."""
+        found = None
+        for register in self.pots:
+            if register.valid_from_ns <= t_ns:
+                found = register
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A gateway or broker that meters are reached through. Secrets are named by environment variable or file."""
+
+    id: str
+    protocol: str  # modbus_tcp | mqtt
+    host: str
+    port: int
+    timeout_s: float = 1.0
+    pause_after_connect_s: float = 0.0
+    pause_between_s: float = 0.0
+    client_id: str = ""
+    username: str = ""
+    password_env: str = ""
+    tls: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    mqtt_version: int = 5
+    topics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """A device that is read: profile, where, how often. ``silent_after_s`` is when it counts as silent."""
+
+    id: str
+    profile: str
+    endpoint: str
+    unit: int = 1
+    topic: str = ""
+    poll_interval_s: float = 1.0
+    silent_after_s: float = 30.0
+    title_en: str = ""
+    title_zh: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting:
+    """Dated settings of the balance are rules; these are the plant's plain settings."""
+
+    attribution: str = "proportional"  # | renewable_first
+    gap_max_s: float = 900.0
+    settle_after_s: float = 120.0
+    close_after_days: int = 10
+    measured_share_min: float = 0.5
+    quota_target_percent: float | None = None
+    green_share_target_percent: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """The series store: ``kind`` embedded | influxdb | memory."""
+
+    kind: str = "embedded"
+    url: str = "http://127.0.0.1:8086"
+    database: str = "potwatt"
+    username: str = ""
+    password_env: str = ""
+    token_env: str = ""
+    ca_file: str = ""
+    gzip: bool = False
+    timeout_s: float = 10.0
+    raw_days: int = 90
+    minute_days: int = 400
+    quarter_days: int = 3660
+    server: str = "influxdb-1"  # influxdb-1 | influxdb-2 | influxdb-3 | opengemini
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolSettings:
+    """Bound of the spool and its group commit."""
+
+    max_mib: int = 2048
+    max_hours: float = 168.0
+    segment_mib: int = 16
+    commit_ms: float = 50.0
+    when_full: str = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Where the API listens. Beyond loopback it wants TLS and a file of keys."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    tls_cert: str = ""
+    tls_key: str = ""
+    keys_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """Where alerts go: apprise addresses by environment variable, and how long a condition must hold."""
+
+    urls_env: str = ""
+    language: str = "en"
+    e1_for_s: float = 900.0
+    green_share_for_s: float = 900.0
+    silent_for_s: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Everything a plant is configured to be; ``edition`` is a hash of the text it came from."""
+
+    id: str
+    title_en: str
+    title_zh: str
+    enterprise: str
+    province: str
+    calendar: PlantCalendar
+    data_dir: str
+    edition: str
+    buses: tuple[str, ...]
+    bus_voltage_kv: dict[str, float]
+    branches: dict[str, Branch]
+    points: dict[str, MeteringPoint]
+    potlines: dict[str, Potline]
+    endpoints: dict[str, Endpoint]
+    meters: dict[str, Meter]
+    profiles_dir: str = ""
+    rules_dir: str = ""
+    ledger_url: str = ""
+    accounting: Accounting = Accounting()
+    store: StoreSettings = StoreSettings()
+    spool: SpoolSettings = SpoolSettings()
+    api: ApiSettings = ApiSettings()
+    alerts: AlertSettings = AlertSettings()
+
+    def points_of(self, branch: str, side: str = "ac") -> list[MeteringPoint]:
+        """Points of a branch and side, best rank first."""
+        found = [p for p in self.points.values() if p.branch == branch and p.side == side]
+        return sorted(found, key=lambda p: RANKS.index(p.rank))
+
+    def branches_of(self, *kinds: str) -> list[Branch]:
+        """Branches of the kinds given, in file order."""
+        return [b for b in self.branches.values() if b.kind in kinds]
