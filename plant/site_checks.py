@@ -1,0 +1,131 @@
+"""What must hold between the blocks of a site file: references, addresses, shares. Every fault is reported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from zoneinfo import available_timezones
+
+from plant import site as s
+from plant.errors import Fault
+from plant.site_text import BranchText, MeasuresText, PointText, SiteFile
+
+WITH_OFFSET = "a time with an offset, such as 2026-01-01T00:00:00+08:00"
+Found = tuple[str, object, str]
+
+
+def cross_check(site: SiteFile, file: str, profiles: set[str] | None) -> list[Fault]:
+    """Every fault between blocks; ``profiles`` None leaves profile names unchecked."""
+    checks = (
+        _ids(site),
+        _calendar(site),
+        *(_branch(site, b) for b in site.branch),
+        _meters(site, profiles),
+        _points(site),
+        _potlines(site),
+    )
+    return [Fault(file, key, repr(found), allowed) for check in checks for key, found, allowed in check]
+
+
+def _reference(key: str, found: str, allowed: Iterable[str], block: str) -> Iterator[Found]:
+    names = list(allowed)
+    if found not in names:
+        yield key, found, f"the id of a [[{block}]]: {', '.join(names[:12]) or 'none is defined'}"
+
+
+def _offset(key: str, found: datetime | None) -> Iterator[Found]:
+    if found is not None and found.tzinfo is None:
+        yield key, str(found), WITH_OFFSET
+
+
+def _ids(site: SiteFile) -> Iterator[Found]:
+    for block in ("bus", "branch", "potline", "endpoint", "meter"):
+        seen: set[str] = set()
+        for item in getattr(site, block):
+            if item.id in seen:
+                yield f"{block}[{item.id}].id", item.id, "an id used once"
+            seen.add(item.id)
+
+
+def _calendar(site: SiteFile) -> Iterator[Found]:
+    plant = site.plant
+    if plant.zone not in available_timezones():
+        yield "plant.zone", plant.zone, "an IANA zone such as Asia/Shanghai"
+    if not plant.shift_starts or sorted(set(plant.shift_starts)) != plant.shift_starts:
+        yield "plant.shift_starts", [str(t) for t in plant.shift_starts], "ascending times of day"
+
+
+def _branch(site: SiteFile, b: BranchText) -> Iterator[Found]:
+    key = f"branch[{b.id}]"
+    buses = [bus.id for bus in site.bus]
+    lines = [line.id for line in site.potline]
+    yield from _reference(f"{key}.bus", b.bus, buses, "bus")
+    if b.kind == "coupler":
+        yield from _reference(f"{key}.to_bus", b.to_bus, buses, "bus")
+    elif b.to_bus:
+        yield f"{key}.to_bus", b.to_bus, "only a coupler has to_bus"
+    if b.kind == "rectifier_group":
+        yield from _reference(f"{key}.potline", b.potline, lines, "potline")
+    if b.kind == "generator" and not b.source:
+        yield f"{key}.source", "", f"what the generator runs on: {', '.join(s.SOURCES[1:])}"
+    for name in b.serves:
+        yield from _reference(f"{key}.serves", name, lines, "potline")
+    for allocation in b.allocation:
+        yield from _offset(f"{key}.allocation.valid_from", allocation.valid_from)
+        for name in allocation.shares:
+            yield from _reference(f"{key}.allocation.shares", name, lines, "potline")
+        if allocation.shares and abs(sum(allocation.shares.values()) - 1) > 1e-9:
+            yield f"{key}.allocation.shares", allocation.shares, "shares that add up to 1"
+
+
+def _meters(site: SiteFile, profiles: set[str] | None) -> Iterator[Found]:
+    endpoints = {e.id: e for e in site.endpoint}
+    addresses: dict[tuple[str, object], str] = {}
+    for m in site.meter:
+        key = f"meter[{m.id}]"
+        yield from _reference(f"{key}.endpoint", m.endpoint, endpoints, "endpoint")
+        if profiles is not None and m.profile not in profiles:
+            yield f"{key}.profile", m.profile, "a profile that `potwatt devices` lists"
+        by_topic = m.endpoint in endpoints and endpoints[m.endpoint].protocol == "mqtt"
+        if by_topic and not m.topic:
+            yield f"{key}.topic", "", "the topic that the meter publishes to"
+        address: object = m.topic if by_topic else m.unit
+        owner = addresses.setdefault((m.endpoint, address), m.id)
+        if owner != m.id:
+            yield f"{key}.{'topic' if by_topic else 'unit'}", address, f"an address of its own; {owner} has it on {m.endpoint}"
+
+
+def _points(site: SiteFile) -> Iterator[Found]:
+    branches = [b.id for b in site.branch]
+    meters = [m.id for m in site.meter]
+    every: list[tuple[str, str, MeasuresText | PointText]] = [
+        (f"meter[{m.id}].measures", m.id, m.measures) for m in site.meter if m.measures
+    ]
+    every += [(f"point[{p.id}]", p.id, p) for p in site.point]
+    names: set[str] = set()
+    mains: dict[tuple[str, str], str] = {}
+    for key, name, where in every:
+        yield from _reference(f"{key}.branch", where.branch, branches, "branch")
+        if name in names:
+            yield key, name, "one metering point of that id"
+        names.add(name)
+        if where.rank == "main":
+            owner = mains.setdefault((where.branch, where.side), name)
+            if owner != name:
+                yield f"{key}.rank", "main", f"one main point a branch and side; {owner} is it on {where.branch}"
+    for p in site.point:
+        for mounting in p.mounting:
+            key = f"point[{p.id}].mounting"
+            yield from _reference(f"{key}.meter", mounting.meter, meters, "meter")
+            yield from _offset(f"{key}.valid_from", mounting.valid_from)
+            yield from _offset(f"{key}.valid_to", mounting.valid_to)
+
+
+def _potlines(site: SiteFile) -> Iterator[Found]:
+    meters = [m.id for m in site.meter]
+    for line in site.potline:
+        for name in ("feed_meter", "scale_meter"):
+            if getattr(line, name):
+                yield from _reference(f"potline[{line.id}].{name}", getattr(line, name), meters, "meter")
+        for register in line.pots:
+            yield from _offset(f"potline[{line.id}].pots.valid_from", register.valid_from)

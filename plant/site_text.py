@@ -1,0 +1,220 @@
+"""The shape of a site file's text: every key, its type and what it may hold. No meaning, no cross-references."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Interval = Annotated[float, Field(ge=0.1, le=86_400)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+class StrictText(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TitleText(StrictText):
+    en: str
+    zh: str = ""
+
+
+class PlantText(StrictText):
+    id: Id
+    name: TitleText
+    enterprise: str = ""
+    province: str = ""
+    zone: str = "Asia/Shanghai"
+    data_dir: str = "potwatt-data"
+    production_day_start: time = time(0)
+    shift_starts: list[time] = [time(0), time(8), time(16)]
+    closing_day: Annotated[int, Field(ge=1, le=28)] = 1
+    profiles_dir: str = ""
+    rules_dir: str = ""
+    ledger_url: str = ""
+
+
+class BusText(StrictText):
+    id: Id
+    voltage_kv: Positive = 10.0
+
+
+class AllocationText(StrictText):
+    valid_from: datetime
+    shares: dict[str, Share] = {}
+
+
+class BranchText(StrictText):
+    id: Id
+    kind: Literal["grid_tie", "generator", "pv", "storage", "rectifier_group", "feeder", "transformer", "coupler"]
+    bus: str
+    to_bus: str = ""
+    name: TitleText | None = None
+    purpose: Literal[
+        "", "rectifier", "fume_treatment", "desulphurisation", "compressed_air", "auxiliary", "casthouse", "carbon_plant", "other"
+    ] = ""
+    potline: str = ""
+    source: Literal["", "grid", "pv", "wind", "hydro", "biomass", "captive_coal", "captive_gas", "waste_heat"] = ""
+    capacity_kw: Annotated[float, Field(ge=0)] = 0.0
+    capacity_kwh: Annotated[float, Field(ge=0)] = 0.0
+    efficiency: Annotated[float, Field(gt=0, le=1)] = 0.9
+    serves: list[str] = []
+    allocation: list[AllocationText] = []
+
+
+class MountingText(StrictText):
+    meter: str
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    direction: Literal["forward", "reverse"] = "forward"
+    ct_ratio: Positive = 1.0
+    vt_ratio: Positive = 1.0
+    class_percent: Annotated[float, Field(gt=0, le=10)] = 0.5
+    register_step_kwh: Annotated[float, Field(ge=0)] = 0.0
+    serial: str = ""
+    first_reading_kwh: float | None = None
+    last_reading_kwh: float | None = None
+
+
+class PointText(StrictText):
+    id: Id
+    branch: str
+    rank: Literal["main", "check", "derived"] = "main"
+    side: Literal["ac", "dc"] = "ac"
+    rated_power_kw: Annotated[float, Field(ge=0)] = 0.0
+    mounting: list[MountingText] = Field(min_length=1)
+
+
+class MeasuresText(StrictText):
+    """The short form: a metering point with one mounting, written inside the meter."""
+
+    branch: str
+    rank: Literal["main", "check", "derived"] = "main"
+    side: Literal["ac", "dc"] = "ac"
+    rated_power_kw: Annotated[float, Field(ge=0)] = 0.0
+    direction: Literal["forward", "reverse"] = "forward"
+    ct_ratio: Positive = 1.0
+    vt_ratio: Positive = 1.0
+    class_percent: Annotated[float, Field(gt=0, le=10)] = 0.5
+    register_step_kwh: Annotated[float, Field(ge=0)] = 0.0
+    serial: str = ""
+
+
+class MeterText(StrictText):
+    id: Id
+    profile: str
+    endpoint: str
+    unit: Annotated[int, Field(ge=0, le=255)] = 1
+    topic: str = ""
+    poll_interval_s: Interval = 1.0
+    silent_after_s: Positive = 30.0
+    name: TitleText | None = None
+    measures: MeasuresText | None = None
+
+
+class EndpointText(StrictText):
+    id: Id
+    protocol: Literal["modbus_tcp", "mqtt"]
+    host: str
+    port: Port
+    timeout_s: Positive = 1.0
+    pause_after_connect_s: Annotated[float, Field(ge=0)] = 0.0
+    pause_between_s: Annotated[float, Field(ge=0)] = 0.0
+    client_id: str = ""
+    username: str = ""
+    password_env: str = ""
+    tls: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    mqtt_version: Literal[4, 5] = 5
+    topics: list[str] = []
+
+
+class PotsText(StrictText):
+    valid_from: datetime
+    running: Annotated[int, Field(ge=0)]
+    preheating: Annotated[int, Field(ge=0)] = 0
+    starting: Annotated[int, Field(ge=0)] = 0
+    stopped: Annotated[int, Field(ge=0)] = 0
+    bypassed: Annotated[int, Field(ge=0)] = 0
+
+
+class PotlineText(StrictText):
+    id: Id
+    name: TitleText | None = None
+    pots: list[PotsText] = Field(min_length=1)
+    current_efficiency_ref: Annotated[float, Field(gt=0.5, le=1)] = 0.93
+    current_efficiency_uncertainty: Annotated[float, Field(ge=0, le=0.1)] = 0.02
+    feed_meter: str = ""
+    scale_meter: str = ""
+    capacity_t_per_year: Annotated[float, Field(ge=0)] = 0.0
+
+
+class AccountingText(StrictText):
+    attribution: Literal["proportional", "renewable_first"] = "proportional"
+    gap_max_s: Positive = 900.0
+    settle_after_s: Annotated[float, Field(ge=0)] = 120.0
+    close_after_days: Annotated[int, Field(ge=1)] = 10
+    measured_share_min: Share = 0.5
+    quota_target_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    green_share_target_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+
+
+class StoreText(StrictText):
+    kind: Literal["embedded", "influxdb", "memory"] = "embedded"
+    server: Literal["influxdb-1", "influxdb-2", "influxdb-3", "opengemini"] = "influxdb-1"
+    url: Annotated[str, Field(pattern=r"^https?://")] = "http://127.0.0.1:8086"
+    database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "potwatt"
+    username: str = ""
+    password_env: str = ""
+    token_env: str = ""
+    ca_file: str = ""
+    gzip: bool = False
+    timeout_s: Positive = 10.0
+    raw_days: Annotated[int, Field(ge=1)] = 90
+    minute_days: Annotated[int, Field(ge=1)] = 400
+    quarter_days: Annotated[int, Field(ge=1)] = 3660
+
+
+class SpoolText(StrictText):
+    max_mib: Annotated[int, Field(ge=8)] = 2048
+    max_hours: Positive = 168.0
+    segment_mib: Annotated[int, Field(ge=1)] = 16
+    commit_ms: Annotated[float, Field(ge=1, le=5000)] = 50.0
+    when_full: Literal["hold"] = "hold"
+
+
+class ApiText(StrictText):
+    host: str = "127.0.0.1"
+    port: Port = 8000
+    tls_cert: str = ""
+    tls_key: str = ""
+    keys_file: str = ""
+
+
+class AlertsText(StrictText):
+    urls_env: str = ""
+    language: Literal["en", "zh"] = "en"
+    e1_for_s: Positive = 900.0
+    green_share_for_s: Positive = 900.0
+    silent_for_s: Positive = 60.0
+
+
+class SiteFile(StrictText):
+    plant: PlantText
+    bus: list[BusText] = Field(min_length=1)
+    branch: list[BranchText] = []
+    point: list[PointText] = []
+    potline: list[PotlineText] = []
+    endpoint: list[EndpointText] = []
+    meter: list[MeterText] = []
+    accounting: AccountingText = AccountingText()
+    store: StoreText = StoreText()
+    spool: SpoolText = SpoolText()
+    api: ApiText = ApiText()
+    alerts: AlertsText = AlertsText()
