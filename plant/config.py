@@ -14,7 +14,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -79,6 +79,18 @@ def _leave_out(here: Any, path: tuple[str | int, ...]) -> None:
         here = here.get(part, {}) if isinstance(here, dict) else here[int(part)]
     if isinstance(here, dict):
         here.pop(last, None)
+        if last in _STAND_INS:
+            here[str(last)] = _STAND_INS[str(last)]
+
+
+# what a required key holds while the rest of a faulty file is checked; never leaves this module
+_STAND_INS: dict[str, Any] = {
+    "port": 1,
+    "protocol": "modbus_tcp",
+    "kind": "feeder",
+    "running": 0,
+    "valid_from": datetime(2000, 1, 1, tzinfo=UTC),
+}
 
 
 def _fault(file: str, raw: dict[str, Any], error: Any) -> Fault:
