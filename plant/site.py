@@ -26,6 +26,7 @@ PURPOSES = (
     "carbon_plant",
     "other",
 )
+IMPORTED = "imported"  # profile of a meter whose history comes from files alone
 TO_TAPPING = ("fume_treatment", "desulphurisation", "compressed_air", "auxiliary")  # counted in e2 (GB 21346, working boundary)
 RANKS = ("main", "check", "derived")
 
@@ -146,7 +147,7 @@ class Endpoint:
     """A gateway or broker that meters are reached through. Secrets are named by environment variable or file."""
 
     id: str
-    protocol: str  # modbus_tcp | mqtt
+    protocol: str  # modbus_tcp | mqtt | import (history from files alone; no host, no port)
     host: str
     port: int
     timeout_s: float = 1.0

@@ -20,6 +20,7 @@ def cross_check(site: SiteFile, file: str, profiles: set[str] | None) -> list[Fa
         _ids(site),
         _calendar(site),
         *(_branch(site, b) for b in site.branch),
+        _endpoints(site),
         _meters(site, profiles),
         _points(site),
         _potlines(site),
@@ -78,15 +79,30 @@ def _branch(site: SiteFile, b: BranchText) -> Iterator[Found]:
             yield f"{key}.allocation.shares", allocation.shares, "shares that add up to 1"
 
 
+def _endpoints(site: SiteFile) -> Iterator[Found]:
+    for e in site.endpoint:
+        if e.protocol == "import":
+            continue
+        if not e.host:
+            yield f"endpoint[{e.id}].host", e.host, "the name or address of the gateway or broker"
+        if not e.port:
+            yield f"endpoint[{e.id}].port", e.port, "the TCP port of the gateway or broker, 1 to 65535"
+
+
 def _meters(site: SiteFile, profiles: set[str] | None) -> Iterator[Found]:
     endpoints = {e.id: e for e in site.endpoint}
     addresses: dict[tuple[str, object], str] = {}
     for m in site.meter:
         key = f"meter[{m.id}]"
         yield from _reference(f"{key}.endpoint", m.endpoint, endpoints, "endpoint")
+        protocol = endpoints[m.endpoint].protocol if m.endpoint in endpoints else ""
+        if protocol == "import":
+            if m.profile != s.IMPORTED:
+                yield f"{key}.profile", m.profile, f'"{s.IMPORTED}", since {m.endpoint} brings history from files alone'
+            continue
         if profiles is not None and m.profile not in profiles:
             yield f"{key}.profile", m.profile, "a profile that `potwatt devices` lists"
-        by_topic = m.endpoint in endpoints and endpoints[m.endpoint].protocol == "mqtt"
+        by_topic = protocol == "mqtt"
         if by_topic and not m.topic:
             yield f"{key}.topic", "", "the topic that the meter publishes to"
         address: object = m.topic if by_topic else m.unit

@@ -118,9 +118,9 @@ class MeterText(StrictText):
 
 class EndpointText(StrictText):
     id: Id
-    protocol: Literal["modbus_tcp", "mqtt"]
-    host: str
-    port: Port
+    protocol: Literal["modbus_tcp", "mqtt", "import"]
+    host: str = ""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 0
     timeout_s: Positive = 1.0
     pause_after_connect_s: Annotated[float, Field(ge=0)] = 0.0
     pause_between_s: Annotated[float, Field(ge=0)] = 0.0
