@@ -111,7 +111,11 @@ class StoreUnavailable(StoreError):
 
 
 class StoreRejected(StoreError):
-    """The store refuses these very points for ever."""
+    """The store refuses these very points for ever; ``lines`` are the points, everything else of the batch is stored."""
+
+    def __init__(self, message: str, lines: tuple[str, ...] = ()) -> None:
+        self.lines = lines
+        super().__init__(message)
 
 
 class StoreMisconfigured(StoreError):

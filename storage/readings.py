@@ -1,0 +1,50 @@
+"""What every series store agrees on before it takes a block: which names are allowed and how a missing value looks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from plant.errors import StoreRejected
+from plant.frame import FrameBlock
+from plant.quality import ABSENT
+from plant.quantities import QUANTITIES, Kind
+
+NAME_MAX = 200
+
+
+def check_names(plant: str, names: Iterable[str], what: str) -> None:
+    """Refuse names that cannot be told apart again in every store: empty, too long, control characters, a closing backslash.
+
+    Raises StoreRejected. Any other Unicode is allowed.
+    """
+    for name in (plant, *names):
+        if not name or len(name) > NAME_MAX or name.endswith("\\") or not name.isprintable():
+            raise StoreRejected(
+                f"{what} {name!r} of plant {plant!r} cannot be a name in the store; "
+                f"use 1 to {NAME_MAX} printable characters that do not end in a backslash"
+            )
+
+
+def check_block(block: FrameBlock) -> None:
+    """Refuse a block whose meters or quantities have no place in a store. Raises StoreRejected."""
+    check_names(block.plant, block.meters, "meter")
+    unknown = [name for name in block.quantities if name not in QUANTITIES]
+    if unknown:
+        raise StoreRejected(f"profile {block.profile!r} delivers {', '.join(unknown)}, which plant.quantities does not list")
+
+
+def is_interval(quantity: str) -> bool:
+    """True where the quantity is an amount of an interval and so belongs to the long-kept series."""
+    return QUANTITIES[quantity].kind is Kind.INTERVAL
+
+
+def normalised(block: FrameBlock) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int16]]:
+    """Values and qualities as stored, both [n, k]: what is not finite becomes NaN and never looks good."""
+    missing = ~np.isfinite(block.value)
+    if not missing.any():
+        return block.value, block.quality
+    silent = missing & (block.quality == 0)
+    return np.where(missing, np.nan, block.value), np.where(silent, np.int16(ABSENT), block.quality)
