@@ -1,0 +1,86 @@
+"""From files on disk to a checked site with its profiles and rules."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from devices.catalog import profiles_from_texts, shipped_profiles
+from devices.profile import Profile
+from plant.config import parse_site, table_files
+from plant.errors import ConfigError, Fault
+from plant.rulebook import Rulebook, parse_rules, shipped_rule_texts
+from plant.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A site with everything its file refers to; ``folder`` is where relative paths start."""
+
+    site: Site
+    profiles: dict[str, Profile]
+    rulebook: Rulebook
+    folder: Path
+
+    @property
+    def data_dir(self) -> Path:
+        """Where spool, store and ledger live."""
+        return self.folder / self.site.data_dir
+
+
+def load_site(path: Path) -> Loaded:
+    """Read and check a site file. Raises ConfigError with every fault found."""
+    text = _read(path, "the site file")
+    folder = path.resolve().parent
+    return load_text(text, str(path), folder)
+
+
+def load_text(text: str, name: str, folder: Path) -> Loaded:
+    """The same from a text; files it names are looked up in ``folder``."""
+    tables = {file: _read(folder / file, "a table of the site file") for file in table_files(text) if (folder / file).is_file()}
+    profiles = dict(shipped_profiles())
+    site = parse_site(text, name, tables=tables)
+    if site.profiles_dir:
+        profiles |= profiles_from_texts(_folder(folder / site.profiles_dir, name, "plant.profiles_dir"))
+    # once more with the profiles known, so that a wrong profile name is listed with all other faults
+    site = parse_site(text, name, tables=tables, known_profiles=profiles)
+    rules = shipped_rule_texts()
+    if site.rules_dir:
+        rules |= _folder(folder / site.rules_dir, name, "plant.rules_dir")
+    return Loaded(site, profiles, parse_rules(rules), folder)
+
+
+def _read(path: Path, what: str) -> str:
+    try:
+        return path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError([Fault(str(path), "file", "nothing", f"{what}; `potwatt init` writes one to start from")]) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([Fault(str(path), "file", str(error), f"{what} must be readable UTF-8 text")]) from None
+
+
+def _folder(path: Path, file: str, key: str) -> dict[str, str]:
+    if not path.is_dir():
+        raise ConfigError([Fault(file, key, repr(str(path)), "a folder of TOML files")])
+    return {f.name: _read(f, "a file of that folder") for f in sorted(path.glob("*.toml"))}
+
+
+def secrets_of(site: Site, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Values of the environment variables that the site names. Raises ConfigError naming those that are not set."""
+    found = os.environ if environment is None else environment
+    wanted = {
+        "store.password_env": site.store.password_env,
+        "store.token_env": site.store.token_env,
+        "alerts.urls_env": site.alerts.urls_env,
+        **{f"endpoint[{e.id}].password_env": e.password_env for e in site.endpoints.values()},
+    }
+    missing = [
+        Fault("environment", key, f"{name} not set", "export the secret under that name before starting")
+        for key, name in wanted.items()
+        if name and name not in found
+    ]
+    if missing:
+        raise ConfigError(missing)
+    return {name: found[name] for name in wanted.values() if name}
