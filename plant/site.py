@@ -235,13 +235,18 @@ class ApiSettings:
 
 @dataclass(frozen=True, slots=True)
 class AlertSettings:
-    """Where alerts go: apprise addresses by environment variable, and how long a condition must hold."""
+    """Where alerts go: apprise addresses by environment variable, how long a condition must hold, and by how much a
+    figure must come back within its limit before the alert ends."""
 
     urls_env: str = ""
     language: str = "en"
     e1_for_s: float = 900.0
     green_share_for_s: float = 900.0
     silent_for_s: float = 60.0
+    e1_clear_margin_kwh_per_t: float = 20.0
+    green_share_clear_margin_percent: float = 0.5
+    clear_for_s: float = 300.0
+    remind_after_s: float = 14_400.0
 
 
 @dataclass(frozen=True, slots=True)

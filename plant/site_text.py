@@ -203,6 +203,10 @@ class AlertsText(StrictText):
     e1_for_s: Positive = 900.0
     green_share_for_s: Positive = 900.0
     silent_for_s: Positive = 60.0
+    e1_clear_margin_kwh_per_t: Annotated[float, Field(ge=0)] = 20.0
+    green_share_clear_margin_percent: Annotated[float, Field(ge=0, le=100)] = 0.5
+    clear_for_s: Annotated[float, Field(ge=0)] = 300.0
+    remind_after_s: Positive = 14_400.0
 
 
 class SiteFile(StrictText):
