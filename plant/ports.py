@@ -85,7 +85,7 @@ class SeriesStore(Protocol):
         ...
 
     async def count(self, meters: Sequence[str] | None = None) -> dict[str, int]:
-        """Number of stored finite values by meter."""
+        """Number of stored finite values by meter; meters without any are left out."""
         ...
 
     async def close(self) -> None:

@@ -96,7 +96,7 @@ class MemoryStore:
             version = int(block.version[row])
             if key in self._derived and self._derived[key][0] > version:
                 continue
-            figures = dict(zip(block.fields, block.value[row].tolist(), strict=True))
+            figures = {f: v for f, v in zip(block.fields, block.value[row].tolist(), strict=True) if math.isfinite(v)}
             self._derived[key] = (version, bool(block.valid[row]), figures)
 
     async def read_derived(self, resolution: str, nodes: Sequence[str], fields: Sequence[str], span: Span) -> DerivedBlock:
@@ -130,7 +130,7 @@ class MemoryStore:
         for (plant, meter, _), kept in self._readings.items():
             if plant == self._plant and (meters is None or meter in meters):
                 counts[meter] += sum(math.isfinite(value) for value, _ in kept.values())
-        return dict(counts)
+        return {meter: number for meter, number in counts.items() if number}
 
 
 def _same(old: Reading, new: Reading) -> bool:
