@@ -1,0 +1,183 @@
+"""The three rules every plant starts with: what each looks at, its limit, and how its condition is judged. Pure.
+
+Energy per tonne is held against the benchmark in force by the band's near edge: an alert says "proven over", never
+"perhaps over". It ends when the value itself is back within the limit by the plant's margin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from alerts.engine import S_TO_NS, Condition, Sample, Threshold, Timing
+from plant import nodes
+from plant.indicators import INDICATORS, Figure
+from plant.rulebook import EXCEEDED, MISSED, Rule, Rulebook, status
+from plant.site import IMPORTED, Site
+
+RuleId = Literal["e1-over-benchmark", "green-share-under-target", "meter-silent"]
+E1: Final = "e1-over-benchmark"
+GREEN_SHARE: Final = "green-share-under-target"
+SILENT: Final = "meter-silent"
+Figures = Mapping[str, Mapping[str, Figure]]
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One subject under one rule, as it stands now: sample and limit in ``unit``, where the limit comes from."""
+
+    rule: RuleId
+    subject: str  # node or meter
+    title_en: str
+    title_zh: str
+    condition: Condition
+    sample: Sample
+    limit: float
+    unit: str
+    document: str
+    timing: Timing
+    completeness: float | None = None
+
+    @property
+    def key(self) -> str:
+        """Identity of the alert, for example ``meter-silent/pv-1``."""
+        return f"{self.rule}/{self.subject}"
+
+
+@dataclass(frozen=True, slots=True)
+class Inactive:
+    """A rule that watches nothing, and why."""
+
+    rule: RuleId
+    reason_en: str
+    reason_zh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """When a meter was last heard: ``frame_t_ns`` its newest reading by its own clock, ``heard_ns`` our clock when that
+    reading first showed. Age is counted on our clock, so that a meter whose clock is off is neither silent nor alive by it."""
+
+    frame_t_ns: int | None
+    heard_ns: int
+
+
+def hear(before: Mapping[str, Heard], site: Site, newest_ns: Mapping[str, int], now_ns: int) -> dict[str, Heard]:
+    """What has been heard of every polled or publishing meter; one never heard counts from the first look."""
+    heard: dict[str, Heard] = {}
+    for meter in site.meters.values():
+        if meter.profile == IMPORTED:
+            continue
+        old = before.get(meter.id, Heard(None, now_ns))
+        newest = newest_ns.get(meter.id)
+        heard[meter.id] = old if newest is None or newest == old.frame_t_ns else Heard(newest, now_ns)
+    return heard
+
+
+def watches(
+    site: Site, rulebook: Rulebook, last_24h: Figures, heard: Mapping[str, Heard], now_ns: int
+) -> tuple[list[Watch], list[Inactive]]:
+    """Everything to look at now, and the rules that have nothing to look at.
+
+    ``last_24h`` are figures by node and indicator; a figure that is absent is unknown.
+    """
+    found: list[Watch] = []
+    inactive: list[Inactive] = []
+    for item in (*_e1(site, rulebook, last_24h, now_ns), *_green_share(site, last_24h), *_silent(site, heard, now_ns)):
+        if isinstance(item, Watch):
+            found.append(item)
+        else:
+            inactive.append(item)
+    return found, inactive
+
+
+def _e1(site: Site, rulebook: Rulebook, figures: Figures, now_ns: int) -> Iterator[Watch | Inactive]:
+    indicator = "specific_energy_e1"
+    today = site.calendar.local(now_ns).date()
+    rule = rulebook.in_force("benchmark", today, (site.province, "CN"))
+    if rule is None:
+        yield Inactive(E1, f"no benchmark is in force on {today}", f"{today} 无有效的能效标杆值")
+        return
+    settings = site.alerts
+    limit = float(rule.value)
+    threshold = Threshold("above", limit, limit - settings.e1_clear_margin_kwh_per_t)
+    timing = Timing(settings.e1_for_s, settings.clear_for_s, settings.remind_after_s)
+    for line in site.potlines.values():
+        node = nodes.line(line.id)
+        figure = figures.get(node, {}).get(indicator)
+        sample = _sample(figure)
+        condition = _against(rule, indicator, sample, threshold)
+        yield Watch(
+            E1,
+            node,
+            line.title_en,
+            line.title_zh,
+            condition,
+            sample,
+            limit,
+            INDICATORS[indicator].unit,
+            f"{rule.document} ({rule.edition})",
+            timing,
+            figure.completeness if figure else None,
+        )
+
+
+def _against(rule: Rule, indicator: str, sample: Sample, threshold: Threshold) -> Condition:
+    # the rulebook alone says whether a limit is broken, and refuses one that names another indicator
+    verdict = status(rule, indicator, sample.value, sample.low, sample.high)
+    return Condition.BREACHED if verdict in (EXCEEDED, MISSED) else threshold.judge(sample)
+
+
+def _green_share(site: Site, figures: Figures) -> Iterator[Watch | Inactive]:
+    indicator = "green_share_physical"
+    target = site.accounting.green_share_target_percent
+    if target is None:
+        yield Inactive(
+            GREEN_SHARE,
+            "the site file sets no accounting.green_share_target_percent",
+            "站点文件未设置 accounting.green_share_target_percent",
+        )
+        return
+    settings = site.alerts
+    threshold = Threshold("below", target, min(target + settings.green_share_clear_margin_percent, 100.0))
+    figure = figures.get(nodes.PLANT, {}).get(indicator)
+    sample = _sample(figure)
+    yield Watch(
+        GREEN_SHARE,
+        nodes.PLANT,
+        site.title_en,
+        site.title_zh,
+        threshold.judge(sample),
+        sample,
+        target,
+        INDICATORS[indicator].unit,
+        f"accounting.green_share_target_percent (site@{site.edition})",
+        Timing(settings.green_share_for_s, settings.clear_for_s, settings.remind_after_s),
+        figure.completeness if figure else None,
+    )
+
+
+def _silent(site: Site, heard: Mapping[str, Heard], now_ns: int) -> Iterator[Watch]:
+    for name, last in heard.items():
+        meter = site.meters[name]
+        age_s = max(now_ns - last.heard_ns, 0) / S_TO_NS
+        sample = Sample(age_s, age_s, age_s)
+        threshold = Threshold("above", meter.silent_after_s, meter.silent_after_s)
+        yield Watch(
+            SILENT,
+            name,
+            meter.title_en,
+            meter.title_zh,
+            threshold.judge(sample),
+            sample,
+            meter.silent_after_s,
+            "s",
+            f"meter[{name}].silent_after_s (site@{site.edition})",
+            # a meter that speaks again is back at once: waiting would only keep a false alarm up
+            Timing(site.alerts.silent_for_s, 0.0, site.alerts.remind_after_s),
+        )
+
+
+def _sample(figure: Figure | None) -> Sample:
+    return Sample(None, None, None) if figure is None else Sample(figure.value, figure.low, figure.high)

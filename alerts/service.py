@@ -1,0 +1,247 @@
+"""The alert loop: looks at the plant on the clock, remembers through the ledger, delivers in order.
+
+States and undelivered messages are one row of the ledger, replaced together: after a restart nothing fires twice that
+had been saved and nothing undelivered is lost. A crash between history and state can repeat a line of the history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from alerts import texts
+from alerts.engine import Acknowledged, AlertState, Condition, Event, Looked, Notice, Phase, step
+from alerts.notify import Address, send
+from alerts.outbox import Message, Outbox, outbox_from_state, outbox_to_state
+from alerts.rules import Heard, Inactive, Watch, hear, watches
+from analytics.figures import Live
+from plant.errors import PotwattError, StoreError
+from plant.ports import Bus, Clock, HealthBoard, Ledger
+from plant.rulebook import Rulebook
+from plant.site import Site
+
+STATE = "alerts"
+HISTORY_WAITING_MAX = 1_000
+_DELIVERED_ALWAYS = ("raised", "reminder", "cleared")
+
+
+class LiveSource(Protocol):
+    """What the loop reads of the analytics."""
+
+    async def live(self) -> Live:
+        """The plant now."""
+        ...
+
+
+class AlertService:
+    """Alerts of one plant. ``addresses`` come from ``alerts.notify.parse_addresses``; ``look_interval_s`` between looks."""
+
+    def __init__(
+        self,
+        *,
+        site: Site,
+        rulebook: Rulebook,
+        analytics: LiveSource,
+        ledger: Ledger,
+        clock: Clock,
+        bus: Bus,
+        health: HealthBoard,
+        addresses: Sequence[Address] = (),
+        look_interval_s: float = 5.0,
+    ) -> None:
+        self._site, self._rulebook, self._analytics, self._ledger = site, rulebook, analytics, ledger
+        self._clock, self._bus, self._health = clock, bus, health
+        self._addresses = {address.name: address for address in addresses}
+        self._look_interval_s = look_interval_s
+        self._states: dict[str, AlertState] = {}
+        self._watches: dict[str, Watch] = {}
+        self._heard: dict[str, Heard] = {}
+        self._outbox = Outbox()
+        self._history: list[dict[str, Any]] = []
+        self._restored = False
+        self._saved: dict[str, Any] | None = None
+
+    async def run(self) -> None:
+        """Look and deliver until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._loop(self.look, self._look_interval_s))
+            group.create_task(self._loop(self.deliver, 1.0))
+
+    async def _loop(self, work: Any, interval_s: float) -> None:
+        while True:
+            try:
+                await work()
+            except StoreError as error:
+                self._health.set("alerts", "degraded", f"alert states are not saved: {error}")
+            await self._clock.sleep(interval_s)
+
+    async def look(self) -> None:
+        """Evaluate every rule once and save what changed. Raises StoreError when the ledger does not take it; what was
+        found out is kept and saved with the next look."""
+        await self._restore()
+        last_24h, trouble = await self._figures()
+        now_ns = self._clock.now_ns()
+        self._heard = hear(self._heard, self._site, {m: f.t_ns for m, f in self._bus.latest().items()}, now_ns)
+        found, inactive = watches(self._site, self._rulebook, last_24h, self._heard, now_ns)
+        self._watches = {watch.key: watch for watch in found}
+        self._withdraw(now_ns)
+        for watch in found:
+            self._apply(watch, Looked(watch.condition, watch.timing), now_ns)
+        await self._save()
+        self._report(inactive, trouble)
+
+    async def acknowledge(self, key: str, who: str) -> bool:
+        """Take note of a raised alert; False when there is none of that key. No reminders follow until it ends."""
+        watch = self._watches.get(key)
+        if watch is None or self._states.get(key, AlertState()).phase is not Phase.RAISED:
+            return False
+        self._apply(watch, Acknowledged(who), self._clock.now_ns())
+        await self._save()
+        return True
+
+    async def deliver(self) -> None:
+        """Try the oldest waiting message of each address whose time has come."""
+        due = self._outbox.due(self._clock.now_ns())
+        if not due:
+            return
+        taken = await asyncio.gather(*(send(self._addresses[m.address], m) for m in due))
+        for message, arrived in zip(due, taken, strict=True):
+            outbox = self._outbox
+            self._outbox = outbox.delivered(message) if arrived else outbox.failed(message, self._clock.now_ns())
+            self._health.count("alert_deliveries", {"address": message.address, "result": "taken" if arrived else "refused"})
+        failed = sorted({m.address for m, arrived in zip(due, taken, strict=True) if not arrived})
+        if failed:
+            detail = f"{', '.join(failed)}: not reached or refused; {len(self._outbox.messages)} messages wait, tried again"
+            self._health.set("notify", "degraded", f"{detail}; check the address in the variable {self._site.alerts.urls_env}")
+        else:
+            self._health.set("notify", "ok", f"{len(self._outbox.messages)} messages wait")
+        await self._save()
+
+    def active(self) -> list[dict[str, Any]]:
+        """Alerts that are raised, and subjects that cannot be judged, ready for JSON; times in RFC 3339, UTC."""
+        return [
+            self._view(key, state)
+            for key, state in self._states.items()
+            if state.phase is Phase.RAISED or state.sight == "unknown"
+        ]
+
+    async def _restore(self) -> None:
+        if self._restored:
+            return
+        saved = await self._ledger.get_state(self._site.id, STATE) or {}
+        self._states = {key: _state_from(raw) for key, raw in saved.get("states", {}).items()}
+        self._outbox = outbox_from_state(saved.get("outbox", {})).only(tuple(self._addresses))
+        self._restored = True
+
+    async def _figures(self) -> tuple[Any, str]:
+        try:
+            window = (await self._analytics.live()).windows.get("last_24h")
+        except PotwattError as error:
+            return {}, str(error)
+        return (window.figures if window else {}), ""
+
+    def _withdraw(self, now_ns: int) -> None:
+        # a raised alert whose meter or rule was taken out of the site file must not vanish without a word
+        for key in [key for key in self._states if key not in self._watches]:
+            state = self._states.pop(key)
+            if state.phase is Phase.RAISED:
+                rule, _, subject = key.partition("/")
+                self._tell({"kind": "withdrawn", "key": key, "rule": rule, "subject": subject, "t_ns": now_ns})
+
+    def _apply(self, watch: Watch, event: Event, now_ns: int) -> None:
+        before = self._states.get(watch.key, AlertState())
+        self._states[watch.key], notices = step(before, event, now_ns)
+        for notice in notices:
+            self._tell(_event(watch, notice, self._site))
+            if notice.kind in _DELIVERED_ALWAYS or (before.phase is Phase.RAISED and notice.kind != "acknowledged"):
+                self._outbox = self._outbox.post(self._messages(watch, notice))
+
+    def _messages(self, watch: Watch, notice: Notice) -> list[Message]:
+        first: texts.Language = "zh" if self._site.alerts.language == "zh" else "en"
+        second: texts.Language = "en" if first == "zh" else "zh"
+        calendar = self._site.calendar
+        body = "\n".join(
+            (
+                texts.body(watch, notice, calendar, first),
+                "",
+                texts.title(watch, notice, second),
+                texts.body(watch, notice, calendar, second),
+            )
+        )
+        name = f"{watch.key}@{notice.t_ns}"
+        title = texts.title(watch, notice, first)
+        return [Message(f"{name}/{notice.kind}", address, notice.kind, title, body, notice.t_ns) for address in self._addresses]
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        self._history = [*self._history, event][-HISTORY_WAITING_MAX:]
+        self._bus.announce("alert", event)
+
+    async def _save(self) -> None:
+        while self._history:
+            await self._ledger.add_alert_event(self._site.id, self._history[0])
+            del self._history[0]
+        state = {"states": {key: asdict(s) for key, s in self._states.items()}, "outbox": outbox_to_state(self._outbox)}
+        if _essence(state) != _essence(self._saved):
+            await self._ledger.put_state(self._site.id, STATE, state)
+            self._saved = state
+
+    def _report(self, inactive: Sequence[Inactive], trouble: str) -> None:
+        raised = sum(1 for state in self._states.values() if state.phase is Phase.RAISED)
+        words = [
+            f"{len(self._watches)} watched, {raised} raised",
+            *(f"{i.rule} watches nothing: {i.reason_en}" for i in inactive),
+        ]
+        if trouble:
+            words.append(f"no figures: {trouble}")
+        numbers = {"watched": float(len(self._watches)), "raised": float(raised), "lost_messages": float(self._outbox.lost)}
+        self._health.set("alerts", "degraded" if trouble else "ok", "; ".join(words), **numbers)
+
+    def _view(self, key: str, state: AlertState) -> dict[str, Any]:
+        watch = self._watches.get(key)
+        raised = state.phase is Phase.RAISED
+        rule, _, subject = key.partition("/")
+        since_ns = state.since_ns if raised or state.unknown_since_ns is None else state.unknown_since_ns
+        view = {"key": key, "rule": rule, "subject": subject, "state": "raised" if raised else "unknown"}
+        view |= {"since": _rfc3339(since_ns), "condition": str(state.condition), "acknowledged_by": state.acknowledged_by}
+        if watch is None:
+            return view
+        notice = Notice("raised" if raised else "unknown", state.told_ns, since_ns)
+        return view | _figures(watch) | _words(watch, notice, self._site)
+
+
+def _event(watch: Watch, notice: Notice, site: Site) -> dict[str, Any]:
+    head = {"kind": notice.kind, "key": watch.key, "rule": watch.rule, "subject": watch.subject, "who": notice.who}
+    times = {"t_ns": notice.t_ns, "t": _rfc3339(notice.t_ns), "since": _rfc3339(notice.since_ns)}
+    return head | times | _figures(watch) | _words(watch, notice, site)
+
+
+def _figures(watch: Watch) -> dict[str, Any]:
+    shown = {"value": watch.sample.value, "low": watch.sample.low, "high": watch.sample.high, "limit": watch.limit}
+    return shown | {"unit": watch.unit, "document": watch.document, "completeness": watch.completeness}
+
+
+def _words(watch: Watch, notice: Notice, site: Site) -> dict[str, Any]:
+    words: dict[str, Any] = {}
+    for language in ("en", "zh"):
+        words[f"title_{language}"] = texts.title(watch, notice, language)
+        words[f"text_{language}"] = texts.body(watch, notice, site.calendar, language)
+    return words
+
+
+def _essence(state: dict[str, Any] | None) -> Any:
+    # running times are not worth a write each look: a restart costs what a pending alert has proven since its last change
+    if state is None:
+        return None
+    lasting = ("phase", "since_ns", "sight", "told_ns", "acknowledged_by")
+    return {key: [s[name] for name in lasting] for key, s in state["states"].items()}, state["outbox"]
+
+
+def _state_from(raw: dict[str, Any]) -> AlertState:
+    return AlertState(**(raw | {"phase": Phase(raw["phase"]), "condition": Condition(raw["condition"])}))
+
+
+def _rfc3339(t_ns: int) -> str:
+    return datetime.fromtimestamp(t_ns // 1_000_000 / 1e3, UTC).isoformat(timespec="milliseconds")

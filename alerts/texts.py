@@ -1,0 +1,75 @@
+"""What an alert says, in English and Chinese. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from alerts.engine import Notice
+from alerts.rules import E1, GREEN_SHARE, SILENT, Watch
+from plant.calendar import PlantCalendar
+
+Language = Literal["en", "zh"]
+
+_KIND = {
+    "raised": {"en": "ALERT", "zh": "报警"},
+    "reminder": {"en": "STILL ALERT", "zh": "持续报警"},
+    "cleared": {"en": "CLEARED", "zh": "恢复"},
+    "unknown": {"en": "UNKNOWN", "zh": "无法判断"},
+    "known": {"en": "KNOWN AGAIN", "zh": "可判断"},
+    "acknowledged": {"en": "ACKNOWLEDGED", "zh": "已确认"},
+}
+_RULE = {
+    E1: {"en": "AC energy per tonne (e1, last 24 h) over the benchmark", "zh": "近24小时铝液交流电耗(e1)高于标杆值"},
+    GREEN_SHARE: {
+        "en": "physical green share (last 24 h) under the plant's target",
+        "zh": "近24小时现场物理绿电占比低于本厂目标",
+    },
+    SILENT: {"en": "meter silent", "zh": "电表无数据"},
+}
+_LABEL = {
+    "value": {"en": "value", "zh": "当前值"},
+    "band": {"en": "band", "zh": "区间"},
+    "to": {"en": "to", "zh": "至"},
+    "silence": {"en": "no new reading for", "zh": "无新读数时长"},
+    "limit": {"en": "limit", "zh": "限值"},
+    "basis": {"en": "after", "zh": "依据"},
+    "since": {"en": "since", "zh": "开始时间"},
+    "completeness": {"en": "completeness", "zh": "数据完整率"},
+    "none": {"en": "cannot be told: too little was measured", "zh": "无法给出:实测数据不足"},
+    "by": {"en": "by", "zh": "确认人"},
+}
+_DECIMALS = {"kWh/t": 0, "%": 2, "s": 0}
+
+
+def title(watch: Watch, notice: Notice, language: Language) -> str:
+    """One line: what happened, to whom, under which rule."""
+    name = watch.title_en if language == "en" else watch.title_zh
+    return f"{_KIND[notice.kind][language]}: {name}: {_RULE[watch.rule][language]}"
+
+
+def body(watch: Watch, notice: Notice, calendar: PlantCalendar, language: Language) -> str:
+    """Value, band, limit with its document, since when (plant's zone), completeness; a line each."""
+    lines = [*_figures(watch, language), ("limit", _number(watch.limit, watch.unit)), ("basis", watch.document)]
+    lines.append(("since", calendar.local(notice.since_ns).isoformat(sep=" ", timespec="seconds")))
+    if watch.completeness is not None:
+        lines.append(("completeness", f"{100 * watch.completeness:.1f} %"))
+    if notice.who:
+        lines.append(("by", notice.who))
+    return "\n".join(f"{_LABEL[label][language]}: {text}" for label, text in lines)
+
+
+def _figures(watch: Watch, language: Language) -> list[tuple[str, str]]:
+    sample = watch.sample
+    if sample.value is None:
+        return [("value", _LABEL["none"][language])]
+    if watch.rule == SILENT:
+        return [("silence", _number(sample.value, watch.unit))]
+    shown = [("value", _number(sample.value, watch.unit))]
+    if sample.low is not None and sample.high is not None:
+        between = f" {_LABEL['to'][language]} "
+        shown.append(("band", between.join(_number(edge, watch.unit) for edge in (sample.low, sample.high))))
+    return shown
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{value:.{_DECIMALS[unit]}f} {unit}"
