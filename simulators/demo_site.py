@@ -96,19 +96,19 @@ name = { en = "Captive unit 1", zh = "自备1号机组" }
 id = "pv-1"
 kind = "pv"
 bus = "bus-1"
-capacity_kw = 150000
+capacity_kw = 170000
 name = { en = "PV east field", zh = "东区光伏" }
 [[branch]]
 id = "pv-2"
 kind = "pv"
 bus = "bus-2"
-capacity_kw = 120000
+capacity_kw = 135000
 name = { en = "PV west field", zh = "西区光伏" }
 [[branch]]
 id = "pv-3"
 kind = "pv"
 bus = "bus-2"
-capacity_kw = 90000
+capacity_kw = 95000
 name = { en = "PV on roofs and walls", zh = "屋顶与墙面光伏" }
 [[branch]]
 id = "battery"
@@ -310,7 +310,7 @@ n = "1-3"
 profile = "@pv_inverter@"
 endpoint = "pv-{n}"
 name = { en = "PV inverter {n}", zh = "{n}号逆变器" }
-measures = { branch = "pv-{n}", rated_power_kw = 150000, direction = "reverse", class_percent = 0.5 }
+measures = { branch = "pv-{n}", rated_power_kw = 170000, direction = "reverse", class_percent = 0.5 }
 [[meter]]
 id = "battery-meter"
 profile = "@battery_profile@"
