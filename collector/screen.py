@@ -1,0 +1,110 @@
+"""From a decoded block to a screened one: quality bits from the message and its profile alone. Pure, on whole arrays.
+
+Nothing here knows when the message arrived, so screening the same reading again gives the same bytes. How far a
+device's clock is off the receipt is an alarm and a count (``clock_offsets_s``), never a stored quality.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from devices.maps import Check, Profile
+from plant.frame import FrameBlock
+from plant.quality import ABSENT, Quality, usable
+
+# A clock that was never set counts from 1970 or 2000; one before 2001 or after 2100 names no instant of a live meter.
+CLOCK_FROM_NS = 978_307_200 * 10**9
+CLOCK_UNTIL_NS = 4_102_444_800 * 10**9
+
+NO_RATINGS: Mapping[str, float] = MappingProxyType({})
+_OUT = int(Quality.INVALID | Quality.OUT_OF_RANGE)
+_OVERFLOW = int(Quality.INVALID | Quality.OVERFLOW)
+_UNSET = int(Quality.INVALID | Quality.CLOCK)
+_INCONSISTENT = int(Quality.QUESTIONABLE | Quality.INCONSISTENT)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScreenRules:
+    """A profile's limits and checks as columns: ``low``, ``high`` float64[k] in canonical units (infinite where there
+    is none); those with ``rated`` bool[k] are multiples of the rated power in kW that the meter itself would show."""
+
+    low: npt.NDArray[np.float64]
+    high: npt.NDArray[np.float64]
+    rated: npt.NDArray[np.bool_]
+    checks: tuple[Check, ...] = ()
+
+    @staticmethod
+    def of(profile: Profile) -> ScreenRules:
+        """Rules of a profile, columns in its order of quantities."""
+        limits = [profile.limits.get(name) for name in profile.quantities]
+        return ScreenRules(
+            np.array([-np.inf if x is None else x.low for x in limits]),
+            np.array([np.inf if x is None else x.high for x in limits]),
+            np.array([x is not None and x.of == "rated_power" for x in limits]),
+            profile.checks,
+        )
+
+    @staticmethod
+    def none(columns: int) -> ScreenRules:
+        """No limits and no checks, for blocks without a profile (imported history)."""
+        return ScreenRules(np.full(columns, -np.inf), np.full(columns, np.inf), np.zeros(columns, bool))
+
+
+def screen(block: FrameBlock, rules: ScreenRules, rated_power_kw: Mapping[str, float] = NO_RATINGS) -> FrameBlock:
+    """The block with its quality raised where the profile's limits, its checks or the instant itself say so.
+
+    ``rated_power_kw`` by meter, as the meter itself would show it; a limit that hangs on an unknown rating is not
+    held against anything. A value that is no number becomes NaN with a reason. Raises ``ValueError`` where block and
+    rules have different columns.
+    """
+    if len(rules.low) != len(block.quantities):
+        raise ValueError(
+            f"profile {block.profile}: {len(block.quantities)} quantities in the block, {len(rules.low)} in the rules"
+        )
+    quality = block.quality.copy()
+    finite = np.isfinite(block.value)
+    quality[np.isinf(block.value)] |= _OVERFLOW
+    quality[np.isnan(block.value) & ((quality & int(Quality.INVALID)) == 0)] |= int(ABSENT)
+    value = block.value if finite.all() else np.where(finite, block.value, np.nan)
+    low, high = _bounds(block, rules, rated_power_kw)
+    quality[(value < low) | (value > high)] |= _OUT
+    for check in rules.checks:
+        _check(check, block.quantities, value, quality)
+    quality[(block.t_ns < CLOCK_FROM_NS) | (block.t_ns >= CLOCK_UNTIL_NS)] |= _UNSET
+    return replace(block, value=value, quality=quality)
+
+
+def _bounds(
+    block: FrameBlock, rules: ScreenRules, rated_power_kw: Mapping[str, float]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """(low, high), float64[k], or [n, k] where limits hang on the rating of each Frame's meter."""
+    if not rules.rated.any():
+        return rules.low, rules.high
+    rating = np.array([rated_power_kw.get(meter) or np.nan for meter in block.meters])[block.meter_index, None]
+    factor = np.where(rules.rated, rating, 1.0)  # NaN compares false: an unknown rating limits nothing
+    return rules.low * factor, rules.high * factor
+
+
+def _check(check: Check, quantities: tuple[str, ...], value: npt.NDArray[np.float64], quality: npt.NDArray[np.int16]) -> None:
+    """Raise the quality of all quantities of a check where they disagree; Frames that lack one of them are left alone."""
+    columns = [quantities.index(name) for name in (*check.of, check.equals)]
+    parts, result = value[:, columns[:-1]], value[:, columns[-1]]
+    judged = usable(value[:, columns], quality[:, columns]).all(axis=1)
+    expected = parts.prod(axis=1) if check.kind == "product" else parts.sum(axis=1)
+    wrong = judged & (np.abs(expected - result) > check.within * np.abs(result))
+    quality[np.ix_(wrong, columns)] |= _INCONSISTENT
+
+
+def clock_offsets_s(block: FrameBlock, received_ns: int) -> dict[str, float]:
+    """By meter, the newest instant of the block minus its receipt: + means a clock ahead. Unset clocks are left out."""
+    plausible = (block.t_ns >= CLOCK_FROM_NS) & (block.t_ns < CLOCK_UNTIL_NS)
+    offsets: dict[str, float] = {}
+    for position in np.unique(block.meter_index[plausible]):
+        newest = int(block.t_ns[plausible & (block.meter_index == position)].max())
+        offsets[block.meters[position]] = (newest - received_ns) / 1e9
+    return offsets
