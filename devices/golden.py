@@ -1,0 +1,101 @@
+"""Golden blocks of a profile file: recorded or derived words or messages with what they mean, decoded at every load."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from devices.codec import Words, decode, encode, place_of, width
+from devices.maps import ModbusMap, Profile, Table
+from devices.payload import read
+from devices.profile_file import GoldenText
+from plant.errors import Fault, PayloadError
+
+_TABLES: tuple[Table, ...] = ("holding", "input", "coil", "discrete")
+
+
+def golden_faults(profile: Profile, blocks: Sequence[GoldenText], file: str) -> list[Fault]:
+    """Faults of the golden blocks: a value that decodes to something else, or a quantity that no block proves."""
+    faults: list[Fault] = []
+    proven: set[str] = set()
+    for number, block in enumerate(blocks, start=1):
+        key = f"golden[{number}]"
+        unknown = (set(block.expect) | set(block.missing)) - set(profile.quantities)
+        faults += [Fault(file, f"{key}.expect", repr(name), "quantities of this profile") for name in sorted(unknown)]
+        try:
+            values = dict(zip(profile.quantities, _decoded(profile, block, file, key, faults), strict=True))
+        except (PayloadError, ValueError) as error:
+            faults.append(Fault(file, key, str(error), "a block that can be decoded"))
+            continue
+        for name, expected in block.expect.items():
+            if name in values:
+                proven.add(name)
+                faults += _compare(profile, name, expected, values[name], file, key)
+        for name in block.missing:
+            if name in values and not math.isnan(values[name]):
+                faults.append(Fault(file, f"{key}.missing", f"{name} = {values[name]}", "a value that is missing in this block"))
+    unproven = [name for name in profile.quantities if name not in proven]
+    if unproven and not faults:
+        faults.append(Fault(file, "golden", f"nothing for {', '.join(unproven)}", "an expected value for every quantity"))
+    return faults
+
+
+def golden_words(profile: Profile, block: GoldenText) -> Words:
+    """The words uint16[1, w] of a golden block. Raises ValueError for an address that the plan does not read."""
+    assert profile.modbus is not None
+    words = _blank(profile)
+    for label, word in block.words.items():
+        table, address = _address(label, profile.modbus)
+        try:
+            words[0, place_of(profile, table, address)] = word
+        except KeyError:
+            raise ValueError(f"{label} is not read by any request of the plan") from None
+    return words
+
+
+def _blank(profile: Profile) -> Words:
+    """Words of a device that measures nothing: sentinels, or 0 where a point has none."""
+    assert profile.modbus is not None
+    missing = np.array([[0.0 if not p.sentinels and not p.type.startswith("float") else np.nan for p in profile.modbus.points]])
+    words = encode(profile, missing)
+    assert words.shape == (1, width(profile))
+    return words
+
+
+def _address(label: str, map_: ModbusMap) -> tuple[Table, int]:
+    name, _, address = label.rpartition("/")
+    table = next((t for t in _TABLES if t == name), map_.points[0].table)
+    return table, int(address)
+
+
+def _decoded(profile: Profile, block: GoldenText, file: str, key: str, faults: list[Fault]) -> list[float]:
+    if profile.modbus is not None:
+        values: list[float] = decode(profile, golden_words(profile, block))[0][0].tolist()
+        return values
+    assert profile.mqtt is not None
+    message = read(profile.mqtt, json.loads(block.payload))
+    if message.t_ns != block.expect_time_ns:
+        faults.append(Fault(file, f"{key}.expect_time_ns", repr(message.t_ns), f"{block.expect_time_ns} is expected"))
+    if message.event_id != block.expect_event_id:
+        faults.append(Fault(file, f"{key}.expect_event_id", repr(message.event_id), f"{block.expect_event_id!r} is expected"))
+    return list(message.values)
+
+
+def _compare(profile: Profile, name: str, expected: float | str, got: float, file: str, key: str) -> list[Fault]:
+    if isinstance(expected, str):
+        states = next((p.states for p in profile.modbus.points if p.name == name), {}) if profile.modbus else {}
+        found = states.get(int(got), f"{got}") if math.isfinite(got) else f"{got}"
+        return [] if found == expected else [Fault(file, f"{key}.expect.{name}", found, f"{expected} is expected")]
+    faults = []
+    if not math.isclose(got, expected, rel_tol=1e-9, abs_tol=1e-9):
+        faults.append(Fault(file, f"{key}.expect.{name}", repr(got), f"{expected} is expected"))
+    limits = profile.limits.get(name)
+    bounds = limits.bounds() if limits is not None else None
+    if bounds is not None and not bounds[0] <= expected <= bounds[1]:
+        faults.append(
+            Fault(file, f"{key}.expect.{name}", repr(expected), f"a value within the limits {bounds[0]} to {bounds[1]}")
+        )
+    return faults

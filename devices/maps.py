@@ -1,0 +1,248 @@
+"""What a device profile says, as values: register maps, payload maps, limits, checks.
+
+Terms: a *point* is one quantity of a map; a *table* one of the four Modbus address spaces; ``scale`` an exact
+ratio from the raw number to the canonical unit of ``plant.quantities``; ``sf_at`` the register of a SunSpec-like
+moving power of ten. Addresses count from zero, as on the wire; those of a located map from its first word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from fractions import Fraction
+from typing import Literal
+
+from plant.quantities import QUANTITIES, Kind
+
+Table = Literal["holding", "input", "coil", "discrete"]
+DeviceKind = Literal["meter", "pv_inverter", "storage", "rectifier", "weather", "pot_controller", "scale"]
+BIT_TABLES: tuple[Table, ...] = ("coil", "discrete")
+EXPONENT_MAX = 10  # SunSpec allows scale factors from -10 to 10
+
+
+class WordOrder(Enum):
+    """Order of the bytes of a value on the wire; letters from the most significant byte A, 32 and 64 bit.
+
+    Swapped bytes hold for values of one word too.
+    """
+
+    HIGH_FIRST = "high_first"  # ABCD, ABCDEFGH: the Modbus convention
+    LOW_FIRST = "low_first"  # CDAB, GHEFCDAB
+    HIGH_FIRST_BYTES_SWAPPED = "high_first_bytes_swapped"  # BADC, BADCFEHG
+    LOW_FIRST_BYTES_SWAPPED = "low_first_bytes_swapped"  # DCBA, HGFEDCBA
+    HALVES_LOW_FIRST = "halves_low_first"  # ABCD, EFGHABCD
+    HALVES_HIGH_FIRST_WORDS_LOW_FIRST = "halves_high_first_words_low_first"  # CDAB, CDABGHEF
+
+    @property
+    def swaps_bytes(self) -> bool:
+        """Whether the low byte of each word comes first."""
+        return self in (WordOrder.HIGH_FIRST_BYTES_SWAPPED, WordOrder.LOW_FIRST_BYTES_SWAPPED)
+
+    def positions(self, words: int) -> tuple[int, ...]:
+        """Places of a value's words on the wire, from the least significant word to the most; ``words`` is 1, 2 or 4."""
+        ascending = tuple(range(words))
+        if self in (WordOrder.LOW_FIRST, WordOrder.LOW_FIRST_BYTES_SWAPPED):
+            return ascending
+        if self is WordOrder.HALVES_LOW_FIRST and words == 4:
+            return (1, 0, 3, 2)
+        if self is WordOrder.HALVES_HIGH_FIRST_WORDS_LOW_FIRST and words > 1:
+            return (2, 3, 0, 1) if words == 4 else ascending
+        return ascending[::-1]
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterType:
+    """How the bits of a value are read: number of words and numpy kind (``i``, ``u``, ``f``)."""
+
+    words: int
+    numpy_kind: Literal["i", "u", "f"]
+    sunspec_sentinel: int | None  # bit pattern of "not implemented"; every NaN counts for floats
+
+    @property
+    def bits(self) -> int:
+        """Width in bits."""
+        return 16 * self.words
+
+
+# Sentinels after the SunSpec Device Information Model Specification, as in sunspec/models.
+REGISTER_TYPES: Mapping[str, RegisterType] = {
+    "int16": RegisterType(1, "i", 0x8000),
+    "int32": RegisterType(2, "i", 0x8000_0000),
+    "int64": RegisterType(4, "i", 0x8000_0000_0000_0000),
+    "uint16": RegisterType(1, "u", 0xFFFF),
+    "uint32": RegisterType(2, "u", 0xFFFF_FFFF),
+    "uint64": RegisterType(4, "u", 0xFFFF_FFFF_FFFF_FFFF),
+    "acc16": RegisterType(1, "u", 0),
+    "acc32": RegisterType(2, "u", 0),
+    "acc64": RegisterType(4, "u", 0),
+    "enum16": RegisterType(1, "u", 0xFFFF),
+    "bit": RegisterType(1, "u", None),
+    "float32": RegisterType(2, "f", None),
+    "float64": RegisterType(4, "f", None),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModbusPoint:
+    """One quantity in a register table.
+
+    ``scale`` turns the raw number (after the moving power of ten at ``sf_at``) into the canonical unit. ``sf_nominal``
+    is the exponent a device normally serves there. ``sentinels`` are bit patterns that mean "no value".
+    ``wraps_at`` is in the canonical unit. ``states`` names the numbers of a state.
+    """
+
+    name: str
+    table: Table
+    address: int
+    type: str
+    scale: Fraction
+    word_order: WordOrder
+    sf_at: int | None = None
+    sf_nominal: int | None = None
+    bit: int = 0
+    sentinels: tuple[int, ...] = ()
+    wraps_at: float | None = None
+    states: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def words(self) -> int:
+        """Number of registers (or coils) of the value."""
+        return REGISTER_TYPES[self.type].words
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Words that must stand at an address before anything is believed; for SunSpec the model's header does this."""
+
+    table: Table
+    address: int
+    words: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SunSpecModel:
+    """A model to be found by walking the device's list; ``length`` in words without the two of its header."""
+
+    id: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModbusMap:
+    """Register map of a device with what a read may look like.
+
+    A request covers at most ``span_max`` addresses, reads over at most ``gap_max`` unused ones, and never
+    touches a range of ``forbid`` (first, last). ``sunspec`` is set where the map
+    has to be located first and counts from the model's header.
+    """
+
+    points: tuple[ModbusPoint, ...]
+    span_max: int
+    gap_max: int
+    forbid: tuple[tuple[int, int], ...] = ()
+    identity: Identity | None = None
+    sunspec: SunSpecModel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadPoint:
+    """One quantity in a JSON message: JSON pointer (RFC 6901) and scale to the canonical unit."""
+
+    name: str
+    path: str
+    scale: Fraction
+    wraps_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadTime:
+    """Where a message says when it was measured."""
+
+    path: str
+    format: Literal["iso8601", "unix_s", "unix_ms"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PayloadMap:
+    """Map of a JSON message. ``event_id`` and ``sequence`` are JSON pointers, empty where the message has none."""
+
+    points: tuple[PayloadPoint, ...]
+    time: PayloadTime | None
+    event_id: str = ""
+    sequence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the meter can show, canonical units, before mounting; ``of`` rated_power: multiples of the point's rated power."""
+
+    low: float
+    high: float
+    of: Literal["absolute", "rated_power"] = "absolute"
+
+    def bounds(self, rated_power_kw: float = 0.0) -> tuple[float, float] | None:
+        """(low, high) in the canonical unit; None where they hang on a rating that is not known."""
+        if self.of == "absolute":
+            return self.low, self.high
+        return (self.low * rated_power_kw, self.high * rated_power_kw) if rated_power_kw > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Quantities of one Frame that must agree: product or sum of ``of`` equals ``equals`` within a share of it.
+
+    kA times V is kW, so the product of canonical units needs no factor.
+    """
+
+    kind: Literal["product", "sum"]
+    of: tuple[str, ...]
+    equals: str
+    within: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Profile:
+    """A product that potwatt can read. Exactly one of ``modbus`` and ``mqtt`` is set. Compares by identity.
+
+    ``verified`` says that the map was seen on a real device; ``golden_origin`` where its golden values come from.
+    """
+
+    id: str
+    title: str
+    kind: DeviceKind
+    source: str
+    caveats: tuple[str, ...]
+    verified: bool
+    golden_origin: str
+    modbus: ModbusMap | None
+    mqtt: PayloadMap | None
+    limits: Mapping[str, Limits]
+    checks: tuple[Check, ...]
+
+    @property
+    def protocol(self) -> Literal["modbus", "mqtt"]:
+        """How the device is reached."""
+        return "modbus" if self.modbus is not None else "mqtt"
+
+    @property
+    def points(self) -> tuple[ModbusPoint, ...] | tuple[PayloadPoint, ...]:
+        """The points of whichever map there is."""
+        if self.modbus is not None:
+            return self.modbus.points
+        assert self.mqtt is not None
+        return self.mqtt.points
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """Names of ``plant.quantities`` in the column order of a FrameBlock."""
+        return tuple(point.name for point in self.points)
+
+    @property
+    def event(self) -> bool:
+        """Whether its Frames are things that happened once and go to the ledger."""
+        return QUANTITIES[self.quantities[0]].kind is Kind.EVENT
+
+    def wraps_at(self, quantity: str) -> float | None:
+        """Modulus of a counter in the canonical unit, None where it is not known or the quantity is no counter."""
+        return next((point.wraps_at for point in self.points if point.name == quantity), None)

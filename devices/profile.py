@@ -1,0 +1,253 @@
+"""From the text of a profile file to a Profile; every fault is listed at once, and the golden blocks are decoded."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+from pydantic import ValidationError
+
+from devices.golden import golden_faults
+from devices.maps import (
+    BIT_TABLES,
+    REGISTER_TYPES,
+    Check,
+    Identity,
+    Limits,
+    ModbusMap,
+    ModbusPoint,
+    PayloadMap,
+    PayloadPoint,
+    PayloadTime,
+    Profile,
+    SunSpecModel,
+    WordOrder,
+)
+from devices.payload import pointer_parts
+from devices.plan import words_of
+from devices.profile_file import ModbusText, MqttText, PathText, PointText, ProfileText, RegisterText, known_types, named
+from plant.errors import ConfigError, Fault
+from plant.quantities import QUANTITIES, Kind, factor_to_canonical
+
+__all__ = [
+    "Check",
+    "Limits",
+    "ModbusMap",
+    "ModbusPoint",
+    "PayloadMap",
+    "PayloadPoint",
+    "PayloadTime",
+    "Profile",
+    "SunSpecModel",
+    "WordOrder",
+    "parse_profile",
+]
+
+Say = Callable[[str, object, str], None]
+
+
+def parse_profile(text: str, file: str) -> Profile:
+    """Read one profile file. Raises ConfigError with every fault found: key, what was found, what is allowed."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([Fault(file, "TOML", str(error), "mend the syntax at that line")]) from error
+    try:
+        parsed = ProfileText.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError([Fault(file, named(raw, e["loc"]), repr(e["input"]), e["msg"]) for e in error.errors()]) from None
+    faults: list[Fault] = []
+
+    def say(key: str, found: object, allowed: str) -> None:
+        faults.append(Fault(file, key, repr(found), allowed))
+
+    _check_points(parsed, say)
+    if parsed.modbus is not None and not faults:
+        _check_registers(parsed.modbus, say)
+    if parsed.mqtt is not None:
+        _check_paths(parsed.mqtt, say)
+    if faults:
+        raise ConfigError(faults)
+    profile = _build(parsed)
+    if profile.modbus is not None:
+        _check_layout(profile.modbus, say)
+    if not faults:
+        faults += golden_faults(profile, parsed.golden, file)
+    if faults:
+        raise ConfigError(faults)
+    return profile
+
+
+def _points(parsed: ProfileText) -> Sequence[RegisterText | PathText]:
+    if parsed.modbus is not None:
+        return parsed.modbus.points
+    return parsed.mqtt.points if parsed.mqtt is not None else ()
+
+
+def _check_points(parsed: ProfileText, say: Say) -> None:
+    """Names, units, limits, checks: what holds for both protocols."""
+    if (parsed.modbus is None) == (parsed.mqtt is None):
+        say("modbus, mqtt", "both or neither", "exactly one of the tables [modbus] and [mqtt]")
+        return
+    section = "modbus" if parsed.modbus is not None else "mqtt"
+    seen: set[str] = set()
+    for point in _points(parsed):
+        key = f"{section}.points[{point.name}]"
+        if point.name not in QUANTITIES:
+            say(f"{key}.name", point.name, "a quantity of plant.quantities")
+            continue
+        if point.name in seen:
+            say(f"{key}.name", point.name, "each quantity once")
+        seen.add(point.name)
+        try:
+            factor_to_canonical(point.name, point.unit)
+        except ValueError as error:
+            say(f"{key}.unit", point.unit, str(error))
+        if point.limits and not point.limits[0] < point.limits[1]:
+            say(f"{key}.limits", point.limits, "low below high, in the canonical unit")
+        if point.limits_of != "absolute" and (point.limits is None or QUANTITIES[point.name].unit not in ("kW", "kvar", "kVA")):
+            say(f"{key}.limits_of", point.limits_of, "only limits of a power can be multiples of the rated power")
+    _check_kinds(parsed, seen, say)
+    for number, check in enumerate(parsed.profile.checks, start=1):
+        for name in (*check.of, check.equals):
+            if name not in seen:
+                say(f"profile.checks[{number}]", name, "quantities of this profile")
+
+
+def _check_kinds(parsed: ProfileText, names: set[str], say: Say) -> None:
+    events = sorted(n for n in names if QUANTITIES[n].kind is Kind.EVENT)
+    if not events:
+        return
+    if len(events) < len(names):
+        say("points", sorted(names - set(events)), "an event's profile has quantities of kind event alone")
+    if parsed.mqtt is None or not parsed.mqtt.event_id:
+        say("mqtt.event_id", "", "a path to the id that the source gives each event")
+
+
+def _check_registers(modbus: ModbusText, say: Say) -> None:
+    """Types, sentinels and scale factors of the points of a register map."""
+    for point in modbus.points:
+        key = f"modbus.points[{point.name}]"
+        kind = REGISTER_TYPES.get(point.type)
+        if kind is None:
+            say(f"{key}.type", point.type, f"one of {known_types()}")
+            continue
+        counter = QUANTITIES[point.name].kind is Kind.COUNTER
+        if (point.table or modbus.table) in BIT_TABLES and point.type != "bit":
+            say(f"{key}.type", point.type, "coils and discrete inputs hold bits")
+        if point.sf is not None and (kind.numpy_kind == "f" or point.type == "bit"):
+            say(f"{key}.sf", point.sf, "only whole numbers have a scale factor register")
+        if point.sf_nominal is not None and point.sf is None:
+            say(f"{key}.sf_nominal", point.sf_nominal, "only with sf")
+        if point.wraps_at is not None and not counter:
+            say(f"{key}.wraps_at", point.wraps_at, "only a counter wraps")
+        if point.wraps_at is not None and point.sf is not None and point.sf_nominal is None:
+            say(f"{key}.sf_nominal", None, "the usual exponent, since the counter's end hangs on it")
+        if point.wraps_at == "register" and kind.numpy_kind != "u":
+            say(f"{key}.wraps_at", point.wraps_at, "a number in the point's unit, unless the register is unsigned")
+        for sentinel in point.sentinels or ():
+            if sentinel >= 1 << kind.bits or point.type == "bit":
+                say(f"{key}.sentinels", sentinel, f"bit patterns of {kind.bits} bits, and none for a single bit")
+
+
+def _check_paths(mqtt: MqttText, say: Say) -> None:
+    paths = [(f"mqtt.points[{p.name}].path", p.path) for p in mqtt.points]
+    paths += [("mqtt.event_id", mqtt.event_id), ("mqtt.sequence", mqtt.sequence)]
+    if mqtt.time is not None:
+        paths.append(("mqtt.time.path", mqtt.time.path))
+    for key, path in paths:
+        try:
+            pointer_parts(path)
+        except ValueError as error:
+            say(key, path, str(error))
+
+
+def _check_layout(map_: ModbusMap, say: Say) -> None:
+    """Nothing overlaps, everything fits into a request, nothing forbidden is needed."""
+    owner: dict[tuple[str, int], ModbusPoint] = {}
+    factors = {(p.table, p.sf_at) for p in map_.points if p.sf_at is not None}
+    for point in map_.points:
+        key = f"modbus.points[{point.name}]"
+        for address in range(point.address, point.address + point.words):
+            other = owner.setdefault((point.table, address), point)
+            same_word = point.type == other.type == "bit" and point.bit != other.bit
+            if (other is not point and not same_word) or (point.table, address) in factors:
+                say(f"{key}.at", point.address, f"addresses of its own; {address} belongs to {other.name} or to a scale factor")
+        needed = words_of(point)
+        if max(needed) - min(needed) >= map_.span_max:
+            say(f"{key}.sf", point.sf_at, f"within one request of {map_.span_max} registers together with the value")
+        if map_.sunspec is not None and max(needed) > map_.sunspec.length + 1:
+            say(f"{key}.at", point.address, f"inside of the model's {map_.sunspec.length} words after its header")
+        if max(needed) > 65_535:
+            say(f"{key}.at", point.address, "addresses up to 65535")
+        for first, last in map_.forbid:
+            if first <= max(needed) and min(needed) <= last:
+                say(f"{key}.at", point.address, f"outside of the forbidden range {first}-{last}")
+
+
+def _build(parsed: ProfileText) -> Profile:
+    head = parsed.profile
+    return Profile(
+        id=head.id,
+        title=head.title,
+        kind=head.kind,
+        source=head.source,
+        caveats=tuple(head.caveats),
+        verified=head.verified,
+        golden_origin=parsed.golden[0].origin,
+        modbus=None if parsed.modbus is None else _modbus(parsed.modbus),
+        mqtt=None if parsed.mqtt is None else _mqtt(parsed.mqtt),
+        limits={p.name: Limits(p.limits[0], p.limits[1], p.limits_of) for p in _points(parsed) if p.limits},
+        checks=tuple(Check(c.kind, tuple(c.of), c.equals, c.within) for c in head.checks),
+    )
+
+
+def _scale(point: PointText) -> Fraction:
+    """The exact ratio that the decimal numbers of the file mean."""
+    return Fraction(str(point.scale)) * Fraction(str(factor_to_canonical(point.name, point.unit)))
+
+
+def _modbus(m: ModbusText) -> ModbusMap:
+    identity = None if m.identify is None else Identity(m.identify.table or m.table, m.identify.at, tuple(m.identify.equals))
+    return ModbusMap(
+        tuple(_register(p, m) for p in m.points),
+        m.read.span_max,
+        m.read.gap_max,
+        tuple((first, last) for first, last in m.read.forbid),
+        identity,
+        None if m.locate is None else SunSpecModel(m.locate.model, m.locate.length),
+    )
+
+
+def _register(p: RegisterText, m: ModbusText) -> ModbusPoint:
+    kind = REGISTER_TYPES[p.type]
+    scale = _scale(p)
+    sentinels = tuple(p.sentinels or ())
+    if p.sentinels is None and m.sentinels == "sunspec" and kind.sunspec_sentinel is not None:
+        sentinels = (kind.sunspec_sentinel,)
+    wraps_at = None if p.wraps_at is None else scale * Fraction(10) ** (p.sf_nominal or 0) * (1 << kind.bits)
+    if isinstance(p.wraps_at, float):
+        wraps_at = Fraction(str(p.wraps_at)) * Fraction(str(factor_to_canonical(p.name, p.unit)))
+    return ModbusPoint(
+        p.name,
+        p.table or m.table,
+        p.at,
+        p.type,
+        scale,
+        p.word_order or m.word_order,
+        p.sf,
+        p.sf_nominal,
+        p.bit,
+        sentinels,
+        None if wraps_at is None else float(wraps_at),
+        dict(p.states),
+    )
+
+
+def _mqtt(m: MqttText) -> PayloadMap:
+    points = tuple(
+        PayloadPoint(p.name, p.path, _scale(p), None if p.wraps_at is None else p.wraps_at * factor_to_canonical(p.name, p.unit))
+        for p in m.points
+    )
+    return PayloadMap(points, None if m.time is None else PayloadTime(m.time.path, m.time.format), m.event_id, m.sequence)

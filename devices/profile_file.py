@@ -1,0 +1,166 @@
+"""The shape of a profile file (TOML), key by key. Unknown keys are refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from devices.maps import REGISTER_TYPES, DeviceKind, WordOrder
+
+Text = Annotated[str, Field(min_length=1)]
+Address = Annotated[int, Field(ge=0, le=65_535)]
+Word = Annotated[int, Field(ge=0, le=65_535)]
+TableName = Literal["holding", "input", "coil", "discrete"]
+Ratio = Annotated[float, Field(gt=0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CheckText(_Strict):
+    """A consistency check between quantities."""
+
+    kind: Literal["product", "sum"]
+    of: Annotated[list[str], Field(min_length=2)]
+    equals: str
+    within: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Head(_Strict):
+    """``[profile]``."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]{0,62}$")]
+    title: Text
+    kind: DeviceKind
+    source: Text
+    caveats: list[Text] = []
+    verified: bool = False
+    checks: list[CheckText] = []
+
+
+class PointText(_Strict):
+    """What a point has in either protocol. ``limits`` are in the canonical unit."""
+
+    name: str
+    unit: str
+    scale: Ratio = 1.0
+    limits: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    limits_of: Literal["absolute", "rated_power"] = "absolute"
+
+
+class RegisterText(PointText):
+    """A point of ``[modbus]``; ``wraps_at`` is "register" or a number in ``unit``."""
+
+    at: Address
+    type: str
+    table: TableName | None = None
+    word_order: WordOrder | None = None
+    sf: Address | None = None
+    sf_nominal: Annotated[int, Field(ge=-10, le=10)] | None = None
+    bit: Annotated[int, Field(ge=0, le=15)] = 0
+    sentinels: list[Annotated[int, Field(ge=0, lt=1 << 64)]] | None = None
+    wraps_at: Literal["register"] | Ratio | None = None
+    states: dict[int, str] = {}
+
+
+class LocateText(_Strict):
+    """Where a map starts when the device says so itself; ``length`` counts the words after the model's header."""
+
+    how: Literal["sunspec"]
+    model: Annotated[int, Field(ge=1, le=65_534)]
+    length: Annotated[int, Field(ge=1, le=65_533)]
+
+
+class IdentifyText(_Strict):
+    """Words to ask for before anything is believed."""
+
+    at: Address
+    equals: Annotated[list[Word], Field(min_length=1, max_length=16)]
+    table: TableName | None = None
+
+
+class ReadText(_Strict):
+    """What a request may look like."""
+
+    span_max: Annotated[int, Field(ge=1, le=125)] = 100
+    gap_max: Annotated[int, Field(ge=0, le=124)] = 8
+    forbid: list[Annotated[list[Address], Field(min_length=2, max_length=2)]] = []
+
+
+class ModbusText(_Strict):
+    """``[modbus]``."""
+
+    table: TableName
+    word_order: WordOrder = WordOrder.HIGH_FIRST
+    sentinels: Literal["sunspec", "none"] = "none"
+    locate: LocateText | None = None
+    identify: IdentifyText | None = None
+    read: ReadText = ReadText()
+    points: Annotated[list[RegisterText], Field(min_length=1)]
+
+
+class PathText(PointText):
+    """A point of ``[mqtt]``; ``wraps_at`` is in ``unit``."""
+
+    path: Text
+    wraps_at: Ratio | None = None
+
+
+class TimeText(_Strict):
+    """Where the message says when it was measured."""
+
+    path: Text
+    format: Literal["iso8601", "unix_s", "unix_ms"]
+
+
+class MqttText(_Strict):
+    """``[mqtt]``."""
+
+    time: TimeText | None = None
+    event_id: str = ""
+    sequence: str = ""
+    points: Annotated[list[PathText], Field(min_length=1)]
+
+
+class GoldenText(_Strict):
+    """``[[golden]]``: words (by address, ``"coil/3"`` for another table) or a payload, and what they mean.
+
+    Words not listed are sentinels, or 0 where the point has none. ``missing`` names quantities that must be missing.
+    """
+
+    origin: Text
+    words: dict[str, Word] = {}
+    payload: str = ""
+    expect: dict[str, float | str] = {}
+    missing: list[str] = []
+    expect_time_ns: int | None = None
+    expect_event_id: str = ""
+
+
+class ProfileText(_Strict):
+    """A whole file."""
+
+    profile: Head
+    modbus: ModbusText | None = None
+    mqtt: MqttText | None = None
+    golden: Annotated[list[GoldenText], Field(min_length=1)]
+
+
+def known_types() -> str:
+    """The register types a point may have, for messages."""
+    return ", ".join(REGISTER_TYPES)
+
+
+def named(raw: Any, loc: tuple[int | str, ...]) -> str:
+    """The key of a fault as a person finds it: list items by their name where they have one."""
+    key, here = "", raw
+    for part in loc:
+        if isinstance(part, int):
+            here = here[part] if isinstance(here, list) and part < len(here) else None
+            key += f"[{(here.get('name') if isinstance(here, dict) else None) or part + 1}]"
+        else:
+            here = here.get(part) if isinstance(here, dict) else None
+            key += f".{part}" if key else part
+    return key
