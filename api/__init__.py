@@ -1,0 +1,1 @@
+"""The HTTP interface: routes, live stream, reports and the page. It reads; only the ledger routes write."""

@@ -1,0 +1,112 @@
+"""What the routes work with, and who is calling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+
+from fastapi import Depends, Path, Request
+
+from analytics.figures import Live, PeriodFigures
+from api.auth import LOCAL, Caller, Keys, Role
+from api.problem import Problem, unknown
+from plant.ports import Bus, Clock, HealthBoard, Ledger, ReportVersion, SeriesStore
+from plant.rulebook import Rulebook
+from plant.series import Span
+from plant.site import Site
+
+
+class Analytics(Protocol):
+    """The figures, as ``analytics.service.Analytics`` gives them."""
+
+    async def figures(self, span: Span) -> PeriodFigures:
+        """Everything computed for a span."""
+        ...
+
+    async def live(self) -> Live:
+        """The plant now and its running periods."""
+        ...
+
+    async def report(self, kind: str, period: str) -> ReportVersion:
+        """The current report of a day, month or year."""
+        ...
+
+
+class AlertView(Protocol):
+    """The alerts that stand now."""
+
+    def active(self) -> list[dict[str, Any]]:
+        """One mapping an alert, ready for JSON."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything the wiring hands to the API. ``auth`` None: no keys, local users read and write."""
+
+    site: Site
+    analytics: Analytics
+    store: SeriesStore
+    ledger: Ledger
+    bus: Bus
+    health: HealthBoard
+    clock: Clock
+    auth: Keys | None
+    version: str
+    rulebook: Rulebook
+    alerts: AlertView | None
+    profiles: Mapping[str, Any]
+
+
+def context_of(request: Request) -> Context:
+    """The context of the running application."""
+    context: Context = request.app.state.context
+    return context
+
+
+Ctx = Annotated[Context, Depends(context_of)]
+
+
+async def caller_of(request: Request, context: Ctx) -> Caller:
+    """Who calls: the holder of the key sent, or the local user where there are no keys. Raises Problem 401."""
+    if context.auth is None:
+        return LOCAL
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer":
+        token = request.headers.get("x-api-key", "")
+    if not token:
+        raise Problem(
+            401, "no-key", "A key is required", "no key was sent; send `Authorization: Bearer <key>` or `X-API-Key: <key>`"
+        )
+    caller = await context.auth.identify(token.strip())
+    if caller is None:
+        raise Problem(
+            401, "wrong-key", "The key is not valid", "the key sent is not in the keys file; ask who runs this plant's potwatt"
+        )
+    return caller
+
+
+Viewer = Annotated[Caller, Depends(caller_of)]
+
+
+async def editor_of(caller: Viewer) -> Caller:
+    """A caller who may write. Raises Problem 403."""
+    if caller.role < Role.EDITOR:
+        raise Problem(
+            403, "not-editor", "The key may only read", f"key {caller.name!r} is a viewer; writing wants an editor's key"
+        )
+    return caller
+
+
+Editor = Annotated[Caller, Depends(editor_of)]
+
+
+async def known_plant(plant: Annotated[str, Path()], context: Ctx, _: Viewer) -> Site:
+    """The site behind ``{plant}``, for callers who may read. Raises Problem 404 with the plants there are."""
+    if plant != context.site.id:
+        raise unknown("plant", plant, [context.site.id])
+    return context.site
+
+
+Plant = Annotated[Site, Depends(known_plant)]

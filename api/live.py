@@ -1,0 +1,75 @@
+"""The live document: power, running periods, limits, meters, parts and alerts at one instant."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from analytics.figures import PeriodFigures
+from api.context import Context
+from api.meters import charge_percent, meter_states
+from api.schemas import figures_json
+from api.times import rfc3339
+from plant.ports import Health
+
+_METER_PART = "meter:"
+
+
+async def live_document(context: Context) -> dict[str, Any]:
+    """Everything the page shows of this second, ready for JSON. Raises what the analytics or the store raise."""
+    site = context.site
+    live = await context.analytics.live()
+    latest, now_ns = context.bus.latest(), context.clock.now_ns()
+    return {
+        "plant": site.id,
+        "t": rfc3339(now_ns),
+        "t_ms": now_ns // 1_000_000,
+        "newest_reading_ms": max((f.t_ns for f in latest.values()), default=0) // 1_000_000 or None,
+        "settled_until": None if live.settled_until_ns is None else rfc3339(live.settled_until_ns),
+        "power_kw": live.power_kw,
+        "branches": {name: asdict(branch) for name, branch in live.branches.items()},
+        "storage": {name: {"state_of_charge_percent": p} for name, p in charge_percent(site, latest, now_ns).items()},
+        "periods": {name: _window_json(period) for name, period in live.windows.items()},
+        "meters": {name: asdict(state) for name, state in meter_states(site, latest, now_ns).items()},
+        "parts": [health_json(part) for part in context.health.all() if not part.part.startswith(_METER_PART)],
+        "alerts": context.alerts.active() if context.alerts else [],
+    }
+
+
+def _window_json(period: PeriodFigures) -> dict[str, Any]:
+    """A running period as the stream carries it each second: without what changes by the day (editions) or is for study."""
+    figures = figures_json(period.figures)
+    for figure in (f for found in figures.values() for f in found.values()):
+        del figure["editions"]
+    return {"start": rfc3339(period.span.start_ns), "end": rfc3339(period.span.end_ns), "figures": figures}
+
+
+def period_json(period: PeriodFigures) -> dict[str, Any]:
+    """The figures of a period: by node and name, flows from source to sink, residual by bus section."""
+    return {
+        "start": rfc3339(period.span.start_ns),
+        "end": rfc3339(period.span.end_ns),
+        "status": period.status,
+        "slots_missing": period.slots_missing,
+        "figures": figures_json(period.figures),
+        "flows": [asdict(flow) for flow in period.flows],
+        "residual_kwh": period.residual_kwh,
+        "editions": period.editions,
+        "interval_hash": period.interval_hash,
+    }
+
+
+def points_json(period: PeriodFigures) -> list[dict[str, Any]]:
+    """Energies of every metering point with their bands."""
+    return [asdict(point) for point in period.points]
+
+
+def health_json(health: Health) -> dict[str, Any]:
+    """State of a part."""
+    return {
+        "part": health.part,
+        "state": health.state,
+        "since": health.since.isoformat(timespec="seconds"),
+        "detail": health.detail,
+        "numbers": health.numbers,
+    }

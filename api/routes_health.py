@@ -1,0 +1,83 @@
+"""Health for machines: alive, ready, and OpenMetrics."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from api.answers import json_answer
+from api.context import Ctx, Viewer
+from api.live import health_json
+from plant.ports import HealthBoard
+
+router = APIRouter(tags=["health"])
+OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+STATES = ("ok", "degraded", "down", "unknown")
+_NEEDED = ("store", "ledger", "spool")
+_NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
+
+
+@router.get("/healthz")
+async def healthz(context: Ctx) -> Response:
+    """The process answers."""
+    return json_answer({"state": "ok", "version": context.version})
+
+
+@router.get("/readyz")
+async def readyz(context: Ctx) -> Response:
+    """200 when store, ledger and spool take data, else 503 with the parts that do not."""
+    missing = [h for h in context.health.all() if h.part.partition(":")[0] in _NEEDED and h.state == "down"]
+    body = {"state": "down" if missing else "ok", "parts": [health_json(h) for h in missing]}
+    return json_answer(body, 503 if missing else 200)
+
+
+@router.get("/metrics")
+async def metrics(context: Ctx, _: Viewer) -> Response:
+    """State and numbers of every part and all counters, as OpenMetrics text."""
+    return Response(open_metrics(context.health, context.version), media_type=OPENMETRICS)
+
+
+def open_metrics(board: HealthBoard, version: str) -> str:
+    """The board as OpenMetrics text: a state set, one gauge a number, counters."""
+    parts = board.all()
+    lines = ["# TYPE potwatt info", f"potwatt_info{_labels([('version', version)])} 1"]
+    if parts:
+        lines.append("# TYPE potwatt_part_state stateset")
+    for part in parts:
+        for state in STATES:
+            labels = _labels([("part", part.part), ("potwatt_part_state", state)])
+            lines.append(f"potwatt_part_state{labels} {int(part.state == state)}")
+    gauges: dict[str, list[str]] = {}
+    for part in parts:
+        for name, value in part.numbers.items():
+            metric = f"potwatt_part_{_metric(name)}"
+            gauges.setdefault(metric, []).append(f"{metric}{_labels([('part', part.part)])} {_number(value)}")
+    counters: dict[str, list[str]] = {}
+    for (counter, key), value in sorted(board.counters().items()):
+        metric = f"potwatt_{_metric(counter)}".removesuffix("_total")
+        counters.setdefault(metric, []).append(f"{metric}_total{_labels(key)} {_number(value)}")
+    for kind, families in (("gauge", gauges), ("counter", counters)):
+        for metric, rows in families.items():
+            lines += [f"# TYPE {metric} {kind}", *rows]
+    return "\n".join([*lines, "# EOF", ""])
+
+
+def _metric(name: str) -> str:
+    return _NOT_A_NAME.sub("_", name)
+
+
+def _labels(labels: Iterable[tuple[str, str]]) -> str:
+    escaped = (f'{_metric(k)}="{_escape(v)}"' for k, v in labels)
+    text = ",".join(escaped)
+    return f"{{{text}}}" if text else ""
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    return {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}.get(text := repr(float(value)), text)

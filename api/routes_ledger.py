@@ -1,0 +1,69 @@
+"""The ledger: what people and documents state. Nothing is ever changed; a correction is a new entry."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from api.answers import json_answer
+from api.context import Ctx, Editor, Plant
+from api.problem import Problem, unknown
+from api.schemas import LedgerPost, entry_json
+from api.times import parse_span, rfc3339
+from plant.ports import LedgerEntry
+from plant.site import Site
+
+router = APIRouter(prefix="/api/v1/plants/{plant}/ledger", tags=["ledger"])
+Kind = Literal["metal_tapped", "ingots", "metal_in_pots", "meter_reading", "certificate"]
+LEDGER_SPAN_MAX_S = 3_700 * 86_400.0
+_FUTURE_MAX_NS = 24 * 3_600 * 1_000_000_000
+
+
+@router.get("/{kind}")
+async def read_entries(
+    site: Plant, context: Ctx, kind: Kind, start: str = "-31d", end: str = "now", history: Literal["current", "all"] = "current"
+) -> Response:
+    """Entries that touch the span, oldest first; ``history=all`` shows superseded ones too."""
+    span = parse_span(start, end, context.clock.now_ns(), LEDGER_SPAN_MAX_S)
+    found = await context.ledger.entries(site.id, [kind], span, with_superseded=history == "all")
+    return json_answer({"plant": site.id, "kind": kind, "entries": [entry_json(e) for e in found]})
+
+
+@router.post("/{kind}", status_code=201)
+async def add_entry(site: Plant, context: Ctx, caller: Editor, kind: Kind, post: LedgerPost) -> Response:
+    """Record a statement: 201 with its id, or 200 ``already recorded`` when the same (source, key) came before. A correction
+    names the entry it ``supersedes``; the ledger refuses one that is not there or already corrected."""
+    entry = _entry(site, kind, post)
+    if entry.end_ns > context.clock.now_ns() + _FUTURE_MAX_NS and kind != "certificate":
+        raise Problem(
+            422,
+            "in-the-future",
+            "In the future",
+            f"the entry ends {rfc3339(entry.end_ns)}, more than a day ahead; check the date",
+        )
+    ids = await context.ledger.add([entry])
+    if not ids:
+        return json_answer({"result": "already recorded", "source": entry.source, "key": entry.key})
+    await context.ledger.audit(site.id, caller.name, f"ledger.{kind}", {"id": ids[0], "who": entry.who, "key": entry.key})
+    return json_answer({"result": "recorded", "id": ids[0]}, 201)
+
+
+def _entry(site: Site, kind: Kind, post: LedgerPost) -> LedgerEntry:
+    allowed = subjects(site, kind)
+    if post.subject not in allowed:
+        raise unknown("subject", post.subject, allowed, status=422)
+    try:
+        return post.entry(site.id, kind)
+    except ValueError as error:
+        raise Problem(422, "invalid-entry", "The entry does not fit", str(error)) from None
+
+
+def subjects(site: Site, kind: Kind) -> list[str]:
+    """What an entry of a kind may be about: potlines for molten metal, metering points for readings."""
+    if kind in ("metal_tapped", "metal_in_pots"):
+        return list(site.potlines)
+    if kind == "meter_reading":
+        return list(site.points)
+    return ["plant", *site.potlines] if kind == "ingots" else ["plant"]

@@ -1,0 +1,118 @@
+"""Reports of a day, month or year: JSON for programs, CSV and XLSX for offices, HTML to read and print."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from api.answers import json_answer
+from api.context import Context, Ctx, Plant
+from api.problem import Problem
+from api.render.csv import to_csv
+from api.render.html import to_html
+from api.render.table import COLUMNS, Lang, Table, figure_rows, word
+from api.render.xlsx import to_xlsx
+from api.schemas import figures_json, limits_json
+from api.times import check_period, period_span, rfc3339
+from plant.indicators import INDICATORS, Figure
+from plant.ports import ReportVersion
+from plant.series import Span
+from plant.site import Site
+
+router = APIRouter(prefix="/api/v1/plants/{plant}/reports", tags=["reports"])
+Format = Literal["json", "csv", "html", "xlsx"]
+Kind = Literal["day", "month", "year"]
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_HEAD = {
+    "en": ("Plant", "Period", "Status", "Version", "From", "To", "Made", "Cause", "Interval hash"),
+    "zh": ("工厂", "期间", "状态", "版本", "起", "止", "生成时间", "原因", "区间数据哈希"),
+}
+_TITLE = {"en": "Energy report, {kind} {period}", "zh": "能源{kind} {period}"}
+
+
+@router.get("/day/{date}")
+async def report_of_day(site: Plant, context: Ctx, date: str, format: Format = "json", lang: Lang = "en") -> Response:  # noqa: A002
+    """Report of a calendar day, ``yyyy-mm-dd`` in the plant's zone."""
+    return await _answer(context, site, "day", date, format, lang)
+
+
+@router.get("/month/{month}")
+async def report_of_month(site: Plant, context: Ctx, month: str, format: Format = "json", lang: Lang = "en") -> Response:  # noqa: A002
+    """Report of a calendar month, ``yyyy-mm`` in the plant's zone."""
+    return await _answer(context, site, "month", month, format, lang)
+
+
+@router.get("/year/{year}")
+async def report_of_year(site: Plant, context: Ctx, year: str, format: Format = "json", lang: Lang = "en") -> Response:  # noqa: A002
+    """Report of a calendar year, ``yyyy`` in the plant's zone."""
+    return await _answer(context, site, "year", year, format, lang)
+
+
+async def _answer(context: Context, site: Site, kind: Kind, text: str, form: Format, lang: Lang) -> Response:
+    period = check_period(kind, text)
+    span = period_span(site.calendar, kind, period)
+    if span.start_ns > context.clock.now_ns():
+        raise Problem(
+            404, "not-begun", "Not begun", f"{kind} {period} begins {rfc3339(span.start_ns)}; ask for one that has begun"
+        )
+    report = await context.analytics.report(kind, period)
+    if form == "json":
+        return json_answer(_report_json(context, site, span, report))
+    table = report_table(site, span, report, lang)
+    body, media_type = await asyncio.to_thread(_rendered, table, form, lang)
+    headers = {"Cache-Control": "no-store"}
+    if form != "html":
+        headers["Content-Disposition"] = f'attachment; filename="{site.id}-{kind}-{period}-v{report.version}.{form}"'
+    return Response(body, headers=headers, media_type=media_type)
+
+
+def _rendered(table: Table, form: Format, lang: Lang) -> tuple[bytes, str]:
+    if form == "csv":
+        return to_csv(table), "text/csv; charset=utf-8"
+    return (to_xlsx(table), _XLSX) if form == "xlsx" else (to_html(table, lang), "text/html; charset=utf-8")
+
+
+def report_table(site: Site, span: Span, report: ReportVersion, lang: Lang) -> Table:
+    """The report as rows in a language, with what identifies this version above them."""
+    values = (
+        site.title_zh if lang == "zh" else site.title_en,
+        report.period,
+        word(str(report.body.get("status", "")), lang),
+        str(report.version),
+        site.calendar.local(span.start_ns).isoformat(),
+        site.calendar.local(span.end_ns).isoformat(),
+        rfc3339(report.created_ns),
+        report.cause,
+        report.interval_hash,
+    )
+    title = _TITLE[lang].format(kind=word(report.kind, lang), period=report.period)
+    return Table(title, tuple(zip(_HEAD[lang], values, strict=True)), COLUMNS[lang], figure_rows(site, figures_of(report), lang))
+
+
+def figures_of(report: ReportVersion) -> dict[str, dict[str, Figure]]:
+    """The figures of a frozen report as values again."""
+    return {
+        node: {name: Figure(**{**row, "editions": tuple(row.get("editions", ()))}) for name, row in rows.items()}
+        for node, rows in report.body["figures"].items()
+    }
+
+
+def _report_json(context: Context, site: Site, span: Span, report: ReportVersion) -> dict[str, Any]:
+    day = site.calendar.local(span.end_ns - 1).date()
+    return {
+        **report.body,
+        "plant": site.id,
+        "kind": report.kind,
+        "period": report.period,
+        "version": report.version,
+        "cause": report.cause,
+        "made": rfc3339(report.created_ns),
+        "interval_hash": report.interval_hash,
+        "start": rfc3339(span.start_ns),
+        "end": rfc3339(span.end_ns),
+        "figures": figures_json(figures_of(report)),
+        "limits": limits_json(context.rulebook, site, day, INDICATORS),
+    }

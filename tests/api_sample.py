@@ -1,0 +1,295 @@
+"""A plant for the API's tests: the demo's site, real stores and bus, and analytics that answer with fixed figures."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI
+
+from analytics.figures import BranchNow, Flow, Live, PeriodFigures, PointEnergy
+from api.app import create_app
+from api.auth import Keys
+from api.times import period_span
+from plant import nodes, rulebook
+from plant.config import parse_site
+from plant.frame import FrameBlock
+from plant.indicators import Figure
+from plant.ports import ReportVersion
+from plant.rulebook import parse_rules, shipped_rule_texts
+from plant.series import QUARTER_NS, Span, dense_block
+from plant.site import Site
+from potwatt.board import Board
+from potwatt.live_bus import LiveBus
+from simulators.demo_site import Ports, demo_site_toml
+from storage.ledger import SqlLedger
+from storage.memory import MemoryStore
+
+NOW_NS = 1_780_000_500_000_000_000  # 2026-05-28T20:35:00Z
+NS = 1_000_000_000
+RULES = parse_rules(shipped_rule_texts())
+
+# branch -> power in kW, plant's sign
+POWER_KW = {
+    "tie-1": 61_234.0,
+    "tie-2": 23_870.0,
+    "coupler": -12_400.0,
+    "unit-1": -131_250.0,
+    "pv-1": -104_310.0,
+    "pv-2": -83_225.0,
+    "pv-3": -55_480.0,
+    "battery": 21_600.0,
+    "rect-1-1": 78_410.0,
+    "rect-1-2": 78_395.0,
+    "rect-1-3": 78_402.0,
+    "rect-2-1": 91_220.0,
+    "rect-2-2": 91_174.0,
+    "fume-1": 3_420.0,
+    "fume-2": 3_105.0,
+    "desulphurisation": 2_350.0,
+    "compressors": 4_410.0,
+    "potroom-aux": 2_640.0,
+    "casthouse": 2_870.0,
+}
+
+
+class FixedClock:
+    """A clock that a test sets; waiting gives way to other tasks."""
+
+    def __init__(self, t_ns: int = NOW_NS) -> None:
+        self.t_ns = t_ns
+
+    def now_ns(self) -> int:
+        return self.t_ns
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+def _figure(name: str, value: float | None, half_width: float = 0.0, share: float = 0.998, reason: str = "") -> Figure:
+    low = high = None
+    if value is not None:
+        low, high = value - half_width, value + half_width
+    day = FixedClock().now_ns()
+    at = Site_calendar.local(day).date()
+    rules = RULES.for_indicator(name, at, ("CN",))
+    status = {r.id: rulebook.status(r, name, value, low, high) for r in rules if r.kind != "grade"}
+    return Figure(name, value, low, high, min(1.0, share + 0.001), share, reason, status)
+
+
+def _period(site: Site, seconds: float, scale: float) -> PeriodFigures:
+    """Figures of a window; ``scale`` moves them a little so that windows differ."""
+    span = Span(NOW_NS - int(seconds * NS), NOW_NS)
+    hours = seconds / 3600
+    load_kwh = 424_900.0 * hours
+    plant = [
+        _figure("green_share_physical", 41.6 * scale, 0.4),
+        _figure("load_energy", load_kwh),
+        _figure("renewable_generation", 101_000 * hours * scale),
+        _figure("captive_generation", 131_250 * hours),
+        _figure("grid_import", 192_000 * hours),
+        _figure("storage_charge", 9_100 * hours),
+        _figure("storage_discharge", 8_000 * hours),
+        _figure("green_to_load", load_kwh * 0.416 * scale),
+        _figure("specific_energy_e1", 13_012.4 * scale**0.1, 31),
+        _figure("specific_energy_e2_tariff", 13_271.8 * scale**0.1, 33),
+        _figure("pv_self_consumption", 97.3),
+        _figure("metal_produced", 31.4 * hours, 0.4),
+    ]
+    names = ("specific_energy_dc", "specific_energy_e1", "specific_energy_e2", "specific_energy_e2_tariff", "current_efficiency")
+    lines = {
+        "line-1": [*zip(names, (12_710.0, 12_962.1, 13_301.0, 13_222.5, 93.4), (28, 29, 32, 32, 0.3), strict=True)],
+        "line-2": [*zip(names, (12_890.0, 13_188.9, 13_480.0, 13_391.0, 92.8), (30, 34, 36, 36, 0.3), strict=True)],
+    }
+    lines["line-1"].append(("metal_produced", 18.15 * hours, 0.3))
+    lines["line-2"].append(("metal_produced", 13.25 * hours, 0.3))
+    figures = {nodes.PLANT: {f.indicator: f for f in plant}}
+    for line, rows in lines.items():
+        made = [_figure(n, v, w, 0.993 if line == "line-2" else 0.998) for n, v, w in rows]
+        figures[nodes.line(line)] = {f.indicator: f for f in made}
+    flows = [Flow("pv-1", "load", 88_000 * hours, 88_000.0), Flow("tie-1", "load", 61_234 * hours, 61_234.0)]
+    points = [PointEnergy(p.id, p.branch, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0) for p in site.points.values()]
+    return PeriodFigures(span, "live", figures, flows, dict.fromkeys(site.buses, 120.5), points, (site.edition,), "abc123")
+
+
+@dataclass
+class SampleAnalytics:
+    """Fixed figures in the shapes of ``analytics.figures``. ``scale`` may be changed by a test to see values move."""
+
+    site: Site
+    clock: FixedClock
+    scale: float = 1.0
+    silent: set[str] = field(default_factory=set)
+
+    async def figures(self, span: Span) -> PeriodFigures:
+        return _period(self.site, span.seconds, self.scale)
+
+    async def live(self) -> Live:
+        windows = {
+            "now": 1,
+            "last_15min": 900,
+            "last_24h": 86_400,
+            "shift": 16_500,
+            "production_day": 74_100,
+            "day": 16_500,
+            "month": 2_400_000,
+        }
+        shown = {n: _period(self.site, s, self.scale * (1 if n in ("now", "last_15min") else 0.62)) for n, s in windows.items()}
+        branches = {
+            b.id: BranchNow(
+                None if b.id in self.silent else POWER_KW[b.id] * self.scale,
+                None,
+                None,
+                95.0 if b.id in self.silent else 0.6,
+                f"{b.id}-meter",
+                b.id == "tie-2",
+                b.kind,
+                b.source,
+                b.purpose,
+            )
+            for b in self.site.branches.values()
+        }
+        power = {"load": 424_900.0, "grid_import": 85_104.0, "renewable_generation": 243_015.0}
+        return Live(self.site.id, self.clock.now_ns(), shown, branches, power, NOW_NS - 200 * NS)
+
+    async def report(self, kind: str, period: str) -> ReportVersion:
+        span = period_span(self.site.calendar, kind, period)
+        made = _period(self.site, span.seconds, 1.0)
+        body: dict[str, Any] = {
+            "status": "closed",
+            "figures": {n: {k: asdict(f) for k, f in v.items()} for n, v in made.figures.items()},
+        }
+        return ReportVersion(self.site.id, kind, period, 2, body, made.interval_hash, "late tap of line-1", NOW_NS)
+
+
+class SampleAlerts:
+    """One alert that stands."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = [
+            {
+                "id": "e1-over-benchmark:line-2",
+                "severity": "warning",
+                "since": "2026-05-28T18:05:00Z",
+                "title": {"en": "Potline 2: e1 over the benchmark", "zh": "二电解：铝液交流电耗超过标杆"},
+                "text": {"en": "e1 13,189 kWh/t, benchmark 13,000", "zh": "铝液交流电耗 13,189 kWh/t，标杆 13,000"},
+            }
+        ]
+
+    def active(self) -> list[dict[str, Any]]:
+        return self.rows
+
+
+@dataclass
+class Sample:
+    """The application and everything behind it."""
+
+    app: FastAPI
+    site: Site
+    analytics: SampleAnalytics
+    store: MemoryStore
+    ledger: SqlLedger
+    bus: LiveBus
+    board: Board
+    clock: FixedClock
+
+
+def demo_site() -> Site:
+    return parse_site(demo_site_toml(Ports(1502, 1503, 1504, 1505, 1506, 1507, 1883), api_port=8000), "demo.toml")
+
+
+Site_calendar = demo_site().calendar
+
+
+async def make_sample(folder: Path, auth: Keys | None = None, clock: FixedClock | None = None) -> Sample:
+    """A filled plant; close its ledger at the end."""
+    site, clock = demo_site(), clock or FixedClock()
+    store, ledger = MemoryStore(site.id), SqlLedger(f"sqlite:///{folder / 'ledger.db'}", clock)
+    await store.setup()
+    await ledger.setup()
+    bus, board = LiveBus(), Board()
+    await _fill(store, bus, site, clock.now_ns())
+    board.set("spool", "ok", "empty", used_share=0.01)
+    board.set("store", "ok", "memory")
+    board.set("history", "ok", "filling", done_share=0.64)
+    board.count("frames_total", {"endpoint": "gateway-1"}, 1234)
+    analytics = SampleAnalytics(site, clock)
+    app = create_app(
+        site=site,
+        analytics=analytics,
+        store=store,
+        ledger=ledger,
+        bus=bus,
+        health=board,
+        clock=clock,
+        auth=auth,
+        version="0.0.test",
+        rulebook=RULES,
+        alerts=SampleAlerts(),
+        profiles={},
+    )
+    return Sample(app, site, analytics, store, ledger, bus, board, clock)
+
+
+def block(site: Site, meter: str, t_ns: np.ndarray, values: dict[str, np.ndarray]) -> FrameBlock:
+    """Frames of one meter."""
+    return FrameBlock(
+        site.id,
+        site.meters[meter].profile,
+        tuple(values),
+        (meter,),
+        np.zeros(len(t_ns), np.int32),
+        t_ns.astype(np.int64),
+        np.column_stack(list(values.values())),
+        np.zeros((len(t_ns), len(values)), np.int16),
+    )
+
+
+async def _fill(store: MemoryStore, bus: LiveBus, site: Site, now_ns: int) -> None:
+    """An hour of readings of each meter at 10 s (the weather station silent for ten minutes) and two days of derived figures."""
+    t_ns = now_ns - now_ns % NS - np.arange(360, 0, -1, dtype=np.int64) * 10 * NS + 9 * NS
+    for number, meter in enumerate(site.meters):
+        power = 1_000.0 * (number + 1) + 50 * np.sin(np.arange(360) / 20)
+        when = t_ns - 600 * NS if meter == "weather" else t_ns
+        values = (
+            {"active_power": power, "state_of_charge": np.full(360, 63.5)}
+            if meter == "battery-meter"
+            else {"active_power": power}
+        )
+        made = block(site, meter, when, values)
+        await store.write([made])
+        bus.publish(made)
+    last = now_ns - now_ns % QUARTER_NS
+    start = last - np.arange(192, 0, -1, dtype=np.int64) * QUARTER_NS
+    wall = (start / NS / 3600 + 8) % 24
+    sun = np.clip(np.sin((wall - 6) / 12 * math.pi), 0, None)
+    load, pv = 106_000 + 900 * np.sin(np.arange(192) / 9), 78_000 * sun
+    fields = (
+        "load_energy",
+        "renewable_generation",
+        "captive_generation",
+        "grid_import",
+        "storage_charge",
+        "storage_discharge",
+        "green_share_physical",
+        "green_share_physical_low",
+        "green_share_physical_high",
+    )
+    grid = np.clip(load - pv - 32_800, 0, None)
+    share = 100 * pv * 0.97 / load
+    columns = [
+        load,
+        pv,
+        np.full(192, 32_800.0),
+        grid,
+        5_000 * sun,
+        3_000 * (1 - sun) * (wall > 18),
+        share,
+        share - 0.4,
+        share + 0.4,
+    ]
+    await store.write_derived(dense_block(site.id, "15m", fields, (nodes.PLANT,), start, np.stack(columns, -1)[None], 1))
