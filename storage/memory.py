@@ -11,7 +11,7 @@ import numpy as np
 from plant.frame import NS_PER_MS, FrameBlock
 from plant.ports import SpoolCursor, Written
 from plant.series import DerivedBlock, Series, Span
-from storage.readings import check_block, check_names, normalised
+from storage.readings import check_block, check_derived, normalised
 
 Pair = tuple[str, str]
 Reading = tuple[float, int]
@@ -90,7 +90,7 @@ class MemoryStore:
 
     async def write_derived(self, block: DerivedBlock) -> None:
         """See SeriesStore.write_derived."""
-        check_names(block.plant, block.nodes, "node")
+        check_derived(block)
         for row, start_ns in enumerate(block.start_ns.tolist()):
             key = (block.plant, block.resolution, block.nodes[int(block.node_index[row])], start_ns)
             version = int(block.version[row])

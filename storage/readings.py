@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import numpy as np
@@ -11,8 +12,11 @@ from plant.errors import StoreRejected
 from plant.frame import FrameBlock
 from plant.quality import ABSENT
 from plant.quantities import QUANTITIES, Kind
+from plant.series import DerivedBlock
 
 NAME_MAX = 200
+_FIELD = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_OWN_FIELDS = ("plant", "node", "place", "id", "time", "start_ms", "version", "valid")
 
 
 def check_names(plant: str, names: Iterable[str], what: str) -> None:
@@ -34,6 +38,14 @@ def check_block(block: FrameBlock) -> None:
     unknown = [name for name in block.quantities if name not in QUANTITIES]
     if unknown:
         raise StoreRejected(f"profile {block.profile!r} delivers {', '.join(unknown)}, which plant.quantities does not list")
+
+
+def check_derived(block: DerivedBlock) -> None:
+    """Refuse figures whose nodes or fields have no place in a store. Raises StoreRejected."""
+    check_names(block.plant, block.nodes, "node")
+    for name in block.fields:
+        if not _FIELD.fullmatch(name) or name in _OWN_FIELDS:
+            raise StoreRejected(f"field {name!r} cannot be a field of a derived row; use lower case letters, digits and _")
 
 
 def is_interval(quantity: str) -> bool:

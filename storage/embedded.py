@@ -1,0 +1,268 @@
+# ruff: noqa: S608 - what is put into statements are names of our own tables and whole numbers, never text from outside
+"""The series store without a server: DuckDB inside the process.
+
+Readings lie in long form, without a primary key: a key made ingest five times slower. Duplicates are found by comparing
+only those Frames that reach into time already stored with what is stored there. Readings and the spool cursor are
+committed in one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from plant.frame import NS_PER_MS, FrameBlock
+from plant.ports import Clock, SpoolCursor, Written
+from plant.series import DerivedBlock, Series, Span
+from plant.site import StoreSettings
+from storage.duck import Database, floats
+from storage.embedded_derived import DerivedTables
+from storage.long_rows import LongRows, classify, join
+from storage.readings import check_block, is_interval, normalised
+from storage.series_index import SeriesIndex
+
+Pair = tuple[str, str]
+
+DAY_MS = 86_400_000
+TRIM_EVERY_S = 3_600.0
+_TABLES = ("reading", "interval_reading")
+
+
+class EmbeddedStore:
+    """SeriesStore of one plant in one file, held by one process at a time.
+
+    With a ``clock`` what is older than the settings keep is deleted in the background, once an hour.
+    """
+
+    def __init__(self, path: Path, plant: str, settings: StoreSettings, clock: Clock | None = None) -> None:
+        self._plant = plant
+        self._settings = settings
+        self._clock = clock
+        self._database = Database(path)
+        self._derived = DerivedTables(self._database)
+        self._index = SeriesIndex()
+        self._cursor: SpoolCursor | None = None
+        self._trimming: asyncio.Task[None] | None = None
+
+    async def setup(self) -> None:
+        """See SeriesStore.setup. Raises StoreMisconfigured where another process holds the file or wrote another format."""
+        await self._database.run(self._open)
+        if self._clock is not None and self._trimming is None:
+            self._trimming = asyncio.create_task(self._keep_trimming(self._clock), name="embedded-store-retention")
+
+    def _open(self) -> None:
+        self._database.open()
+        self._index = SeriesIndex()
+        spans = " UNION ALL ".join(f"SELECT series, t_ms FROM {table}" for table in _TABLES)
+        self._index.load(
+            self._database.execute(
+                "SELECT id, plant, meter, quantity, first_ms, last_ms FROM series LEFT JOIN "
+                f"(SELECT series, min(t_ms) first_ms, max(t_ms) last_ms FROM ({spans}) GROUP BY series) ON series = id"
+            )
+        )
+        found = self._database.execute("SELECT segment, byte_offset FROM spool_cursor")
+        self._cursor = SpoolCursor(*found[0]) if found else None
+        self._derived.load()
+
+    async def close(self) -> None:
+        """See SeriesStore.close."""
+        if self._trimming is not None:
+            self._trimming.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._trimming
+            self._trimming = None
+        await self._database.close()
+
+    async def write(self, blocks: Sequence[FrameBlock], sink_cursor: SpoolCursor | None = None) -> Written:
+        """See SeriesStore.write. A second value for one identity goes to the table ``conflict``."""
+        for block in blocks:
+            check_block(block)
+        return await self._database.run(lambda: self._write(blocks, sink_cursor))
+
+    def _write(self, blocks: Sequence[FrameBlock], sink_cursor: SpoolCursor | None) -> Written:
+        try:
+            written = self._database.transaction(lambda: self._store(blocks, sink_cursor))
+        except BaseException:
+            self._index.rollback()
+            raise
+        self._index.commit()
+        self._cursor = sink_cursor or self._cursor
+        return written
+
+    def _store(self, blocks: Sequence[FrameBlock], sink_cursor: SpoolCursor | None) -> Written:
+        counts = np.zeros(3, np.int64)
+        if blocks:
+            series = [self._index.numbers(block) for block in blocks]
+            for row in self._index.new_series():
+                self._database.execute("INSERT INTO series VALUES (?, ?, ?, ?)", row)
+            parts = list(zip(blocks, series, self._index.suspects(blocks), strict=True))
+            for table in _TABLES:
+                certain = [_long(block, numbers, ~suspect, table) for block, numbers, suspect in parts]
+                doubtful = [_long(block, numbers, suspect, table) for block, numbers, suspect in parts]
+                counts += self._insert(table, join(certain), join(doubtful))
+        if sink_cursor is not None:
+            self._database.execute("DELETE FROM spool_cursor")
+            self._database.execute("INSERT INTO spool_cursor VALUES (?, ?)", [sink_cursor.segment, sink_cursor.offset])
+        return Written(*counts.tolist())
+
+    def _insert(self, table: str, certain: LongRows, doubtful: LongRows) -> npt.NDArray[np.int64]:
+        """Rows stored, repeated and conflicting; ``doubtful`` ones are compared with what is stored in their span."""
+        rows, conflicts = certain, doubtful.take(slice(0, 0))
+        if len(doubtful):
+            fresh, conflicting = classify(self._stored_near(table, doubtful), doubtful)
+            rows, conflicts = join([certain, doubtful.take(fresh)]), doubtful.take(conflicting)
+        if len(rows):
+            self._database.execute(f"INSERT INTO {table} SELECT * FROM incoming", incoming=rows.columns())
+        if len(conflicts):
+            aside = "INSERT INTO conflict SELECT * FROM incoming EXCEPT SELECT * FROM conflict"
+            self._database.execute(aside, incoming=conflicts.columns())
+        total = len(certain) + len(doubtful)
+        return np.array([len(rows), total - len(rows) - len(conflicts), len(conflicts)])
+
+    def _stored_near(self, table: str, rows: LongRows) -> LongRows:
+        first_ms, last_ms = int(rows.t_ms.min()), int(rows.t_ms.max())
+        return self._rows(table, np.unique(rows.series), "t_ms BETWEEN ? AND ?", [first_ms, last_ms])
+
+    def _rows(self, table: str, series: npt.NDArray[np.int32], where: str, parameters: list[int]) -> LongRows:
+        sql = f"SELECT series, t_ms, value, quality FROM {table} WHERE {where} AND series IN (SELECT id FROM wanted)"
+        return _long_rows(self._database.arrays(sql, parameters, wanted={"id": series}))
+
+    async def cursor(self) -> SpoolCursor | None:
+        """See SeriesStore.cursor."""
+        return self._cursor
+
+    async def read(self, meter: str, quantity: str, span: Span) -> Series:
+        """See SeriesStore.read."""
+        return (await self.read_many([(meter, quantity)], span))[meter, quantity]
+
+    async def read_many(self, pairs: Sequence[Pair], span: Span) -> dict[Pair, Series]:
+        """See SeriesStore.read_many."""
+
+        def rows(table: str, series: npt.NDArray[np.int32]) -> LongRows:
+            return self._rows(table, series, "t_ms >= ? AND t_ms < ?", _bounds_ms(span))
+
+        return await self._database.run(lambda: self._by_pair(pairs, rows))
+
+    async def last_before(self, pairs: Sequence[Pair], t_ns: int, reach_s: float) -> dict[Pair, Series]:
+        """See SeriesStore.last_before."""
+        return await self._nearest(pairs, Span(t_ns - round(reach_s * 1e9), t_ns), "max")
+
+    async def first_from(self, pairs: Sequence[Pair], t_ns: int, reach_s: float) -> dict[Pair, Series]:
+        """See SeriesStore.first_from."""
+        return await self._nearest(pairs, Span(t_ns, t_ns + round(reach_s * 1e9)), "min")
+
+    async def _nearest(self, pairs: Sequence[Pair], span: Span, pick: str) -> dict[Pair, Series]:
+        def rows(table: str, series: npt.NDArray[np.int32]) -> LongRows:
+            sql = (
+                f"SELECT series, {pick}(t_ms) t_ms, arg_{pick}(value, t_ms) AS value, arg_{pick}(quality, t_ms) AS quality "
+                f"FROM {table} WHERE t_ms >= ? AND t_ms < ? AND value IS NOT NULL "
+                "AND series IN (SELECT id FROM wanted) GROUP BY series"
+            )
+            return _long_rows(self._database.arrays(sql, _bounds_ms(span), wanted={"id": series}))
+
+        return await self._database.run(lambda: self._by_pair(pairs, rows))
+
+    def _by_pair(self, pairs: Sequence[Pair], rows_of: Callable[[str, npt.NDArray[np.int32]], LongRows]) -> dict[Pair, Series]:
+        found = {pair: Series.empty() for pair in pairs}
+        for table in _TABLES:
+            wanted = {
+                number: (meter, quantity)
+                for meter, quantity in found
+                if (number := self._index.get((self._plant, meter, quantity))) is not None
+                and is_interval(quantity) == (table == "interval_reading")
+            }
+            if wanted:
+                rows = rows_of(table, np.array(sorted(wanted), np.int32))
+                found |= {wanted[number]: series for number, series in _split(rows)}
+        return found
+
+    async def write_derived(self, block: DerivedBlock) -> None:
+        """See SeriesStore.write_derived."""
+        await self._database.run(lambda: self._derived.write(block))
+
+    async def read_derived(self, resolution: str, nodes: Sequence[str], fields: Sequence[str], span: Span) -> DerivedBlock:
+        """See SeriesStore.read_derived."""
+        return await self._database.run(lambda: self._derived.read(self._plant, resolution, nodes, fields, span))
+
+    async def extent(self) -> Span | None:
+        """See SeriesStore.extent."""
+
+        def work() -> Span | None:
+            mine = "series IN (SELECT id FROM series s WHERE s.plant = ?)"
+            spans = " UNION ALL ".join(f"SELECT min(t_ms) a, max(t_ms) b FROM {table} WHERE {mine}" for table in _TABLES)
+            [(first_ms, last_ms)] = self._database.execute(f"SELECT min(a), max(b) FROM ({spans})", [self._plant] * len(_TABLES))
+            return None if first_ms is None else Span(first_ms * NS_PER_MS, (last_ms + 1) * NS_PER_MS)
+
+        return await self._database.run(work)
+
+    async def count(self, meters: Sequence[str] | None = None) -> dict[str, int]:
+        """See SeriesStore.count."""
+
+        def work() -> dict[str, int]:
+            every = " UNION ALL ".join(f"SELECT series, value FROM {table}" for table in _TABLES)
+            sql = (
+                f"SELECT meter, count(value) FROM ({every}) r JOIN series s ON s.id = r.series "
+                "WHERE plant = ? GROUP BY meter HAVING count(value) > 0"
+            )
+            return dict(self._database.execute(sql, [self._plant]))
+
+        counts = await self._database.run(work)
+        return counts if meters is None else {meter: counts[meter] for meter in meters if meter in counts}
+
+    async def trim(self, now_ns: int) -> None:
+        """Delete what is older than the settings keep, a table at a time so that writers wait for one deletion at most."""
+        kept_days = {
+            "reading": self._settings.raw_days,
+            "conflict": self._settings.raw_days,
+            "derived_1m": self._settings.minute_days,
+            "derived_15m": self._settings.quarter_days,
+            "interval_reading": self._settings.quarter_days,
+        }
+        for table, days in kept_days.items():
+            column = "start_ms" if table.startswith("derived") else "t_ms"
+            before_ms = now_ns // NS_PER_MS - days * DAY_MS
+            await self._database.run(partial(self._database.execute, f"DELETE FROM {table} WHERE {column} < ?", [before_ms]))
+
+    async def _keep_trimming(self, clock: Clock) -> None:
+        while True:
+            await self.trim(clock.now_ns())
+            await clock.sleep(TRIM_EVERY_S)
+
+
+def _long(block: FrameBlock, series: npt.NDArray[np.int32], rows: npt.NDArray[np.bool_], table: str) -> LongRows:
+    """The values of the Frames ``rows`` that belong into ``table``."""
+    columns = np.array([is_interval(quantity) == (table == "interval_reading") for quantity in block.quantities], bool)
+    value, quality = normalised(block)
+    return LongRows(
+        series[block.meter_index[rows]][:, columns].ravel(),
+        np.repeat(block.t_ns[rows] // NS_PER_MS, int(columns.sum())),
+        value[rows][:, columns].ravel(),
+        quality[rows][:, columns].ravel(),
+    )
+
+
+def _long_rows(columns: dict[str, npt.NDArray[Any]]) -> LongRows:
+    return LongRows(columns["series"], columns["t_ms"], floats(columns["value"]), columns["quality"])
+
+
+def _bounds_ms(span: Span) -> list[int]:
+    """[first, end) in whole ms that picks the same stored instants as the span in ns."""
+    return [-(-span.start_ns // NS_PER_MS), -(-span.end_ns // NS_PER_MS)]
+
+
+def _split(rows: LongRows) -> list[tuple[int, Series]]:
+    order = np.lexsort((rows.t_ms, rows.series))
+    rows = rows.take(order)
+    numbers, starts = np.unique(rows.series, return_index=True)
+    bounds = [*starts.tolist(), len(rows)]
+    return [
+        (int(number), Series(rows.t_ms[a:b] * NS_PER_MS, rows.value[a:b], rows.quality[a:b]))
+        for number, a, b in zip(numbers, bounds[:-1], bounds[1:], strict=True)
+    ]
