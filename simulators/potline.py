@@ -12,7 +12,7 @@ from simulators.parameters import FARADAY_KG_PER_KAH, Line
 
 EFFECT_V = 22.0
 _DAY_S = 86_400.0
-_BLOCK_DAYS = 10
+OUTAGE_BLOCK_DAYS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,11 @@ class Outage:
 
 def outage_of(seed: int, line: Line, day: int) -> Outage | None:
     """The outage that a block of ten days holds, if any."""
-    block = day // _BLOCK_DAYS
+    block = day // OUTAGE_BLOCK_DAYS
     u = uniform(stream(seed, f"{line.name}/outage"), np.array([4 * block, 4 * block + 1, 4 * block + 2, 4 * block + 3]))
     if u[0] > 0.55:
         return None
-    first = block * _BLOCK_DAYS + int(u[1] * 5)
+    first = block * OUTAGE_BLOCK_DAYS + int(u[1] * 5)
     return Outage(1 + int(u[2] * line.pots), first, first + 2 + int(u[3] * 4))
 
 

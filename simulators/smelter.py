@@ -8,6 +8,7 @@ Signs are the plant's: + away from the grid. Every column holds kW unless its na
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -94,11 +95,11 @@ class SmelterModel:
             columns |= line_columns(self.seed, line, day, t_ns)
         columns |= self._consumers(t_ns, columns["production-1"] / 1000.0, columns["production-2"] / 1000.0)
         columns |= self._sun(t_ns)
-        load = sum((columns[name] for name in _LOADS), np.zeros(len(t_ns)))
+        load = _total(columns, _LOADS)
         columns["unit-1"] = self._unit(t_ns)
-        sun = -(columns["pv-1"] + columns["pv-2"] + columns["pv-3"])
+        sun: Floats = -(columns["pv-1"] + columns["pv-2"] + columns["pv-3"])
         hour = np.arange(lattice.STEPS + 1) * lattice.STEP_H
-        power, stored = day_plan(self.parameters.battery, hour, sun - 0.25 * load)
+        power, stored = day_plan(self.parameters.battery, hour, np.asarray(sun - 0.25 * load, np.float64))
         columns["battery"] = power
         columns["soc"] = 100.0 * stored / self.parameters.battery.capacity_kwh
         return columns | self._busbars(t_ns, columns)
@@ -141,11 +142,11 @@ class SmelterModel:
         need: dict[int, Floats] = {}
         losses: dict[str, Floats] = {}
         for bus in (1, 2):
-            load = sum((columns[name] for name in _LOADS if BUS_OF[name] == bus), np.zeros(len(t_ns)))
+            load = _total(columns, (name for name in _LOADS if BUS_OF[name] == bus))
             full = _FULL_KW[bus]
             loss = self.parameters.loss_kw[bus - 1] + self.parameters.loss_share[bus - 1] * full * (load / full) ** 2
             losses[f"loss-{bus}"] = loss
-            need[bus] = loss + sum((columns[name] for name in _SIGNED if BUS_OF[name] == bus), np.zeros(len(t_ns)))
+            need[bus] = loss + _total(columns, (name for name in _SIGNED if BUS_OF[name] == bus))
         need[2] = need[2] + columns["unmetered"]
         share = self.parameters.tie_share + 0.04 * self._noise("tie/share", t_ns, 3 * 3600.0)
         transit = 2_500.0 * self._noise("tie/transit", t_ns, 2 * 3600.0)
@@ -156,6 +157,11 @@ class SmelterModel:
 
 _LOADS = tuple(name for name in BUS_OF if not name.startswith(("tie", "unit", "pv", "battery")))
 _SIGNED = tuple(name for name in BUS_OF if not name.startswith("tie"))
+
+
+def _total(columns: Mapping[str, Floats], names: Iterable[str]) -> Floats:
+    total: Floats = np.sum([columns[name] for name in names], axis=0)
+    return total
 
 
 def _by_day(t_ns: Times) -> list[tuple[int, Times | slice, Times]]:
