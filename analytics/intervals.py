@@ -1,0 +1,270 @@
+"""Energy of a metering point per interval, with band, proof and flags, out of whatever its meters delivered.
+
+Per direction the best evidence wins: imported amounts where there are any, else the register shaped by power, else
+integrated power. Mountings are dated; each contributes the time it was in force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from analytics.counters import F64, I64, Mask, clean_register
+from analytics.curve import Amounts, Curve, amount_curve, counter_curve, read_off
+from analytics.flags import IntervalFlag
+from analytics.power import NO_POWER, NS_PER_S, S_PER_H, PowerIntegral, integrate
+from analytics.samples import Readings, Samples, completeness, exchanges, mounted
+from plant.ports import Annotation
+from plant.site import LOAD_KINDS, Branch, MeteringPoint, Mounting
+
+PLAUSIBLE = 1.5  # a register that gains more than this times the rated power has not counted energy
+DIRECTIONS = ("import", "export")
+AMOUNTS = ("interval_energy_import", "interval_energy_export")
+AC_SIGNALS = ("energy_import", "energy_export", "active_power", *AMOUNTS)
+DC_SIGNALS = ("dc_charge", "dc_energy", "dc_current", "dc_power", *AMOUNTS)
+WrapsAt = Callable[[str, str], float | None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PointIntervals:
+    """One metering point over m intervals, plant's sign; float64[m], kWh (``dc_charge`` kAh), ``flags`` int64[m].
+
+    ``active_power_kw`` is the mean (import - export). Missing energies are NaN; ``*_high`` is NaN where nothing bounds it.
+    """
+
+    energy_import: F64
+    energy_import_low: F64
+    energy_import_high: F64
+    energy_export: F64
+    energy_export_low: F64
+    energy_export_high: F64
+    active_power: F64
+    completeness: F64
+    measured_share: F64
+    flags: I64
+    dc_charge: F64
+
+    def rows(self, rows: slice) -> PointIntervals:
+        """The same for some of the intervals."""
+        return PointIntervals(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+
+@dataclass(frozen=True, slots=True)
+class MeteredPoint:
+    """What the interval computation needs to know of a point beside its readings."""
+
+    point: MeteringPoint
+    branch: Branch
+    poll_interval_s: dict[str, float]
+    gap_max_s: float
+
+    def rated_kw(self, direction: str) -> float | None:
+        """The most that can flow in one direction: None where unknown, 0 where the kind of branch rules it out."""
+        if direction == "export" and self.branch.kind in LOAD_KINDS:
+            return 0.0
+        if direction == "import" and self.branch.kind == "pv":
+            return 0.0
+        return self.point.rated_power_kw or self.branch.capacity_kw or None
+
+
+def point_intervals(
+    metered: MeteredPoint,
+    readings: Readings,
+    bounds_ns: Sequence[I64],
+    wraps_at: WrapsAt,
+    annotations: Sequence[Annotation] = (),
+) -> list[PointIntervals]:
+    """Intervals of a point for each of several sets of ascending bounds (say 1 min and 15 min): one curve, read off twice.
+
+    ``readings`` reach beyond the outermost bounds by what the stores hold, so that bounds are interpolated and gaps closed.
+    """
+    parts: list[list[PointIntervals]] = [[] for _ in bounds_ns]
+    covered_s = [np.zeros(len(b) - 1) for b in bounds_ns]
+    ends = [m.valid_from_ns for m in metered.point.mountings[1:]] + [2**62]
+    for mounting, end in zip(metered.point.mountings, ends, strict=True):
+        until = min(end, mounting.valid_to_ns or 2**62)
+        inside = [np.clip(b, mounting.valid_from_ns, until) for b in bounds_ns]
+        if not any(b[-1] > b[0] for b in inside):
+            continue
+        found = _mounting_intervals(metered, mounting, (mounting.valid_from_ns, until), readings, inside, wraps_at, annotations)
+        for i, one in enumerate(found):
+            parts[i].append(one)
+            covered_s[i] += np.diff(inside[i]) / NS_PER_S
+    return [_joined(*part, metered) for part in zip(parts, covered_s, bounds_ns, strict=True)]
+
+
+def _mounting_intervals(
+    metered: MeteredPoint,
+    mounting: Mounting,
+    validity: tuple[int, int],
+    readings: Readings,
+    bounds_ns: Sequence[I64],
+    wraps_at: WrapsAt,
+    annotations: Sequence[Annotation],
+) -> list[PointIntervals]:
+    signals = _Signals(metered, mounting, validity, readings, wraps_at, annotations)
+    span = (min(int(b[0]) for b in bounds_ns), max(int(b[-1]) for b in bounds_ns))
+    curves = {d: signals.energy_curve(d, span) for d in DIRECTIONS}
+    if not any(curves.values()):
+        return [missing(b, metered) for b in bounds_ns]
+    charge = signals.charge_curve(span) if metered.point.side == "dc" else None
+    poll_s = metered.poll_interval_s.get(mounting.meter, 1.0)
+    found = []
+    for bounds in bounds_ns:
+        imported, exported = (_amounts(curves[d], bounds, metered.rated_kw(d), mounting.class_percent) for d in DIRECTIONS)
+        complete = completeness(signals.leading_ns(), bounds, poll_s)
+        ah = np.full(len(bounds) - 1, np.nan) if charge is None else read_off(charge, bounds, None, 0.0).energy
+        found.append(_point(imported, exported, bounds, complete, ah))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Signals:
+    """The signals of one mounting, and the curves they make."""
+
+    metered: MeteredPoint
+    mounting: Mounting
+    validity: tuple[int, int]
+    readings: Readings
+    wraps_at: WrapsAt
+    annotations: Sequence[Annotation]
+
+    def get(self, quantity: str) -> Samples:
+        return mounted(self.readings, self.mounting, quantity, self.validity, self.annotations)
+
+    @property
+    def dc(self) -> bool:
+        return self.metered.point.side == "dc"
+
+    def leading_ns(self) -> I64:
+        """Instants of the signal that delivered most: what completeness is counted on."""
+        names = DC_SIGNALS if self.dc else AC_SIGNALS
+        return max((self.get(n).t_ns for n in names), key=len)
+
+    def energy_curve(self, direction: str, span: tuple[int, int]) -> Curve | None:
+        """Curve of one direction, None where this meter has nothing that measures it (then nothing is claimed to flow)."""
+        amounts = self.get(f"interval_energy_{direction}")
+        if len(amounts):
+            return _amounts_curve(amounts, span)
+        sign = 1 if direction == "import" else -1
+        power = self.get("dc_power" if self.dc else "active_power")
+        counter = self.get(self._register(direction))
+        flow = integrate(power.t_ns, np.maximum(power.value * sign, 0.0), self.metered.gap_max_s) if len(power) else NO_POWER
+        if not len(counter) and not len(power):
+            return None
+        return self._counter(
+            counter, flow, self._register(direction), self.metered.rated_kw(direction), self.mounting.ratio, span
+        )
+
+    def _register(self, direction: str) -> str:
+        return "dc_energy" if self.dc and direction == "import" else f"energy_{direction}"
+
+    def charge_curve(self, span: tuple[int, int]) -> Curve:
+        """Curve of ampere-hours in kAh."""
+        current = self.get("dc_current")
+        flow = integrate(current.t_ns, np.maximum(current.value, 0.0), self.metered.gap_max_s)
+        return self._counter(self.get("dc_charge"), flow, "dc_charge", None, 1.0, span)
+
+    def _counter(
+        self, counter: Samples, flow: PowerIntegral, quantity: str, rated: float | None, ratio: float, span: tuple[int, int]
+    ) -> Curve:
+        wraps_at = self.wraps_at(self.mounting.meter, quantity)
+        step = self.mounting.register_step_kwh if quantity != "dc_charge" else 0.0
+        limit = None
+        if rated:
+            limit = PLAUSIBLE * rated * np.diff(counter.t_ns) / NS_PER_S / S_PER_H + step + rated / S_PER_H
+        register = clean_register(
+            counter.t_ns, counter.value, wraps_at=None if wraps_at is None else wraps_at * ratio, limit=limit
+        )
+        for instant in exchanges(self.mounting.meter, self.annotations):
+            i = int(np.searchsorted(register.t_ns, instant)) - 1
+            if 0 <= i < len(register.boundary):
+                register.boundary[i] = True
+        return counter_curve(register, flow, span, self.metered.gap_max_s, step)
+
+
+def _amounts_curve(amounts: Samples, span: tuple[int, int]) -> Curve:
+    gap = np.diff(amounts.t_ns)
+    usual = int(np.median(gap)) if len(gap) else int(span[1] - span[0])
+    length = np.minimum(np.concatenate([gap, [usual]]), usual).astype(np.int64)
+    return amount_curve(amounts.t_ns, length, amounts.value, span, NO_POWER)
+
+
+def _amounts(curve: Curve | None, bounds_ns: I64, rated: float | None, class_percent: float) -> Amounts:
+    if curve is None:
+        zero = np.zeros(len(bounds_ns) - 1)
+        return Amounts(zero, zero, zero, zero, zero, np.zeros(len(zero), np.int64))
+    found = read_off(curve, bounds_ns, rated, class_percent)
+    frozen = _frozen(curve, bounds_ns, rated)
+    found.flags[frozen] |= int(IntervalFlag.FROZEN | IntervalFlag.ESTIMATED)
+    power = np.diff(curve.power.energy_at(bounds_ns))
+    found.high[frozen] = np.fmax(found.high, power * (1 + class_percent / 100))[frozen]
+    found.proven[frozen] = 0.0
+    return found
+
+
+def _frozen(curve: Curve, bounds_ns: I64, rated: float | None) -> Mask:
+    """Intervals in which the register stands still although half an hour of rated power has passed since it last moved."""
+    m = len(bounds_ns) - 1
+    if not curve.counted or not rated or len(curve.power.t_ns) == 0 or not np.any(curve.energy):
+        return np.zeros(m, bool)
+    moved = np.concatenate([[True], np.diff(curve.energy) > 0])
+    last_move = np.maximum.accumulate(np.where(moved, np.arange(len(curve.t_ns)), 0))
+    passed = curve.power.energy_at(curve.t_ns)
+    still = passed - passed[last_move] > 0.5 * rated
+    at = np.clip(np.searchsorted(curve.t_ns, bounds_ns[1:], "right") - 1, 0, len(still) - 1)
+    frozen: Mask = still[at]
+    return frozen
+
+
+def _point(imported: Amounts, exported: Amounts, bounds_ns: I64, complete: F64, charge: F64) -> PointIntervals:
+    seconds = np.maximum(np.diff(bounds_ns) / NS_PER_S, 1e-9)
+    turnover = np.abs(imported.energy) + np.abs(exported.energy)
+    proven = np.abs(imported.proven) + np.abs(exported.proven)
+    flags = imported.flags | exported.flags
+    known = 1 - np.maximum(imported.unknown_s, exported.unknown_s) / seconds
+    idle = np.where((flags & int(IntervalFlag.SPREAD | IntervalFlag.RESET | IntervalFlag.FROZEN)) > 0, 0.0, known)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share = np.where(np.isnan(turnover), 0.0, np.where(turnover > 0, np.minimum(proven / turnover, 1.0), idle))
+    return PointIntervals(
+        imported.energy,
+        imported.low,
+        imported.high,
+        exported.energy,
+        exported.low,
+        exported.high,
+        (imported.energy - exported.energy) / seconds * S_PER_H,
+        complete,
+        np.clip(share, 0.0, 1.0),
+        flags,
+        charge,
+    )
+
+
+def _joined(parts: list[PointIntervals], covered_s: F64, bounds_ns: I64, metered: MeteredPoint) -> PointIntervals:
+    """Sum over mountings; an interval that no mounting covers is missing."""
+    if not parts:
+        return missing(bounds_ns, metered)
+    if len(parts) == 1 and covered_s.all():
+        return parts[0]
+    total = {f.name: np.sum([getattr(p, f.name) for p in parts], axis=0) for f in fields(PointIntervals)}
+    hours = np.diff(bounds_ns) / NS_PER_S / S_PER_H
+    total["active_power"] = (total["energy_import"] - total["energy_export"]) / hours
+    for name, join in (("completeness", np.max), ("measured_share", np.min)):
+        total[name] = join([getattr(p, name) for p in parts], axis=0)
+    total["flags"] = np.bitwise_or.reduce([p.flags for p in parts])
+    absent = missing(bounds_ns, metered)
+    return PointIntervals(**{name: np.where(covered_s > 0, total[name], getattr(absent, name)) for name in total})
+
+
+def missing(bounds_ns: I64, metered: MeteredPoint) -> PointIntervals:
+    """A point without any reading: energies unknown between 0 and what it can carry."""
+    m = len(bounds_ns) - 1
+    hours = np.diff(bounds_ns) / NS_PER_S / S_PER_H
+    nan, zero = np.full(m, np.nan), np.zeros(m)
+    high = [nan if r is None else r * hours for r in map(metered.rated_kw, DIRECTIONS)]
+    best = [np.where(h == 0, 0.0, np.nan) for h in high]
+    flags = np.full(m, int(IntervalFlag.GAP | IntervalFlag.ESTIMATED), np.int64)
+    return PointIntervals(best[0], zero, high[0], best[1], zero, high[1], nan, zero, zero, flags, nan)

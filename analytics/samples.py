@@ -1,0 +1,104 @@
+"""From stored readings of a mounted meter to usable samples in the plant's sign, and how many of them were due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analytics.counters import F64, I64, Mask
+from analytics.power import NS_PER_S
+from plant.ports import Annotation
+from plant.quality import usable
+from plant.quantities import QUANTITIES
+from plant.series import QUARTER_NS, Series
+from plant.site import Mounting
+
+Readings = Mapping[tuple[str, str], Series]
+EXCLUDING = ("stuck", "spike", "bad", "wrong_ratio", "reversed")  # verdicts after which a reading proves nothing
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Samples:
+    """Usable samples of one quantity: ``t_ns`` int64[n] ascending, ``value`` float64[n] with ratio and direction applied."""
+
+    t_ns: I64
+    value: F64
+
+    def __len__(self) -> int:
+        return len(self.t_ns)
+
+
+NONE = Samples(np.empty(0, np.int64), np.empty(0))
+
+
+def mounted(
+    readings: Readings, mounting: Mounting, quantity: str, span: tuple[int, int], annotations: Sequence[Annotation] = ()
+) -> Samples:
+    """Samples of ``quantity`` on the metering point while the meter was mounted there, within ``span`` (start, end ns).
+
+    A reversed mounting reads the mirrored register and flips powers. Readings that an annotation rejects are left out.
+    """
+    row = QUANTITIES[quantity]
+    name = row.mirror if mounting.direction < 0 and row.mirror else quantity
+    series = readings.get((mounting.meter, name))
+    if series is None or len(series) == 0:
+        return NONE
+    mask = usable(series.value, series.quality) & (series.t_ns >= span[0]) & (series.t_ns <= span[1])
+    mask &= ~_rejected(series.t_ns, mounting.meter, name, annotations)
+    electrical = row.unit in ("kW", "kWh")
+    factor = (mounting.ratio if electrical else 1.0) * (mounting.direction if row.directional else 1)
+    return Samples(series.t_ns[mask], series.value[mask] * factor)
+
+
+def _rejected(t_ns: I64, meter: str, quantity: str, annotations: Sequence[Annotation]) -> Mask:
+    """Mask of readings under a verdict; later verdicts overrule earlier ones, ``good`` lifts them."""
+    mask = np.zeros(len(t_ns), bool)
+    for note in sorted(annotations, key=lambda a: (a.recorded_ns or 0, a.id or 0)):
+        if note.meter == meter and note.quantity in ("", quantity):
+            inside = (t_ns >= note.start_ns) & (t_ns < note.end_ns)
+            if note.verdict in EXCLUDING or note.verdict == "good":
+                mask[inside] = note.verdict != "good"
+    return mask
+
+
+def exchanges(meter: str, annotations: Sequence[Annotation]) -> list[int]:
+    """Instants at which the register of a meter began anew, by annotation."""
+    return sorted(a.start_ns for a in annotations if a.meter == meter and a.verdict == "exchange")
+
+
+def completeness(t_ns: I64, bounds_ns: I64, poll_interval_s: float) -> F64:
+    """Samples received of samples due, 0..1, in each of the m intervals between ``bounds_ns`` int64[m + 1].
+
+    Due follows from the spacing that prevails in the quarter of an hour (history may be thinner than the poll
+    interval), never closer than the poll interval. An interval shorter than the spacing is
+    complete when the sample that covers it came.
+    """
+    seconds = np.diff(bounds_ns) / NS_PER_S
+    if len(t_ns) == 0:
+        return np.zeros(len(seconds))
+    spacing_s = np.maximum(_spacing_s(t_ns, bounds_ns[:-1]), poll_interval_s)
+    reach = np.maximum(seconds, spacing_s)
+    start = bounds_ns[1:] - (reach * NS_PER_S).astype(np.int64)
+    received = np.searchsorted(t_ns, bounds_ns[1:]) - np.searchsorted(t_ns, start)
+    due = np.maximum(np.floor(reach / spacing_s + 1e-6), 1.0)
+    share: F64 = np.minimum(received / due, 1.0)
+    return share
+
+
+def _spacing_s(t_ns: I64, at_ns: I64) -> F64:
+    """Prevailing spacing of the samples around each instant: the median within its quarter of an hour, else of all."""
+    gap = np.diff(t_ns)
+    if len(gap) == 0:
+        return np.full(len(at_ns), 0.0)
+    group = t_ns[:-1] // QUARTER_NS
+    order = np.lexsort((gap, group))
+    names, first, count = np.unique(group[order], return_index=True, return_counts=True)
+    median = gap[order][first + count // 2].astype(float)
+    overall = float(np.median(gap))
+    median[count < 3] = overall
+    where = np.clip(np.searchsorted(names, at_ns // QUARTER_NS), 0, len(names) - 1)
+    found = np.where(names[where] == at_ns // QUARTER_NS, median[where], overall)
+    spacing: F64 = found / NS_PER_S
+    return spacing
