@@ -1,0 +1,227 @@
+"""MQTT 5 on an asyncio Protocol with the sans-IO codec ``mqtt5``: many messages a wake-up, one write for their acknowledgements.
+
+A broker sends each message in a packet of its own, so that a reader that wakes for each of them spends its time waking.
+After data with messages the transport stops reading for 5 ms, and what piled up meanwhile is read in one go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import TypeVar
+
+import mqtt5
+
+from collector.mqtt_link import KEEP_ALIVE_S, PACKET_BYTES_MAX, SESSION_EXPIRY_S, BrokerSettings, Delivery, Session
+from plant.errors import TransportError
+
+NAP_S = 0.005
+RECEIVE_MAX = 20_000  # unacknowledged messages that the broker may have under way
+HELD_MAX = 20_000  # messages kept for the reader before the socket is left alone
+_CREDENTIALS = frozenset(
+    {
+        mqtt5.ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD,
+        mqtt5.ConnAckReasonCode.NOT_AUTHORIZED,
+        mqtt5.ConnAckReasonCode.BANNED,
+    }
+)
+_SUBSCRIBE_ID = 1
+Answer = TypeVar("Answer")
+_REFUSED_FROM = 128
+
+
+class FastLink:
+    """``collector.mqtt_link.Link`` for MQTT 5."""
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        self._settings = settings
+        self._protocol: _Protocol | None = None
+
+    async def open(self) -> Session:
+        """Connect and subscribe. Raises TransportError."""
+        settings, loop = self._settings, asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(settings.timeout_s):
+                _, self._protocol = await loop.create_connection(
+                    lambda: _Protocol(settings), settings.host, settings.port, ssl=settings.tls_context()
+                )
+                return await self._greet(self._protocol)
+        except OSError as error:
+            raise settings.unreachable(error) from error
+
+    async def _greet(self, protocol: _Protocol) -> Session:
+        settings = self._settings
+        protocol.send(
+            mqtt5.ConnectPacket(
+                settings.client_id,
+                username=settings.username or None,
+                password=settings.password.encode() if settings.password else None,
+                clean_start=False,
+                keep_alive=KEEP_ALIVE_S,
+                session_expiry_interval=SESSION_EXPIRY_S,
+                receive_max=RECEIVE_MAX,
+                max_packet_size=PACKET_BYTES_MAX,
+            )
+        )
+        answer = await protocol.connack
+        if answer.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
+            reason = answer.reason_code.name.lower().replace("_", " ")
+            raise settings.refused(reason, credentials=answer.reason_code in _CREDENTIALS)
+        protocol.keep_alive(answer.server_keep_alive or KEEP_ALIVE_S)
+        filters = [
+            mqtt5.TopicFilter(
+                topic,
+                max_qos=mqtt5.QoS.AT_LEAST_ONCE,
+                retain_as_published=False,  # the flag then marks old messages alone
+                retain_handling=mqtt5.RetainHandling.SEND_NEVER,
+            )
+            for topic in settings.topics
+        ]
+        protocol.send(mqtt5.SubscribePacket(_SUBSCRIBE_ID, filters))
+        granted = await protocol.suback
+        refused = [t for t, code in zip(settings.topics, granted.reason_codes, strict=True) if code >= _REFUSED_FROM]
+        if refused:
+            raise settings.refused(f"no right to read {', '.join(refused[:5])}", credentials=True)
+        return Session.RESUMED if answer.session_present else Session.NEW
+
+    async def receive(self) -> list[Delivery]:
+        """All messages that have come, at least one. Raises TransportError when the line is gone."""
+        assert self._protocol is not None
+        return await self._protocol.take()
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """One write for all of them."""
+        assert self._protocol is not None
+        self._protocol.write(b"".join([mqtt5.PubAckPacket(d.packet_id).write() for d in deliveries if d.packet_id is not None]))
+
+    async def close(self) -> None:
+        """Leave; the session stays at the broker."""
+        if self._protocol is not None:
+            self._protocol.leave()
+
+
+class _Protocol(asyncio.Protocol):
+    """Bytes in, deliveries out. The line is over once ``_lost`` holds the reason."""
+
+    def __init__(self, settings: BrokerSettings) -> None:
+        self._settings, self._loop = settings, asyncio.get_running_loop()
+        self.connack: asyncio.Future[mqtt5.ConnAckPacket] = self._loop.create_future()
+        self.suback: asyncio.Future[mqtt5.SubAckPacket] = self._loop.create_future()
+        self._transport: asyncio.Transport | None = None
+        self._rest = b""
+        self._held: list[Delivery] = []
+        self._arrived = asyncio.Event()
+        self._lost: TransportError | None = None
+        self._napping = False
+        self._ping: asyncio.TimerHandle | None = None
+        self._heard_s = self._loop.time()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail(TransportError(f"{self._settings.where}: the connection ended: {exc or 'closed by the broker'}"))
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_s = self._loop.time()
+        view = memoryview(self._rest + data if self._rest else data)
+        at, before = 0, len(self._held)
+        try:
+            while at < len(view):
+                packet, used = mqtt5.read(view[at:])
+                at += used
+                self._take_packet(packet)
+        except IndexError:
+            pass  # the rest of the packet is still to come
+        except ValueError as error:
+            self._fail(
+                TransportError(
+                    f"{self._settings.where} breaks the MQTT 5 protocol: {error}; set mqtt_version = 4 if it speaks 3.1.1"
+                )
+            )
+        self._rest = bytes(view[at:])
+        if len(self._held) > before:
+            self._arrived.set()
+            self._nap()
+
+    def _take_packet(self, packet: mqtt5.Packet) -> None:
+        if isinstance(packet, mqtt5.PublishPacket):
+            self._held.append(Delivery(packet.topic, packet.payload, packet.retain, packet.packet_id))
+        elif isinstance(packet, mqtt5.ConnAckPacket):
+            _settle(self.connack, packet)
+        elif isinstance(packet, mqtt5.SubAckPacket):
+            _settle(self.suback, packet)
+        elif isinstance(packet, mqtt5.DisconnectPacket):
+            reason = packet.reason_code.name.lower().replace("_", " ")
+            hint = (
+                "; another program uses the same client id"
+                if packet.reason_code == mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER
+                else ""
+            )
+            self._fail(TransportError(f"{self._settings.where} ended the connection: {reason}{hint}"))
+
+    def _nap(self) -> None:
+        if self._transport is None or self._napping or self._transport.is_closing():
+            return
+        self._napping = True
+        self._transport.pause_reading()
+        if len(self._held) < HELD_MAX:
+            self._loop.call_later(NAP_S, self._wake)
+
+    def _wake(self) -> None:
+        if self._napping and self._transport is not None:
+            self._napping = False
+            self._heard_s = self._loop.time()
+            self._transport.resume_reading()
+
+    async def take(self) -> list[Delivery]:
+        while not self._held:
+            if self._lost is not None:
+                raise self._lost
+            self._arrived.clear()
+            await self._arrived.wait()
+        taken, self._held = self._held, []
+        if len(taken) >= HELD_MAX:
+            self._wake()
+        return taken
+
+    def keep_alive(self, interval_s: float) -> None:
+        """Say that we are there twice an interval, and expect to hear something in one and a half."""
+        if self._lost is not None:
+            return
+        if not self._napping and self._loop.time() - self._heard_s > 1.5 * interval_s:
+            self._fail(TransportError(f"{self._settings.where}: silent for {1.5 * interval_s:g} s"))
+            return
+        self.send(mqtt5.PingReqPacket())
+        self._ping = self._loop.call_later(interval_s / 2, self.keep_alive, interval_s)
+
+    def send(self, packet: mqtt5.ConnectPacket | mqtt5.SubscribePacket | mqtt5.PingReqPacket | mqtt5.DisconnectPacket) -> None:
+        self.write(packet.write())
+
+    def write(self, data: bytes) -> None:
+        if data and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def leave(self) -> None:
+        if self._lost is None:
+            self.send(mqtt5.DisconnectPacket())
+        self._fail(TransportError(f"{self._settings.where}: left"))
+
+    def _fail(self, reason: TransportError) -> None:
+        if self._lost is None:
+            self._lost = reason
+        self._arrived.set()
+        for future in (self.connack, self.suback):
+            if not future.done():
+                future.set_exception(self._lost)
+                future.exception()  # nobody may be waiting for it any more
+        if self._ping is not None:
+            self._ping.cancel()
+        if self._transport is not None:
+            self._transport.close()
+
+
+def _settle(future: asyncio.Future[Answer], value: Answer) -> None:
+    if not future.done():
+        future.set_result(value)

@@ -1,0 +1,131 @@
+"""What both MQTT clients have in common: one connection to a broker with a persistent session and manual acknowledgement."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from plant.errors import TransportError
+from plant.site import Endpoint
+
+KEEP_ALIVE_S = 30
+SESSION_EXPIRY_S = 7 * 86_400  # an outage of the collector up to a week loses nothing while the broker has room
+PACKET_BYTES_MAX = 2**20
+TOPIC_BYTES_MAX = 65_535
+
+
+class Session(Enum):
+    """What the broker knew of us when we connected."""
+
+    RESUMED = "resumed"
+    NEW = "new"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message in order of arrival; ``packet_id`` is None where there is nothing to acknowledge (QoS 0)."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    packet_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerSettings:
+    """How to reach a broker and what to ask of it; the password never appears in a text."""
+
+    host: str
+    port: int
+    client_id: str
+    topics: tuple[str, ...]
+    timeout_s: float
+    username: str = ""
+    password: str = field(default="", repr=False)
+    password_env: str = ""
+    tls: bool = False
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+
+    @staticmethod
+    def of(endpoint: Endpoint, plant: str, topics: Sequence[str], secrets: Mapping[str, str]) -> BrokerSettings:
+        """Settings of a site's endpoint; the client id is stable, since the session hangs on it.
+
+        Raises TransportError where the password's environment variable is not set.
+        """
+        if endpoint.password_env and endpoint.password_env not in secrets:
+            raise TransportError(
+                f"broker {endpoint.id}: the environment variable {endpoint.password_env} is not set; set it to the password"
+            )
+        return BrokerSettings(
+            endpoint.host,
+            endpoint.port,
+            endpoint.client_id or f"potwatt-{plant}-{endpoint.id}",
+            tuple(topics),
+            endpoint.timeout_s,
+            endpoint.username,
+            secrets.get(endpoint.password_env, ""),
+            endpoint.password_env,
+            endpoint.tls,
+            endpoint.ca_file,
+            endpoint.cert_file,
+            endpoint.key_file,
+        )
+
+    @property
+    def where(self) -> str:
+        """Address for texts."""
+        return f"broker {self.host}:{self.port}"
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """Checked certificates always; the system's authorities unless ``ca_file`` names another. Raises TransportError."""
+        if not self.tls:
+            return None
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file or None)
+            if self.cert_file:
+                context.load_cert_chain(self.cert_file, self.key_file or None)
+        except OSError as error:
+            files = ", ".join(name for name in (self.ca_file, self.cert_file, self.key_file) if name)
+            raise TransportError(f"{self.where}: TLS files {files}: {error}; check ca_file, cert_file and key_file") from error
+        return context
+
+    def unreachable(self, error: Exception) -> TransportError:
+        """No connection came about."""
+        why = "certificate refused" if isinstance(error, ssl.SSLCertVerificationError) else "no connection"
+        said = str(error) or f"no answer in {self.timeout_s:g} s"
+        return TransportError(f"{self.where}: {why}: {said}; check that it runs, its address, port and tls")
+
+    def refused(self, reason: str, *, credentials: bool) -> TransportError:
+        """The broker answered, and said no."""
+        if not credentials:
+            return TransportError(f"{self.where} refuses client {self.client_id}: {reason}")
+        password = f"the password in {self.password_env}" if self.password_env else "password_env, which is not set"
+        return TransportError(
+            f"{self.where} refuses user {self.username or '(none)'}: {reason}; "
+            f"check username and {password}, or the broker's access list"
+        )
+
+
+class Link(Protocol):
+    """One connection; a new object for each. After a TransportError it is dead and only ``close`` may follow."""
+
+    async def open(self) -> Session:
+        """Connect and subscribe. Raises TransportError."""
+        ...
+
+    async def receive(self) -> list[Delivery]:
+        """The messages that have come, at least one. Raises TransportError when the line is gone."""
+        ...
+
+    def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
+        """Tell the broker that these are safe, in this order; on a dead line the broker sends them again."""
+        ...
+
+    async def close(self) -> None:
+        """Leave; the session stays at the broker."""
+        ...

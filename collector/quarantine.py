@@ -1,0 +1,113 @@
+"""Where messages and blocks go that can never be stored: one line of JSON each, with the reason, durable and bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from collector.segments import sync_directory
+from plant.ports import Clock, HealthBoard
+
+PAYLOAD_BYTES_MAX = 512 * 2**10
+RETRY_S = 1.0
+MIB = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """One thing put aside: where it came from (topic or meter), why, and its bytes."""
+
+    source: str
+    reason: str
+    payload: bytes
+
+
+class _Line(msgspec.Struct):
+    t_ns: int
+    source: str
+    reason: str
+    payload_bytes: int
+    payload_base64: str
+
+
+class Quarantine:
+    """Two files, ``current.jsonl`` and ``older.jsonl``, of half the bound each; the oldest entries go first, counted."""
+
+    def __init__(self, directory: Path, clock: Clock, health: HealthBoard, max_mib: float = 64) -> None:
+        self._directory, self._clock, self._health = directory, clock, health
+        self._file_bytes_max = int(max_mib * MIB) // 2
+        self._current, self._older = directory / "current.jsonl", directory / "older.jsonl"
+        self._lock = asyncio.Lock()
+
+    async def put(self, items: Sequence[Rejected]) -> None:
+        """Return when all items are durable; a failing disk makes the caller wait, with the reason in health."""
+        if not items:
+            return
+        now_ns = self._clock.now_ns()
+        data = b"".join([_line(item, now_ns) for item in items])
+        async with self._lock:
+            while True:
+                try:
+                    dropped_bytes = await asyncio.to_thread(self._write, data)
+                    break
+                except OSError as error:
+                    self._health.set(
+                        "quarantine", "down", f"{self._directory}: {error}; messages are held until it can be written"
+                    )
+                    await self._clock.sleep(RETRY_S)
+        self._health.count("quarantined", {}, len(items))
+        self._health.count("quarantine_dropped_bytes", {}, dropped_bytes)
+        last = items[-1]
+        self._health.set("quarantine", "degraded", f"{self._current}: last from {last.source}: {last.reason}")
+
+    def _write(self, data: bytes) -> int:
+        """Bytes of older entries that had to go."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        dropped_bytes = 0
+        if self._current.exists() and self._current.stat().st_size + len(data) > self._file_bytes_max:
+            dropped_bytes = self._older.stat().st_size if self._older.exists() else 0
+            self._current.replace(self._older)
+        fd = os.open(self._current, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(fd, left) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        sync_directory(self._directory)
+        return dropped_bytes
+
+    async def entries(self) -> list[dict[str, object]]:
+        """Everything kept, oldest first; ``payload`` as bytes (its beginning where it was very large)."""
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> list[dict[str, object]]:
+        found: list[dict[str, object]] = []
+        for path in (self._older, self._current):
+            for text in path.read_bytes().splitlines() if path.exists() else ():
+                try:
+                    line = msgspec.json.decode(text, type=_Line)
+                except msgspec.MsgspecError:
+                    continue  # half a line from a killed process; its message was never acknowledged
+                found.append(
+                    {
+                        "t_ns": line.t_ns,
+                        "source": line.source,
+                        "reason": line.reason,
+                        "payload": base64.b64decode(line.payload_base64),
+                    }
+                )
+        return found
+
+
+def _line(item: Rejected, t_ns: int) -> bytes:
+    kept = base64.b64encode(item.payload[:PAYLOAD_BYTES_MAX]).decode()
+    # a line of its own even behind the torn line of a killed process
+    return b"\n" + msgspec.json.encode(_Line(t_ns, item.source, item.reason, len(item.payload), kept)) + b"\n"
