@@ -62,6 +62,7 @@ class AlertService:
         self._outbox = Outbox()
         self._history: list[dict[str, Any]] = []
         self._restored = False
+        self._saving = asyncio.Lock()  # looking and delivering save independently
         self._saved: dict[str, Any] | None = None
 
     async def run(self) -> None:
@@ -176,17 +177,21 @@ class AlertService:
         return [Message(f"{name}/{notice.kind}", address, notice.kind, title, body, notice.t_ns) for address in self._addresses]
 
     def _tell(self, event: dict[str, Any]) -> None:
-        self._history = [*self._history, event][-HISTORY_WAITING_MAX:]
+        self._history.append(event)
+        if len(self._history) > HISTORY_WAITING_MAX:
+            # the first may be on its way to the ledger just now
+            del self._history[1]
         self._bus.announce("alert", event)
 
     async def _save(self) -> None:
-        while self._history:
-            await self._ledger.add_alert_event(self._site.id, self._history[0])
-            del self._history[0]
-        state = {"states": {key: asdict(s) for key, s in self._states.items()}, "outbox": outbox_to_state(self._outbox)}
-        if _essence(state) != _essence(self._saved):
-            await self._ledger.put_state(self._site.id, STATE, state)
-            self._saved = state
+        async with self._saving:
+            while self._history:
+                await self._ledger.add_alert_event(self._site.id, self._history[0])
+                del self._history[0]
+            state = {"states": {key: asdict(s) for key, s in self._states.items()}, "outbox": outbox_to_state(self._outbox)}
+            if _essence(state) != _essence(self._saved):
+                await self._ledger.put_state(self._site.id, STATE, state)
+                self._saved = state
 
     def _report(self, inactive: Sequence[Inactive], trouble: str) -> None:
         raised = sum(1 for state in self._states.values() if state.phase is Phase.RAISED)
