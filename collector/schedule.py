@@ -1,0 +1,116 @@
+"""When to poll which meter behind one line: pure, so that a simulation runs the shipped code.
+
+Each meter is due on a grid of its own: its interval, shifted by a hash of its name, so that hundreds of meters with one
+interval spread over it and stay there after a restart. A meter that fails is asked again after a back-off, and is back on
+its grid once it answers; missed instants are left out, never caught up with. One meter's state never enters another's
+due times.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+NS = 1_000_000_000
+Outcome = Literal["answered", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class BackOff:
+    """Waits after failures: the first, doubled each time up to the last, each longer by up to ``jitter`` of itself."""
+
+    first_s: float = 1.0
+    last_s: float = 60.0
+    jitter: float = 0.25
+
+    @property
+    def longest_ns(self) -> int:
+        """No wait is longer."""
+        return round(self.last_s * (1 + self.jitter) * NS)
+
+    def wait_ns(self, name: str, failures: int) -> int:
+        """Wait after the ``failures``-th failure in a row; the jitter hangs on the name, so it is the same everywhere."""
+        plain_s = min(self.first_s * 2.0 ** min(failures - 1, 32), self.last_s)
+        return round(plain_s * (1 + self.jitter * _unit_interval(f"{name}#{failures}")) * NS)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """When a meter is due next. ``missed`` counts the instants of its grid that passed without a poll."""
+
+    name: str
+    interval_ns: int
+    due_ns: int
+    failures: int = 0
+    missed: int = 0
+
+
+def first_turn(name: str, interval_s: float, now_ns: int) -> Turn:
+    """The first instant of the meter's grid after ``now_ns``."""
+    interval_ns = round(interval_s * NS)
+    return Turn(name, interval_ns, _next_on_grid(name, interval_ns, now_ns))
+
+
+def step(turn: Turn, outcome: Outcome, now_ns: int, back_off: BackOff) -> Turn:
+    """The turn after a poll that ended at ``now_ns``."""
+    failures = 0 if outcome == "answered" else turn.failures + 1
+    due_ns = now_ns + back_off.wait_ns(turn.name, failures) if failures else _next_on_grid(turn.name, turn.interval_ns, now_ns)
+    missed = max(0, (due_ns - turn.due_ns - 1) // turn.interval_ns)
+    return replace(turn, due_ns=due_ns, failures=failures, missed=turn.missed + missed)
+
+
+class Agenda:
+    """The turns of all meters behind one line, of which one is taken at a time.
+
+    ``first`` shows whose turn it is, ``done`` says how it went. A meter that did not answer last time may cost a
+    time-out, so it never goes before one that is due and alive.
+    """
+
+    def __init__(self, turns: Iterable[Turn], back_off: BackOff) -> None:
+        self._turns = {turn.name: turn for turn in turns}
+        self._back_off = back_off
+        self._fill()
+
+    def first(self, now_ns: int) -> Turn:
+        """The most overdue of the living, else of those that failed, else whoever is due first.
+
+        Due times that lie further ahead than they ever can mean that the clock was set back: they are set anew.
+        """
+        if any(heap and self._too_far(self._turns[heap[0][1]], now_ns) for heap in (self._living, self._failed)):
+            self._turns = {t.name: replace(t, due_ns=_next_on_grid(t.name, t.interval_ns, now_ns)) for t in self._turns.values()}
+            self._fill()
+        heads = [heap[0] for heap in (self._living, self._failed) if heap]
+        due_ns, name = next((head for head in heads if head[0] <= now_ns), min(heads))
+        assert self._turns[name].due_ns == due_ns
+        return self._turns[name]
+
+    def done(self, name: str, outcome: Outcome, now_ns: int) -> Turn:
+        """The next turn of the meter that ``first`` showed and that was polled until ``now_ns``."""
+        before = self._turns[name]
+        heap = self._failed if before.failures else self._living
+        assert heap[0] == (before.due_ns, name), "only the meter that was shown can be done"
+        heapq.heappop(heap)
+        turn = self._turns[name] = step(before, outcome, now_ns, self._back_off)
+        heapq.heappush(self._failed if turn.failures else self._living, (turn.due_ns, name))
+        return turn
+
+    def _fill(self) -> None:
+        self._living = sorted((t.due_ns, t.name) for t in self._turns.values() if not t.failures)
+        self._failed = sorted((t.due_ns, t.name) for t in self._turns.values() if t.failures)
+
+    def _too_far(self, turn: Turn, now_ns: int) -> bool:
+        wait_ns = self._back_off.longest_ns if turn.failures else turn.interval_ns
+        return turn.due_ns - now_ns > wait_ns
+
+
+def _next_on_grid(name: str, interval_ns: int, now_ns: int) -> int:
+    phase_ns = int(_unit_interval(name) * interval_ns)
+    return now_ns - (now_ns - phase_ns) % interval_ns + interval_ns
+
+
+def _unit_interval(name: str) -> float:
+    """A number in [0, 1) that hangs on the name alone, the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=6).digest(), "big") / (1 << 48)
