@@ -75,7 +75,7 @@ class CompatibleLink:
     async def _subscribe(self, client: aiomqtt.Client) -> None:
         topics = self._settings.topics
         try:
-            granted = await client.subscribe([(topic, 1) for topic in topics])
+            granted: Sequence[int | ReasonCode] = await client.subscribe([(topic, 1) for topic in topics])
         except aiomqtt.MqttError as error:
             raise self._gone(error) from error
         refused = [t for t, code in zip(topics, granted, strict=True) if _code(code) >= _REFUSED_FROM]

@@ -1,0 +1,176 @@
+"""The thin shell around ``collector.forward_step``: from the spool to the series store and the ledger, for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from collector.forward_step import (
+    Action,
+    Advance,
+    AwaitGrowth,
+    Begun,
+    Event,
+    Failed,
+    Fetch,
+    Fetched,
+    ForwardSettings,
+    ForwardState,
+    Grown,
+    Pause,
+    Post,
+    Posted,
+    PutAside,
+    Refused,
+    Report,
+    Waited,
+    step,
+)
+from collector.late import Owners, event_entries, late_slots
+from collector.quarantine import Quarantine, Rejected
+from collector.spool import Spool
+from collector.spool_format import encode_block
+from plant.errors import InputError, StoreError, StoreMisconfigured, StoreRejected
+from plant.frame import FrameBlock
+from plant.ports import Clock, HealthBoard, Ledger, SeriesStore, SpoolCursor
+from plant.site import Site
+
+SINK = "store"
+ANALYTICS_STATE = "analytics"
+REPORT_S = 2.0
+OnStored = Callable[[Sequence[FrameBlock]], None]
+
+
+class Forwarder:
+    """Moves durable blocks into the store: at least once, stored exactly once because stores and ledger know repeats.
+
+    Order within a batch: late slots are marked dirty, events go to the ledger, then readings and cursor to the store,
+    so that being killed anywhere repeats work and never leaves any out. ``on_stored`` hears of every part stored.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        store: SeriesStore,
+        ledger: Ledger,
+        *,
+        site: Site,
+        clock: Clock,
+        health: HealthBoard,
+        quarantine: Quarantine,
+        settings: ForwardSettings | None = None,
+        on_stored: OnStored | None = None,
+    ) -> None:
+        self._spool, self._store, self._ledger = spool, store, ledger
+        self._clock, self._health, self._quarantine = clock, health, quarantine
+        self._site, self._owners = site, Owners.of(site)
+        self._settings, self._on_stored = settings or ForwardSettings(), on_stored
+
+    async def run(self) -> NoReturn:
+        """Forward until cancelled. The store may be down, also at the start."""
+        report = asyncio.create_task(self._report())
+        try:
+            state = ForwardState(await self._start())
+            event: Event = Begun()
+            while True:
+                state, actions = step(state, event, self._clock.now_ns(), self._settings)
+                for action in actions:
+                    event = await self._do(action) or event
+        finally:
+            report.cancel()
+
+    async def _start(self) -> SpoolCursor:
+        """Where to go on: the store's own cursor where it keeps one, else the spool's file."""
+        failures = 0
+        while True:
+            try:
+                kept = await self._store.cursor()
+            except StoreError as error:
+                failures += 1
+                self._health.set(SINK, "down", str(error))
+                await self._clock.sleep(min(60.0, 2.0**failures))
+                continue
+            return self._spool.cursor(SINK) if kept is None else self._spool.resolve(kept)
+
+    async def _report(self) -> NoReturn:
+        while True:
+            await self._spool.report()
+            await self._clock.sleep(REPORT_S)
+
+    async def _do(self, action: Action) -> Event | None:
+        match action:
+            case Fetch(cursor, frames_max):
+                blocks, behind = await self._spool.read(cursor, frames_max)
+                return Fetched(tuple(blocks), behind)
+            case AwaitGrowth(cursor, gather_s):
+                await self._spool.wait_beyond(cursor)
+                await self._clock.sleep(gather_s)
+                return Grown()
+            case Post(part, cursor):
+                return await self._post(part, cursor)
+            case Pause(seconds):
+                await self._clock.sleep(seconds)
+                return Waited()
+            case Advance(cursor):
+                await self._advance(cursor)
+            case PutAside(reason, block, lines):
+                await self._quarantine.put(_aside(reason, block, lines))
+            case Report(state, detail):
+                self._health.set(SINK, state, detail)
+        return None
+
+    async def _post(self, part: Sequence[FrameBlock], cursor: SpoolCursor | None) -> Event:
+        try:
+            rejected = await self._deliver(part, cursor)
+        except StoreRejected as error:
+            return Refused(str(error), error.lines)
+        except InputError as error:
+            return Refused(str(error), ())
+        except StoreMisconfigured as error:
+            return Failed("misconfigured", str(error))
+        except StoreError as error:
+            return Failed("unavailable", str(error))
+        await self._quarantine.put(rejected)
+        if self._on_stored is not None and part:
+            self._on_stored(part)
+        return Posted()
+
+    async def _deliver(self, part: Sequence[FrameBlock], cursor: SpoolCursor | None) -> list[Rejected]:
+        """Events that the ledger cannot take, once everything else is stored. Raises StoreError and InputError."""
+        readings = [block for block in part if not block.event_ids]
+        outcomes = [event_entries(block, self._owners) for block in part if block.event_ids]
+        await self._mark_late(readings)
+        entries = [entry for found, _ in outcomes for entry in found]
+        if entries:
+            added = await self._ledger.add(entries)
+            self._health.count("forwarded_events", {"outcome": "added"}, len(added))
+            self._health.count("forwarded_events", {"outcome": "repeated"}, len(entries) - len(added))
+        if readings or cursor is not None:
+            written = await self._store.write(readings, cursor)
+            self._health.count("forwarded_values", {"outcome": "stored"}, written.stored)
+            self._health.count("forwarded_values", {"outcome": "repeated"}, written.repeated)
+            self._health.count("forwarded_values", {"outcome": "conflicting"}, written.conflicting)
+        return [reject for _, found in outcomes for reject in found]
+
+    async def _mark_late(self, readings: Sequence[FrameBlock]) -> None:
+        if not readings:
+            return
+        state = await self._ledger.get_state(self._site.id, ANALYTICS_STATE)
+        settled_ns = None if state is None else state.get("settled_until_ns")
+        for node, slots_ns in late_slots(readings, self._owners, settled_ns, self._clock.now_ns()).items():
+            await self._ledger.mark_dirty(self._site.id, node, slots_ns)
+
+    async def _advance(self, cursor: SpoolCursor) -> None:
+        """Let the spool go on; a store that committed the cursor with the rows needs no second copy of it."""
+        try:
+            kept = await self._store.cursor()
+        except StoreError:
+            kept = None
+        await self._spool.commit(SINK, cursor, "sink" if kept == cursor else "spool")
+
+
+def _aside(reason: str, block: FrameBlock | None, lines: tuple[str, ...]) -> list[Rejected]:
+    if block is None:
+        return [Rejected(SINK, reason, line.encode()) for line in lines]
+    return [Rejected(", ".join(block.meters[:5]), reason, encode_block(block))]

@@ -1,0 +1,95 @@
+"""What a block means to analysis that already ran, and to the ledger: late slots and event entries. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from collector.quarantine import Rejected
+from collector.spool_format import encode_block
+from plant import nodes
+from plant.frame import FrameBlock
+from plant.ports import LEDGER_KINDS, LedgerEntry
+from plant.quality import usable
+from plant.series import QUARTER_NS
+from plant.site import Site
+
+# quantity of an event profile -> kind of ledger entry; both count in the same whole unit
+EVENT_KINDS: Mapping[str, str] = {"metal_tapped": "metal_tapped", "anode_effect_duration": "anode_effect"}
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """What the readings of each meter enter: ``nodes`` by meter, and the potline by ladle scale."""
+
+    nodes: Mapping[str, tuple[str, ...]]
+    potline_of_scale: Mapping[str, str]
+
+    @staticmethod
+    def of(site: Site) -> Owners:
+        """From the mountings, past ones too, and the feeds of the potlines."""
+        found: dict[str, dict[str, None]] = defaultdict(dict)
+        for point in site.points.values():
+            for mounting in point.mountings:
+                found[mounting.meter][nodes.point(point.id)] = None
+        for line in site.potlines.values():
+            if line.feed_meter:
+                found[line.feed_meter][nodes.line(line.id)] = None
+        scales = {line.scale_meter: line.id for line in site.potlines.values() if line.scale_meter}
+        return Owners({meter: tuple(names) for meter, names in found.items()}, scales)
+
+
+def late_slots(blocks: Sequence[FrameBlock], owners: Owners, settled_until_ns: int | None, now_ns: int) -> dict[str, list[int]]:
+    """Starts of 15-min slots, ascending, by node, that may have been analysed without these readings.
+
+    A slot that is over counts as analysed, whether or not the watermark says so yet: it may move while the block is
+    on its way. The neighbours of a late slot are late too, since readings are interpolated to the bounds between.
+    """
+    limit_ns = max(now_ns - now_ns % QUARTER_NS, settled_until_ns or 0)
+    slots: dict[str, set[int]] = defaultdict(set)
+    for block in blocks:
+        first = block.t_ns - block.t_ns % QUARTER_NS
+        late = first < limit_ns
+        if not late.any():
+            continue
+        for position in np.unique(block.meter_index[late]):
+            own = np.unique(first[late & (block.meter_index == position)])
+            touched = np.unique(np.concatenate([own - QUARTER_NS, own, own + QUARTER_NS]))
+            for node in owners.nodes.get(block.meters[position], ()):
+                slots[node].update(touched[touched < limit_ns].tolist())
+    return {node: sorted(found) for node, found in slots.items()}
+
+
+def event_entries(block: FrameBlock, owners: Owners) -> tuple[list[LedgerEntry], list[Rejected]]:
+    """Ledger entries of a block of events; one without a usable amount is rejected, for a person to enter by hand."""
+    entries: list[LedgerEntry] = []
+    rejected: list[Rejected] = []
+    amounts = [(column, EVENT_KINDS[name]) for column, name in enumerate(block.quantities) if name in EVENT_KINDS]
+    pot = block.quantities.index("pot_number") if "pot_number" in block.quantities else None
+    good = usable(block.value, block.quality)
+    for row, t_ns in enumerate(block.t_ns.tolist()):
+        meter = block.meter_of(row)
+        for column, kind in amounts:
+            if not good[row, column]:
+                reason = f"event {block.event_ids[row]} has no usable {block.quantities[column]}: {block.value[row, column]}"
+                rejected.append(Rejected(meter, reason, encode_block(block.take(slice(row, row + 1)))))
+                continue
+            entries.append(
+                LedgerEntry(
+                    plant=block.plant,
+                    kind=kind,
+                    key=block.event_ids[row],
+                    source=meter,
+                    subject=owners.potline_of_scale.get(meter, nodes.PLANT),
+                    start_ns=t_ns,
+                    end_ns=t_ns,
+                    amount=round(float(block.value[row, column])),
+                    unit=LEDGER_KINDS[kind],
+                    who=meter,
+                    data={} if pot is None or not good[row, pot] else {"pot": int(block.value[row, pot])},
+                )
+            )
+    return entries, rejected
