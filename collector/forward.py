@@ -31,7 +31,7 @@ from collector.late import Owners, event_entries, late_slots
 from collector.quarantine import Quarantine, Rejected
 from collector.spool import Spool
 from collector.spool_format import encode_block
-from plant.errors import InputError, StoreError, StoreMisconfigured, StoreRejected
+from plant.errors import InputError, SpoolError, StoreError, StoreMisconfigured, StoreRejected
 from plant.frame import FrameBlock
 from plant.ports import Clock, HealthBoard, Ledger, SeriesStore, SpoolCursor
 from plant.site import Site
@@ -39,6 +39,7 @@ from plant.site import Site
 SINK = "store"
 ANALYTICS_STATE = "analytics"
 REPORT_S = 2.0
+RETRY_S = 1.0
 OnStored = Callable[[Sequence[FrameBlock]], None]
 
 
@@ -101,8 +102,7 @@ class Forwarder:
     async def _do(self, action: Action) -> Event | None:
         match action:
             case Fetch(cursor, frames_max):
-                blocks, behind = await self._spool.read(cursor, frames_max)
-                return Fetched(tuple(blocks), behind)
+                return await self._fetch(cursor, frames_max)
             case AwaitGrowth(cursor, gather_s):
                 await self._spool.wait_beyond(cursor)
                 await self._clock.sleep(gather_s)
@@ -119,6 +119,15 @@ class Forwarder:
             case Report(state, detail):
                 self._health.set(SINK, state, detail)
         return None
+
+    async def _fetch(self, cursor: SpoolCursor, frames_max: int) -> Event:
+        try:
+            blocks, behind = await self._spool.read(cursor, frames_max)
+        except SpoolError as error:
+            self._health.set("spool", "down", str(error))
+            await self._clock.sleep(RETRY_S)
+            return Grown()
+        return Fetched(tuple(blocks), behind)
 
     async def _post(self, part: Sequence[FrameBlock], cursor: SpoolCursor | None) -> Event:
         try:
@@ -167,7 +176,11 @@ class Forwarder:
             kept = await self._store.cursor()
         except StoreError:
             kept = None
-        await self._spool.commit(SINK, cursor, "sink" if kept == cursor else "spool")
+        try:
+            await self._spool.commit(SINK, cursor, "sink" if kept == cursor else "spool")
+        except SpoolError as error:
+            # the next batch's cursor stands for this one too; being killed before it only repeats work
+            self._health.set("spool", "down", str(error))
 
 
 def _aside(reason: str, block: FrameBlock | None, lines: tuple[str, ...]) -> list[Rejected]:
