@@ -17,6 +17,7 @@ from analytics.flags import IntervalFlag
 from analytics.power import NO_POWER, NS_PER_S, S_PER_H, PowerIntegral, integrate
 from analytics.samples import Readings, Samples, completeness, exchanges, mounted
 from plant.ports import Annotation
+from plant.quantities import QUANTITIES
 from plant.site import LOAD_KINDS, Branch, MeteringPoint, Mounting
 
 PLAUSIBLE = 1.5  # a register that gains more than this times the rated power has not counted energy
@@ -170,7 +171,9 @@ class _Signals:
     def _counter(
         self, counter: Samples, flow: PowerIntegral, quantity: str, rated: float | None, ratio: float, span: tuple[int, int]
     ) -> Curve:
-        wraps_at = self.wraps_at(self.mounting.meter, quantity)
+        mirror = QUANTITIES[quantity].mirror
+        register_name = mirror if self.mounting.direction < 0 and mirror else quantity
+        wraps_at = self.wraps_at(self.mounting.meter, register_name)
         step = self.mounting.register_step_kwh if quantity != "dc_charge" else 0.0
         limit = None
         if rated:

@@ -1,0 +1,304 @@
+"""From readings to derived rows: intervals of points, owners of branches, balance of the plant, energy of the lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from analytics.attribution import Rule
+from analytics.balance import Balance, Banded, Energies, balance, imported, residuals, total
+from analytics.counters import F64, I64
+from analytics.intensity import LineEnergy, allocate, consumers_to_tapping, per_tonne
+from analytics.intervals import MeteredPoint, PointIntervals, WrapsAt, point_intervals
+from analytics.metal import Efficiency, faraday_t, pots_running
+from analytics.ownership import owned, owners
+from analytics.samples import Readings
+from analytics.storage_origin import Pool
+from analytics.table import Columns, Table, banded_columns
+from analytics.topology import Component, components
+from plant import nodes
+from plant.ports import Annotation
+from plant.quality import usable
+from plant.series import MINUTE, MINUTE_NS, QUARTER, QUARTER_NS
+from plant.site import Site
+
+EnergyByLine = dict[str, LineEnergy]
+NUMERATORS = {
+    "specific_energy_dc": "dc_energy",
+    "specific_energy_e1": "rectifier_energy",
+    "specific_energy_e2": "comprehensive_energy",
+    "specific_energy_e2_tariff": "comprehensive_energy_tariff",
+}
+POINT_FIELDS = (
+    "energy_import",
+    "energy_import_low",
+    "energy_import_high",
+    "energy_export",
+    "energy_export_low",
+    "energy_export_high",
+    "active_power",
+    "completeness",
+    "measured_share",
+)
+SUMMED = {  # field of the plant's rows -> attribute of Balance
+    "load_energy": "load",
+    "grid_import": "grid_import",
+    "grid_export": "grid_export",
+    "renewable_generation": "renewable_generation",
+    "captive_generation": "captive_generation",
+    "storage_charge": "storage_charge",
+    "storage_discharge": "storage_discharge",
+    "green_to_load": "green_to_load",
+}
+BANDED = ("load_energy", "green_to_load", "renewable_generation", "grid_import", "grid_export")
+
+
+@dataclass(frozen=True, slots=True)
+class PlantModel:
+    """What every computation of one site shares: built once."""
+
+    site: Site
+    yield_kg_per_kah: float
+    wraps_at: WrapsAt
+    parts: tuple[Component, ...]
+    points: dict[str, MeteredPoint]
+
+    @staticmethod
+    def of(site: Site, yield_kg_per_kah: float, wraps_at: WrapsAt) -> PlantModel:
+        """Model of a site; ``yield_kg_per_kah`` is the Faraday rule in force."""
+        poll_s = {m.id: m.poll_interval_s for m in site.meters.values()}
+        points = {p.id: MeteredPoint(p, site.branches[p.branch], poll_s, site.accounting.gap_max_s) for p in site.points.values()}
+        return PlantModel(site, yield_kg_per_kah, wraps_at, components(site), points)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a span is computed from. ``readings`` reach beyond the span so that bounds can be interpolated."""
+
+    readings: Readings
+    annotations: Sequence[Annotation] = ()
+    efficiency: Mapping[str, Efficiency] = field(default_factory=dict)
+    pools: Mapping[str, Pool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """Rows of a span in both resolutions (``fine`` is None where the readings are no finer than 15 min) and the pools after it."""
+
+    fine: Table | None
+    coarse: Table
+    pools: dict[str, Pool]
+
+
+def derive(model: PlantModel, evidence: Evidence, bounds_ns: I64, group: int) -> Derived:
+    """Rows of the intervals between ``bounds_ns`` int64[m + 1], and of each ``group`` of them.
+
+    ``group`` 1 gives coarse rows alone. m is a multiple of ``group``.
+    """
+    coarse_ns = bounds_ns[::group]
+    per_point = {
+        name: point_intervals(p, evidence.readings, [bounds_ns, coarse_ns], model.wraps_at, evidence.annotations)
+        for name, p in model.points.items()
+    }
+    fine_branches, coarse_branches = _branches(model, per_point, "ac", group)
+    balances, pools = [], dict(evidence.pools)
+    for part in model.parts:
+        found, after = balance(part, fine_branches, pools, _rule(model.site), len(bounds_ns) - 1, group)
+        balances.append(found)
+        pools |= after
+    coarse = _coarse_table(model, evidence, per_point, coarse_branches, balances, coarse_ns, group)
+    if group == 1:
+        return Derived(None, coarse, pools)
+    columns = {nodes.point(p): _point_columns(per_point[p][0]) for p in per_point}
+    columns |= {nodes.branch(b): _point_columns(i) for b, i in fine_branches.items()}
+    columns[nodes.PLANT] = _plant_columns(balances, 1) | _trust(list(fine_branches.values()), len(bounds_ns) - 1)
+    return Derived(Table(MINUTE, bounds_ns[:-1], MINUTE_NS, columns), coarse, pools)
+
+
+def _rule(site: Site) -> Rule:
+    return "renewable_first" if site.accounting.attribution == "renewable_first" else "proportional"
+
+
+def _branches(
+    model: PlantModel, per_point: Mapping[str, list[PointIntervals]], side: str, group: int
+) -> tuple[dict[str, PointIntervals], dict[str, PointIntervals]]:
+    """Owned intervals by branch, fine and coarse; the owner is chosen per coarse interval, its fine ones follow."""
+    fine, coarse = {}, {}
+    for branch in model.site.branches:
+        ranked = [per_point[p.id] for p in model.site.points_of(branch, side)]
+        if ranked:
+            owner = owners([c for _, c in ranked])
+            coarse[branch] = owned([c for _, c in ranked], owner)
+            fine[branch] = owned([f for f, _ in ranked], np.repeat(owner, group))
+    return fine, coarse
+
+
+def _point_columns(p: PointIntervals) -> Columns:
+    columns = {name: getattr(p, name) for name in POINT_FIELDS} | {"flags": p.flags.astype(float)}
+    return columns | ({"dc_charge": p.dc_charge} if np.isfinite(p.dc_charge).any() else {})
+
+
+def _plant_columns(balances: Sequence[Balance], group: int) -> Columns:
+    """Sums over the components, and over each ``group`` of intervals."""
+    m = len(balances[0].load.best)
+    columns: Columns = {}
+    sums = {name: total([getattr(b, attribute) for b in balances], m) for name, attribute in SUMMED.items()}
+    sums = {name: _grouped(value, group) for name, value in sums.items()}
+    for name, value in sums.items():
+        columns |= banded_columns(name, value) if name in BANDED else {name: value.best}
+    columns["renewable_export"] = np.sum([grouped(b.renewable_export, group) for b in balances], axis=0)
+    load, green = sums["load_energy"], sums["green_to_load"]
+    columns |= banded_columns("green_share_physical", share_percent(green, load))
+    return columns
+
+
+def share_percent(part: Banded, whole: Banded) -> Banded:
+    """Share in % with the band of both, within 0..100; NaN where the whole is not positive."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = [100.0 * part.best / whole.best, 100.0 * part.low / whole.high, 100.0 * part.high / whole.low]
+    positive = whole.best > 0
+    return Banded(*(np.where(positive & np.isfinite(v), np.clip(v, 0.0, 100.0), np.nan) for v in values))
+
+
+def grouped(column: F64, group: int) -> F64:
+    """Sums of each ``group`` of consecutive intervals: float64[m] to float64[m / group]."""
+    summed: F64 = column.reshape(-1, group).sum(axis=1)
+    return summed
+
+
+def _grouped(value: Banded, group: int) -> Banded:
+    return Banded(grouped(value.best, group), grouped(value.low, group), grouped(value.high, group))
+
+
+def _trust(energies: Sequence[PointIntervals], m: int) -> Columns:
+    """Completeness (mean over meters) and measured share (by energy) of several branches together."""
+    if not energies:
+        return {"completeness": np.zeros(m), "measured_share": np.zeros(m)}
+    weight = np.array([np.abs(e.energy_import) + np.abs(e.energy_export) for e in energies])
+    most = np.fmax(np.nan_to_num([np.fmax(e.energy_import_high, e.energy_export_high) for e in energies]), 1e-9)
+    weight = np.where(np.isfinite(weight), weight + 1e-9, most)
+    share = (weight * np.array([e.measured_share for e in energies])).sum(axis=0) / weight.sum(axis=0)
+    return {"completeness": np.mean([e.completeness for e in energies], axis=0), "measured_share": share}
+
+
+def _coarse_table(
+    model: PlantModel,
+    evidence: Evidence,
+    per_point: Mapping[str, list[PointIntervals]],
+    branches: Energies,
+    balances: Sequence[Balance],
+    bounds_ns: I64,
+    group: int,
+) -> Table:
+    start_ns, m = bounds_ns[:-1], len(bounds_ns) - 1
+    columns = {nodes.point(p): _point_columns(i[1]) for p, i in per_point.items()}
+    columns |= {nodes.branch(b): _point_columns(i) for b, i in branches.items()}
+    for bus, residual in residuals(model.site, branches, m).items():
+        on_bus = [branches[b.id] for b in model.site.branches.values() if b.id in branches and bus in (b.bus, b.to_bus)]
+        columns[nodes.bus(bus)] = {"residual": residual, "completeness": _trust(on_bus, m)["completeness"]}
+    plant = _plant_columns(balances, group)
+    sides = [b for part in model.parts for b in (*part.ties, *part.generators, *part.storages)] or list(
+        model.site.branches.values()
+    )
+    plant |= _trust([branches[b.id] for b in sides if b.id in branches], m)
+    columns |= _flow_columns(balances, group)
+    _, dc = _branches(model, per_point, "dc", group)
+    lines = _lines(
+        model, evidence, branches, dc, Banded(*(plant[f"load_energy{end}"] for end in ("", "_low", "_high"))), bounds_ns
+    )
+    for line, energy in lines.items():
+        groups = [branches[b.id] for b in model.site.branches_of("rectifier_group") if b.potline == line and b.id in branches]
+        ce = _efficiency(model, evidence, line)
+        columns[nodes.line(line)] = line_columns(energy) | _trust(groups, m) | {"current_efficiency": np.full(m, 100 * ce.value)}
+    if lines:
+        whole = sum_lines(list(lines.values()))
+        plant |= line_columns(whole) | {"current_efficiency": _mean_efficiency(model, evidence, lines)}
+    columns[nodes.PLANT] = plant
+    return Table(QUARTER, start_ns, QUARTER_NS, columns)
+
+
+def _flow_columns(balances: Sequence[Balance], group: int) -> dict[str, Columns]:
+    """Flows by source and sink as rows of their own, those that never carry anything left out."""
+    found = {}
+    for b in balances:
+        for s, source in enumerate(b.sources):
+            for k, sink in enumerate(b.sinks):
+                energy = grouped(b.flows[s, k], group)
+                if np.any(energy != 0):
+                    found[flow_node(source, sink)] = {"flow_energy": energy}
+    return found
+
+
+def flow_node(source: str, sink: str) -> str:
+    """Node of a flow between a source and a sink."""
+    return f"flow:{source}>{sink}"
+
+
+def _efficiency(model: PlantModel, evidence: Evidence, line: str) -> Efficiency:
+    settings = model.site.potlines[line]
+    stated = Efficiency(settings.current_efficiency_ref, settings.current_efficiency_uncertainty, "stated")
+    return evidence.efficiency.get(line, stated)
+
+
+def _mean_efficiency(model: PlantModel, evidence: Evidence, lines: EnergyByLine) -> F64:
+    """Current efficiency of the plant in %: metal of all lines of their metal at 100 %."""
+    metal = np.sum([e.metal.best for e in lines.values()], axis=0)
+    full = np.sum([e.metal.best / _efficiency(model, evidence, n).value for n, e in lines.items()], axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: F64 = np.where(full > 0, 100 * metal / full, np.nan)
+    return mean
+
+
+def _lines(model: PlantModel, evidence: Evidence, ac: Energies, dc: Energies, load: Banded, bounds_ns: I64) -> EnergyByLine:
+    m = len(bounds_ns) - 1
+    site = model.site
+    rectifier, dc_energy, metal = {}, {}, {}
+    for name, line in site.potlines.items():
+        groups = [b.id for b in site.branches_of("rectifier_group") if b.potline == name]
+        unknown = np.full(m, np.nan)
+        rectifier[name] = total([imported(ac[b]) for b in groups if b in ac], m) if groups else Banded(unknown, unknown, unknown)
+        dc_energy[name] = total([imported(dc[b]) for b in groups if b in dc], m)
+        charge = np.sum([dc[b].dc_charge for b in groups if b in dc] or [unknown], axis=0)
+        pots = pots_running(line, bounds_ns[:-1], _fed(evidence.readings, line.feed_meter, bounds_ns))
+        full = faraday_t(charge, pots, model.yield_kg_per_kah)
+        ce = _efficiency(model, evidence, name)
+        metal[name] = Banded(full * ce.value, full * (ce.value - ce.uncertainty), full * (ce.value + ce.uncertainty))
+    consumers = {b.id: imported(ac[b.id]) for b in consumers_to_tapping(site) if b.id in ac}
+    sinks = [imported(ac[b.id]) for part in model.parts for b in part.loads if b.id in ac]
+    metered = total(sinks, m)
+    balanced = all(part.has_sources for part in model.parts)
+    loss = load - metered if balanced else Banded.zero(m)
+    return allocate(site, bounds_ns[:-1], consumers, rectifier, dc_energy, metal, loss, metered.best)
+
+
+def _fed(readings: Readings, meter: str, bounds_ns: I64) -> F64 | None:
+    """Mean number of pots running per interval from the pot controllers, NaN without a reading; None without a feed."""
+    series = readings.get((meter, "pots_running"))
+    if series is None or len(series) == 0:
+        return None
+    good = usable(series.value, series.quality)
+    t_ns, value = series.t_ns[good], series.value[good]
+    running = np.concatenate([[0.0], np.cumsum(value)])
+    at = np.searchsorted(t_ns, bounds_ns)
+    count = np.diff(at)
+    mean: F64 = np.divide(np.diff(running[at]), count, out=np.full(len(count), np.nan), where=count > 0)
+    return mean
+
+
+def sum_lines(lines: Sequence[LineEnergy]) -> LineEnergy:
+    """The plant's process: all lines together."""
+    whole = lines[0]
+    for line in lines[1:]:
+        whole = whole + line
+    return whole
+
+
+def line_columns(energy: LineEnergy) -> Columns:
+    """Columns of a line: numerators, metal and energies per tonne, each with its band."""
+    columns = banded_columns("metal_produced", energy.metal)
+    for indicator, numerator in energy.numerators().items():
+        columns |= banded_columns(NUMERATORS[indicator], numerator)
+        columns |= banded_columns(indicator, per_tonne(numerator, energy.metal))
+    return columns

@@ -1,0 +1,92 @@
+"""Derived rows in memory: columns by node over common intervals, to and from the blocks that the store takes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from analytics.balance import Banded
+from analytics.counters import F64, I64
+from plant.series import DerivedBlock, dense_block
+
+Columns = dict[str, F64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """Rows of one ``resolution`` ("1m", "15m") that start at ``start_ns`` int64[m] and last ``step_ns``: float64[m] by node
+    and field, named as in docs/architecture.md. NaN is null; a node without a column has no such figure."""
+
+    resolution: str
+    start_ns: I64
+    step_ns: int
+    columns: dict[str, Columns]
+
+    def column(self, node: str, field: str) -> F64:
+        """One column, NaN where it is not there."""
+        found = self.columns.get(node, {}).get(field)
+        return np.full(len(self.start_ns), np.nan) if found is None else found
+
+    def banded(self, node: str, field: str) -> Banded:
+        """A column with its ``_low`` and ``_high``."""
+        return Banded(self.column(node, field), self.column(node, f"{field}_low"), self.column(node, f"{field}_high"))
+
+    def has(self, node: str, field: str) -> bool:
+        """Whether anything is known in a column."""
+        return bool(np.isfinite(self.column(node, field)).any())
+
+    def blocks(self, plant: str, version: int) -> list[DerivedBlock]:
+        """Blocks for the store: nodes of the same fields together."""
+        groups: dict[tuple[str, ...], list[str]] = {}
+        for node, columns in self.columns.items():
+            groups.setdefault(tuple(columns), []).append(node)
+        found = []
+        for fields, nodes in groups.items():
+            cube = np.array([[self.columns[n][f] for f in fields] for n in nodes]).transpose(0, 2, 1)
+            found.append(dense_block(plant, self.resolution, fields, tuple(nodes), self.start_ns, cube, version))
+        return found
+
+    def take(self, rows: slice) -> Table:
+        """The same for some of the intervals."""
+        columns = {n: {f: c[rows] for f, c in fields.items()} for n, fields in self.columns.items()}
+        return Table(self.resolution, self.start_ns[rows], self.step_ns, columns)
+
+
+def banded_columns(name: str, value: Banded) -> Columns:
+    """Three columns of a banded quantity."""
+    return {name: value.best, f"{name}_low": value.low, f"{name}_high": value.high}
+
+
+def from_block(block: DerivedBlock, start_ns: I64, step_ns: int) -> Table:
+    """Rows read from the store, laid over the intervals ``start_ns``; rows that are absent are NaN."""
+    columns: dict[str, Columns] = {}
+    rows = np.searchsorted(start_ns, block.start_ns)
+    rows = np.minimum(rows, max(len(start_ns) - 1, 0))
+    good = block.valid & (start_ns[rows] == block.start_ns) if len(start_ns) else np.zeros(len(block), bool)
+    for i, node in enumerate(block.nodes):
+        mine = good & (block.node_index == i)
+        if not mine.any():
+            continue
+        fields: Columns = {}
+        for k, field in enumerate(block.fields):
+            value = block.value[mine, k]
+            if np.isfinite(value).any():
+                fields[field] = np.full(len(start_ns), np.nan)
+                fields[field][rows[mine]] = value
+        columns[node] = fields
+    return Table(block.resolution, start_ns, step_ns, columns)
+
+
+def interval_hash(tables: Sequence[Table] | Mapping[str, Table]) -> str:
+    """SHA-256 over every value of the rows, so that a report names exactly what it rests on."""
+    digest = hashlib.sha256()
+    for table in tables.values() if isinstance(tables, Mapping) else tables:
+        digest.update(table.start_ns.tobytes())
+        for node in sorted(table.columns):
+            for field in sorted(table.columns[node]):
+                digest.update(f"{node}\0{field}\0".encode())
+                digest.update(np.round(table.columns[node][field], 6).tobytes())
+    return digest.hexdigest()

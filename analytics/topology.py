@@ -1,0 +1,55 @@
+"""The site graph as the balance sees it: groups of connected bus sections, their sources and their sinks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from plant.site import Branch, Site
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """Bus sections that couplers connect, with the metered branches on them by role, in file order.
+
+    ``unmetered_sources`` are ties, generators and storage without an AC metering point: with one of them the load cannot
+    follow from the sources.
+    """
+
+    buses: tuple[str, ...]
+    ties: tuple[Branch, ...]
+    generators: tuple[Branch, ...]
+    storages: tuple[Branch, ...]
+    loads: tuple[Branch, ...]
+    unmetered_sources: tuple[str, ...]
+
+    @property
+    def has_sources(self) -> bool:
+        """Whether every source is metered, so that the load follows from them; else it is the sum of metered loads."""
+        return bool(self.ties or self.generators) and not self.unmetered_sources
+
+
+def components(site: Site) -> tuple[Component, ...]:
+    """Connected components of the bus sections; every coupler connects, whatever flows through it."""
+    parent = {bus: bus for bus in site.buses}
+
+    def root(bus: str) -> str:
+        while parent[bus] != bus:
+            bus = parent[bus]
+        return bus
+
+    for coupler in site.branches_of("coupler"):
+        parent[root(coupler.bus)] = root(coupler.to_bus)
+    found = []
+    for name in dict.fromkeys(root(b) for b in site.buses):
+        buses = tuple(b for b in site.buses if root(b) == name)
+
+        def on(*kinds: str, buses: tuple[str, ...] = buses) -> tuple[Branch, ...]:
+            return tuple(b for b in site.branches_of(*kinds) if b.bus in buses and site.points_of(b.id))
+
+        sources = [b for b in site.branches_of("grid_tie", "generator", "pv", "storage") if b.bus in buses]
+        unmetered = tuple(b.id for b in sources if not site.points_of(b.id))
+        part = Component(
+            buses, on("grid_tie"), on("generator", "pv"), on("storage"), on("rectifier_group", "feeder", "transformer")
+        )
+        found.append(part)
+    return tuple(found)
