@@ -85,7 +85,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """Rows of a span in both resolutions (``fine`` is None where the readings are no finer than 15 min) and the pools after it."""
+    """Rows of a span in both resolutions (``fine`` is None where readings are no finer than 15 min), pools after it."""
 
     fine: Table | None
     coarse: Table

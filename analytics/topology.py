@@ -48,8 +48,6 @@ def components(site: Site) -> tuple[Component, ...]:
 
         sources = [b for b in site.branches_of("grid_tie", "generator", "pv", "storage") if b.bus in buses]
         unmetered = tuple(b.id for b in sources if not site.points_of(b.id))
-        part = Component(
-            buses, on("grid_tie"), on("generator", "pv"), on("storage"), on("rectifier_group", "feeder", "transformer")
-        )
-        found.append(part)
+        loads = on("rectifier_group", "feeder", "transformer")
+        found.append(Component(buses, on("grid_tie"), on("generator", "pv"), on("storage"), loads, unmetered))
     return tuple(found)
