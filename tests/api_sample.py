@@ -95,8 +95,8 @@ def _period(site: Site, seconds: float, scale: float) -> PeriodFigures:
         _figure("storage_charge", 9_100 * hours),
         _figure("storage_discharge", 8_000 * hours),
         _figure("green_to_load", load_kwh * 0.416 * scale),
-        _figure("specific_energy_e1", 13_012.4 * scale**0.1, 31),
-        _figure("specific_energy_e2_tariff", 13_271.8 * scale**0.1, 33),
+        _figure("specific_energy_e1", 13_012.4 * scale**0.01, 31),
+        _figure("specific_energy_e2_tariff", 13_271.8 * scale**0.01, 33),
         _figure("pv_self_consumption", 97.3),
         _figure("metal_produced", 31.4 * hours, 0.4),
     ]
@@ -172,11 +172,15 @@ class SampleAlerts:
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = [
             {
-                "id": "e1-over-benchmark:line-2",
-                "severity": "warning",
+                "key": "e1/line-2",
+                "rule": "e1",
+                "subject": "line-2",
+                "state": "raised",
                 "since": "2026-05-28T18:05:00Z",
-                "title": {"en": "Potline 2: e1 over the benchmark", "zh": "二电解：铝液交流电耗超过标杆"},
-                "text": {"en": "e1 13,189 kWh/t, benchmark 13,000", "zh": "铝液交流电耗 13,189 kWh/t，标杆 13,000"},
+                "title_en": "Potline 2: e1 over the benchmark",
+                "title_zh": "二电解：铝液交流电耗超过标杆",
+                "text_en": "e1 is 13,189 kWh/t (13,155 to 13,223); the benchmark is 13,000 kWh/t.",
+                "text_zh": "铝液交流电耗 13,189 kWh/t（13,155 至 13,223），标杆 13,000 kWh/t。",
             }
         ]
 
@@ -215,7 +219,6 @@ async def make_sample(folder: Path, auth: Keys | None = None, clock: FixedClock 
     await _fill(store, bus, site, clock.now_ns())
     board.set("spool", "ok", "empty", used_share=0.01)
     board.set("store", "ok", "memory")
-    board.set("history", "ok", "filling", done_share=0.64)
     board.count("frames_total", {"endpoint": "gateway-1"}, 1234)
     analytics = SampleAnalytics(site, clock)
     app = create_app(

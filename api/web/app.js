@@ -1,0 +1,193 @@
+// The page: loads the plant, follows the live stream, shows figures with what they rest on.
+import { drawBand, drawStack } from "./chart.js";
+import { drawFlow } from "./flow.js";
+import { age, clock, dayInZone, NONE, number, quantity } from "./format.js";
+import { applyLanguage, currentLanguage, setLanguage, t, title } from "./i18n.js";
+import { showAlerts, showGreen, showIntensity, showMeters, showParts, showPv, fillFigures } from "./panels.js";
+import { getJson, keepKey, KeyWanted, listen } from "./stream.js";
+
+const STALE_S = 5, TREND_EVERY_MS = 120e3, TREND_H = 48;
+const state = { plant: null, live: null, receivedAt: 0, openedAt: performance.now(), trend: null, window: "last_24h", fault: "", progress: {} };
+const $ = (id) => document.getElementById(id);
+
+function base() { return `/api/v1/plants/${encodeURIComponent(state.plant.id)}`; }
+
+function renderStatic() {
+  applyLanguage();
+  const { plant } = state;
+  $("theme").textContent = t(document.documentElement.dataset.theme === "dark" ? "theme_light" : "theme_dark");
+  if (!plant) return;
+  $("plant-title").textContent = title(plant.title);
+  document.title = `${title(plant.title)} · potwatt`;
+  $("grafana-hint").textContent = plant.store === "influxdb" ? "" : t("grafana", { store: plant.store });
+  $("green-target").textContent = plant.green_share_target_percent === null ? "" : t("target", { value: number(plant.green_share_target_percent, 0) });
+  const names = ["last_15min", "last_24h", "shift", "day", "month"];
+  $("window-switch").replaceChildren(...names.map((name) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = t(name);
+    button.setAttribute("aria-pressed", String(name === state.window));
+    button.addEventListener("click", () => { state.window = name; renderStatic(); renderLive(); });
+    return button;
+  }));
+  $("mix-legend").replaceChildren(...["captive", "grid", "pv", "battery", "load"].map((name) => {
+    const item = document.createElement("span");
+    item.className = name;
+    item.textContent = t(name);
+    return item;
+  }));
+}
+
+function renderReports() {
+  const day = dayInZone(state.live.t_ms, state.plant.zone);
+  const links = [["report_day", `day/${day}`], ["report_month", `month/${day.slice(0, 7)}`], ["report_year", `year/${day.slice(0, 4)}`]];
+  $("reports").replaceChildren(...links.map(([key, path]) => {
+    const link = document.createElement("a");
+    link.href = `${base()}/reports/${path}?format=html&lang=${currentLanguage()}`;
+    link.textContent = t(key);
+    return link;
+  }));
+}
+
+function renderLive() {
+  const { plant, live } = state;
+  if (!plant || !live) return;
+  const flow = drawFlow($("flow"), plant, live.branches);
+  const difference = quantity(flow.sources - flow.sinks, "kW");
+  $("flow-hint").textContent = flow.missing ? t("unmetered", { count: flow.missing, all: plant.branches.length }) : t("balance", { value: `${difference.text} ${difference.unit}` });
+  renderLoad();
+  fillFigures(live);
+  showGreen($("green-figures"), live);
+  showIntensity($("intensity"), plant, live, state.window);
+  showPv($("pv"), plant, live);
+  showAlerts($("alerts"), $("alert-count"), live.alerts, plant.zone);
+  showMeters($("meters"), $("meters-hint"), plant, live.meters);
+  showParts($("parts"), $("history"), live.parts, state.progress);
+  renderReports();
+  renderAge();
+}
+
+function renderLoad() {
+  const load = document.querySelector('[data-power="load"]');
+  const kw = state.live.power_kw.load ?? null;
+  const shown = quantity(kw, "kW");
+  load.dataset.value = kw === null ? "" : String(kw);
+  load.replaceChildren(shown.text, Object.assign(document.createElement("small"), { textContent: ` ${shown.unit}` }));
+  const parts = [["grid", "grid_import"], ["pv", "renewable_generation"]].filter(([, name]) => Number.isFinite(state.live.power_kw[name]));
+  $("load-meta").textContent = parts.map(([key, name]) => {
+    const part = quantity(state.live.power_kw[name], "kW");
+    return `${t(key)} ${part.text} ${part.unit}`;
+  }).join(" · ");
+}
+
+// The server's clock tells how old a reading was when it left; since then this page's own monotonic clock runs.
+function renderAge() {
+  const waited_s = (performance.now() - (state.receivedAt || state.openedAt)) / 1000;
+  const stale = waited_s > STALE_S;
+  document.body.classList.toggle("stale", stale);
+  const banner = $("banner");
+  banner.hidden = !stale && !state.fault;
+  const words = stale ? t("stale", { age: age(Math.round(waited_s)) }) : t("fault", { detail: state.fault });
+  if (!banner.hidden && banner.textContent !== words) banner.textContent = words;
+  if (!state.live) return;
+  const newest = state.live.newest_reading_ms;
+  $("data-age").textContent = newest === null ? t("no_data") : t("data_age", { age: age((state.live.t_ms - newest) / 1000 + waited_s) });
+  $("plant-clock").textContent = clock(state.live.t_ms, state.plant.zone);
+  $("pulse").className = stale ? "pulse stopped" : "pulse";
+}
+
+async function loadTrend() {
+  const fields = ["load_energy", "captive_generation", "grid_import", "renewable_generation", "storage_discharge",
+    "green_share_physical", "green_share_physical_low", "green_share_physical_high"];
+  const query = new URLSearchParams([["node", "plant"], ["start", `-${TREND_H}h`], ["end", "now"], ["resolution", "15m"], ...fields.map((f) => ["field", f])]);
+  const answer = await getJson(`${base()}/intervals?${query}`);
+  state.trend = { ...answer.nodes.plant, domain: [Date.parse(answer.start), Date.parse(answer.end)] };
+  renderTrend();
+}
+
+function renderTrend() {
+  const { trend, plant } = state;
+  if (!trend) return;
+  const empty = trend.t_ms.length === 0;
+  for (const id of ["mix-chart", "green-chart"]) $(id).dataset.empty = empty ? t("waiting") : "";
+  if (empty) return;
+  const mw = (name) => (trend[name].length ? trend[name].map((kwh) => (kwh === null ? NaN : (kwh * 4) / 1000)) : trend.t_ms.map(() => NaN));
+  const layers = [["captive", "captive_generation"], ["grid", "grid_import"], ["pv", "renewable_generation"], ["battery", "storage_discharge"]]
+    .map(([name, field]) => ({ name, values: mw(field) }));
+  drawStack($("mix-chart"), trend.t_ms, layers, mw("load_energy"), "MW", plant.zone, trend.domain);
+  const plain = (name) => (trend[name].length ? trend[name].map((v) => (v === null ? NaN : v)) : trend.t_ms.map(() => NaN));
+  const share = { value: plain("green_share_physical"), low: plain("green_share_physical_low"), high: plain("green_share_physical_high") };
+  drawBand($("green-chart"), trend.t_ms, share, plant.green_share_target_percent, "%", plant.zone, trend.domain);
+}
+
+function renderAll() {
+  renderStatic();
+  renderLive();
+  renderTrend();
+}
+
+function setTheme(name) {
+  document.documentElement.dataset.theme = name;
+  localStorage.setItem("potwatt-theme", name);
+}
+
+async function askKey() {
+  const dialog = $("key-dialog");
+  dialog.showModal();
+  await new Promise((resolve) => { dialog.addEventListener("close", resolve, { once: true }); });
+  keepKey($("key-input").value);
+  $("key-input").value = "";
+}
+
+async function withKey(work) {
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof KeyWanted)) throw error;
+      await askKey();
+    }
+  }
+}
+
+async function loadPlant() {
+  const { plants, version } = await getJson("/api/v1/plants");
+  state.plant = await getJson(plants[0].href);
+  $("version").textContent = `potwatt ${version}`;
+}
+
+// The server may still be starting, so the first request is tried until it is answered.
+async function untilLoaded() {
+  for (;;) {
+    try {
+      return await withKey(loadPlant);
+    } catch (error) {
+      state.fault = error.message;
+      renderAge();
+      await new Promise((resolve) => { setTimeout(resolve, 2000); });
+    }
+  }
+}
+
+const trendSafely = () => loadTrend().catch((error) => { state.fault = error.message || NONE; });
+
+async function start() {
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  document.documentElement.dataset.theme = localStorage.getItem("potwatt-theme") || (dark ? "dark" : "light");
+  $("language").addEventListener("click", () => { setLanguage(currentLanguage() === "zh" ? "en" : "zh"); renderAll(); });
+  $("theme").addEventListener("click", () => { setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark"); renderAll(); });
+  addEventListener("resize", () => requestAnimationFrame(renderAll));
+  renderStatic();
+  setInterval(renderAge, 1000);
+  await untilLoaded();
+  renderAll();
+  trendSafely();
+  setInterval(trendSafely, TREND_EVERY_MS);
+  await withKey(() => listen(`${base()}/events`, {
+    live: (live) => { Object.assign(state, { live, receivedAt: performance.now(), fault: "" }); renderLive(); },
+    fault: (fault) => { state.fault = fault.detail; state.receivedAt = performance.now(); renderAge(); },
+    progress: ({ what, percent }) => { state.progress[what] = percent; renderLive(); },
+  }));
+}
+
+start();
