@@ -64,10 +64,12 @@ class Heard:
 
 
 def hear(before: Mapping[str, Heard], site: Site, newest_ns: Mapping[str, int], now_ns: int) -> dict[str, Heard]:
-    """What has been heard of every polled or publishing meter; one never heard counts from the first look."""
+    """What has been heard of every meter that owes readings; one never heard counts from the first look."""
+    # a ladle scale speaks when metal is tapped, and a meter of imported history never does
+    scales = {line.scale_meter for line in site.potlines.values()}
     heard: dict[str, Heard] = {}
     for meter in site.meters.values():
-        if meter.profile == IMPORTED:
+        if meter.profile == IMPORTED or meter.id in scales:
             continue
         old = before.get(meter.id, Heard(None, now_ns))
         newest = newest_ns.get(meter.id)

@@ -27,6 +27,7 @@ from plant.site import Site
 
 FILE_MAX_BYTES = 512 * 1024 * 1024
 BLOCKS_AT_ONCE = 50
+SLOTS_AT_ONCE = 10_000
 DAY_NS = 86_400_000_000_000
 
 
@@ -135,7 +136,8 @@ async def _mark_dirty(blocks: Sequence[FrameBlock], site: Site, ledger: Ledger) 
     slots = np.unique(np.concatenate([block.t_ns // QUARTER_NS * QUARTER_NS for block in blocks])).tolist()
     for point in site.points.values():
         if any(mounting.meter == meter for mounting in point.mountings):
-            await ledger.mark_dirty(site.id, nodes.point(point.id), slots)
+            for at in range(0, len(slots), SLOTS_AT_ONCE):
+                await ledger.mark_dirty(site.id, nodes.point(point.id), slots[at : at + SLOTS_AT_ONCE])
 
 
 def _sum(*parts: Written) -> Written:

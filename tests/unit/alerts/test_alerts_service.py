@@ -1,0 +1,123 @@
+"""The alert loop on a real ledger: what it raises, remembers over a restart, and tells."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from alerts.engine import Condition
+from plant.errors import StoreUnavailable
+
+E1_KEY, SILENT_KEY, GREEN_KEY = "e1-over-benchmark/line:line-1", "meter-silent/m1", "green-share-under-target/plant"
+
+
+async def test_a_line_proven_over_the_benchmark_is_raised_and_listed(plant):
+    plant.set_e1(13_120.0, 13_050.0, 13_190.0)
+    await plant.look(8)
+    (active,) = [a for a in plant.service.active() if a["state"] == "raised"]
+    assert (active["key"], active["value"], active["low"], active["limit"]) == (E1_KEY, 13_120.0, 13_050.0, 13_000.0)
+    assert active["since"] == "2025-12-17T19:33:20.000+00:00"
+    assert active["title_zh"].startswith("报警: 一系列")
+    assert "98.7 %" in active["text_en"]
+    assert ("raised", E1_KEY) in await plant.history()
+
+
+async def test_a_restart_neither_fires_again_nor_forgets(plant):
+    plant.set_e1(13_120.0, 13_050.0, 13_190.0)
+    await plant.look(8)
+    plant.start()
+    await plant.look(8)
+    raised = [event for event in await plant.history() if event == ("raised", E1_KEY)]
+    assert len(raised) == 1
+    plant.set_e1(12_950.0, 12_900.0, 12_990.0)
+    await plant.look(5)
+    assert ("cleared", E1_KEY) in await plant.history()
+    assert not [a for a in plant.service.active() if a["key"] == E1_KEY]
+
+
+async def test_analytics_that_do_not_answer_clear_nothing_and_are_named(plant):
+    plant.set_e1(13_120.0, 13_050.0, 13_190.0)
+    await plant.look(8)
+    plant.analytics.figures = None
+    await plant.look(8)
+    assert ("unknown", E1_KEY) in await plant.history()
+    assert [a["condition"] for a in plant.service.active() if a["key"] == E1_KEY] == [Condition.UNKNOWN]
+    (health,) = [h for h in plant.board.all() if h.part == "alerts"]
+    assert health.state == "degraded"
+    assert "does not answer" in health.detail
+
+
+async def test_a_meter_that_falls_silent_is_raised_and_cleared_by_its_next_reading(plant):
+    await plant.look(3)
+    await plant.look(7, heard="")
+    assert [e for e in await plant.history() if e[1] == SILENT_KEY] == [("raised", SILENT_KEY)]
+    await plant.look(1)
+    assert [e for e in await plant.history() if e[1] == SILENT_KEY][-1] == ("cleared", SILENT_KEY)
+
+
+async def test_without_a_target_the_health_board_says_that_nothing_watches_the_green_share(plant):
+    plant.text = plant.text.replace("green_share_target_percent = 30", "")
+    plant.start()
+    await plant.look(1)
+    (health,) = [h for h in plant.board.all() if h.part == "alerts"]
+    assert "green-share-under-target watches nothing" in health.detail
+
+
+async def test_events_reach_the_listeners_of_the_bus(plant):
+    async def first_alert():
+        async for topic, body in plant.bus.listen():
+            if topic == "alert":
+                return body
+        return None
+
+    listening = asyncio.create_task(first_alert())
+    await asyncio.sleep(0)
+    plant.set_e1(13_120.0, 13_050.0, 13_190.0)
+    await plant.look(8)
+    body = await asyncio.wait_for(listening, 5)
+    assert (body["kind"], body["key"], body["unit"]) == ("raised", E1_KEY, "kWh/t")
+
+
+async def test_acknowledging_stops_the_reminders(plant):
+    plant.set_e1(13_120.0, 13_050.0, 13_190.0)
+    await plant.look(8)
+    assert await plant.service.acknowledge(E1_KEY, "li.wei")
+    assert not await plant.service.acknowledge("e1-over-benchmark/line:none", "li.wei")
+    await plant.look(80)
+    kinds = [kind for kind, key in await plant.history() if key == E1_KEY]
+    assert kinds == ["raised", "acknowledged"]
+    plant.start()
+    await plant.look(1)
+    assert [a["acknowledged_by"] for a in plant.service.active() if a["key"] == E1_KEY] == ["li.wei"]
+
+
+async def test_a_raised_alert_of_a_meter_taken_out_of_the_site_does_not_vanish_without_a_word(plant):
+    await plant.look(8, heard="")
+    plant.text = plant.text.replace('id = "m1"', 'id = "m2"')
+    plant.start()
+    await plant.look(1, heard="m2")
+    assert ("withdrawn", SILENT_KEY) in await plant.history()
+    assert not [a for a in plant.service.active() if a["key"] == SILENT_KEY]
+
+
+async def test_while_the_ledger_is_away_the_alert_stands_and_is_saved_later(plant, monkeypatch):
+    put_state = type(plant.ledger).put_state
+
+    async def refuse(*_):
+        raise StoreUnavailable("ledger is locked")
+
+    plant.set_e1(13_120.0, 13_050.0, 13_190.0)
+    await plant.look(6)
+    monkeypatch.setattr(type(plant.ledger), "put_state", refuse)
+    for _ in range(3):
+        plant.hear()
+        with contextlib.suppress(StoreUnavailable):
+            await plant.service.look()
+        plant.clock.t_ns += 10_000_000_000
+    assert [a["key"] for a in plant.service.active() if a["state"] == "raised"] == [E1_KEY]
+    monkeypatch.setattr(type(plant.ledger), "put_state", put_state)
+    await plant.look(1)
+    plant.start()
+    await plant.look(1)
+    assert [a["key"] for a in plant.service.active() if a["state"] == "raised"] == [E1_KEY]
+    assert [kind for kind, key in await plant.history() if key == E1_KEY] == ["raised"]
