@@ -18,13 +18,7 @@ from plant.errors import TransportError
 NAP_S = 0.005
 RECEIVE_MAX = 20_000  # unacknowledged messages that the broker may have under way
 HELD_MAX = 20_000  # messages kept for the reader before the socket is left alone
-_CREDENTIALS = frozenset(
-    {
-        mqtt5.ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD,
-        mqtt5.ConnAckReasonCode.NOT_AUTHORIZED,
-        mqtt5.ConnAckReasonCode.BANNED,
-    }
-)
+_CREDENTIALS = ("BAD_USER_NAME_OR_PASSWORD", "NOT_AUTHORIZED", "BANNED")  # the codec's enums have no hash
 _SUBSCRIBE_ID = 1
 Answer = TypeVar("Answer")
 _REFUSED_FROM = 128
@@ -66,7 +60,7 @@ class FastLink:
         answer = await protocol.connack
         if answer.reason_code != mqtt5.ConnAckReasonCode.SUCCESS:
             reason = answer.reason_code.name.lower().replace("_", " ")
-            raise settings.refused(reason, credentials=answer.reason_code in _CREDENTIALS)
+            raise settings.refused(reason, credentials=answer.reason_code.name in _CREDENTIALS)
         protocol.keep_alive(answer.server_keep_alive or KEEP_ALIVE_S)
         filters = [
             mqtt5.TopicFilter(
@@ -79,7 +73,7 @@ class FastLink:
         ]
         protocol.send(mqtt5.SubscribePacket(_SUBSCRIBE_ID, filters))
         granted = await protocol.suback
-        refused = [t for t, code in zip(settings.topics, granted.reason_codes, strict=True) if code >= _REFUSED_FROM]
+        refused = [t for t, code in zip(settings.topics, granted.reason_codes, strict=True) if int(code) >= _REFUSED_FROM]
         if refused:
             raise settings.refused(f"no right to read {', '.join(refused[:5])}", credentials=True)
         return Session.RESUMED if answer.session_present else Session.NEW
