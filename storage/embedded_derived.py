@@ -14,7 +14,7 @@ from plant.frame import NS_PER_MS
 from plant.series import MINUTE, QUARTER, DerivedBlock, Span
 from storage.coverage import Coverage
 from storage.duck import Columns, Database, floats
-from storage.readings import check_derived
+from storage.readings import check_derived, newest_of_each
 
 _KEYS = ("node", "start_ms", "version", "valid")
 
@@ -43,7 +43,7 @@ class DerivedTables:
     def write(self, block: DerivedBlock) -> None:
         """Replace the rows of the block in one transaction; a row that is stored in a newer version stays."""
         check_derived(block)
-        block = _newest_of_each(block)
+        block = newest_of_each(block)
         if len(block) == 0:
             return
         nodes, fields = dict(self._nodes), set(self._fields[block.resolution])
@@ -133,28 +133,6 @@ class DerivedTables:
             version,
             np.ones(n, bool),
         )
-
-
-def _newest_of_each(block: DerivedBlock) -> DerivedBlock:
-    """The block without rows that a later or newer row of the same node and start replaces."""
-    order = np.lexsort((np.arange(len(block)), block.version, block.start_ns, block.node_index))
-    node, start_ns = block.node_index[order], block.start_ns[order]
-    last = np.ones(len(block), bool)
-    last[:-1] = (node[1:] != node[:-1]) | (start_ns[1:] != start_ns[:-1])
-    if last.all():
-        return block
-    keep = np.sort(order[last])
-    return DerivedBlock(
-        block.plant,
-        block.resolution,
-        block.fields,
-        block.nodes,
-        block.node_index[keep],
-        block.start_ns[keep],
-        block.value[keep],
-        block.version[keep],
-        block.valid[keep],
-    )
 
 
 def _spans(node: npt.NDArray[np.int32], start_ms: npt.NDArray[np.int64]) -> list[tuple[int, int, int]]:

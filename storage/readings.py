@@ -60,3 +60,25 @@ def normalised(block: FrameBlock) -> tuple[npt.NDArray[np.float64], npt.NDArray[
         return block.value, block.quality
     silent = missing & (block.quality == 0)
     return np.where(missing, np.nan, block.value), np.where(silent, np.int16(ABSENT), block.quality)
+
+
+def newest_of_each(block: DerivedBlock) -> DerivedBlock:
+    """The block without rows that a later or newer row of the same node and start replaces."""
+    order = np.lexsort((np.arange(len(block)), block.version, block.start_ns, block.node_index))
+    node, start_ns = block.node_index[order], block.start_ns[order]
+    last = np.ones(len(block), bool)
+    last[:-1] = (node[1:] != node[:-1]) | (start_ns[1:] != start_ns[:-1])
+    if last.all():
+        return block
+    keep = np.sort(order[last])
+    return DerivedBlock(
+        block.plant,
+        block.resolution,
+        block.fields,
+        block.nodes,
+        block.node_index[keep],
+        block.start_ns[keep],
+        block.value[keep],
+        block.version[keep],
+        block.valid[keep],
+    )

@@ -1,0 +1,233 @@
+"""The series store in InfluxDB's v1 dialect: line protocol to ``/write``, InfluxQL from ``/query``.
+
+Three databases: ``<name>_raw`` with the readings, ``_1m`` and ``_15m`` with derived figures, ``_15m`` with interval
+quantities too. InfluxDB writes over a point in silence, so second values for one identity are neither kept aside nor
+counted here, and it keeps no cursor: writing the same again changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from plant.errors import StoreRejected
+from plant.frame import NS_PER_MS, FrameBlock
+from plant.ports import SpoolCursor, Written
+from plant.quantities import QUANTITIES
+from plant.series import MINUTE, DerivedBlock, Series, Span
+from plant.site import StoreSettings
+from storage import influx_derived as derived
+from storage.influx_http import InfluxHttp, LinesRefused, Table
+from storage.influx_setup import databases, set_up
+from storage.influxql import EVER, identifier, select, where
+from storage.line_protocol import QUALITY_SUFFIX, reading_lines
+from storage.readings import check_block, check_derived, is_interval, newest_of_each
+
+Pair = tuple[str, str]
+
+LINES_MAX = 5_000  # of one request
+NAMES_MAX = 50  # meters or nodes in one statement
+ROWS_WANTED = 50_000  # of one reply; the spans asked for adapt to it
+FIRST_WINDOW_NS = 6 * 3_600_000_000_000
+NEAR_NS = (60_000_000_000, 900_000_000_000)  # how far to look first for a neighbouring reading
+NAMED_MAX = 3  # lines quoted in an error
+
+
+class InfluxStore:
+    """SeriesStore of one plant on a server of the v1 dialect; ``secrets`` maps names of environment variables to values."""
+
+    def __init__(self, settings: StoreSettings, plant: str, secrets: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._plant = plant
+        self._http = InfluxHttp(settings, secrets)
+        self._raw, self._minute, self._quarter = (database.name for database in databases(settings))
+
+    async def setup(self) -> None:
+        """See SeriesStore.setup."""
+        await set_up(self._http, self._settings, self._plant)
+
+    async def close(self) -> None:
+        """See SeriesStore.close."""
+        await self._http.close()
+
+    async def write(self, blocks: Sequence[FrameBlock], sink_cursor: SpoolCursor | None = None) -> Written:
+        """See SeriesStore.write; every value counts as stored. StoreRejected comes after all good points are stored."""
+        del sink_cursor  # InfluxDB commits nothing together with points
+        for block in blocks:
+            check_block(block)
+        readings = [line for b in blocks for line in reading_lines(b, "reading", [q for q in b.quantities if not is_interval(q)])]
+        intervals = [line for b in blocks for line in reading_lines(b, "interval", [q for q in b.quantities if is_interval(q)])]
+        refused = await self._send(self._raw, readings) + await self._send(self._quarter, intervals)
+        _raise_for(refused, len(readings) + len(intervals))
+        return Written(sum(block.value.size for block in blocks), 0, 0)
+
+    async def _send(self, database: str, lines: Sequence[str]) -> list[tuple[str, str]]:
+        """(line, reason) of the lines refused for ever; all others are stored."""
+        refused = []
+        for first in range(0, len(lines), LINES_MAX):
+            refused += await self._bisect(database, lines[first : first + LINES_MAX])
+        return refused
+
+    async def _bisect(self, database: str, lines: Sequence[str]) -> list[tuple[str, str]]:
+        try:
+            await self._http.write(database, lines)
+        except LinesRefused as refusal:
+            if refusal.dropped == len(lines) or len(lines) == 1:
+                return [(line, str(refusal)) for line in lines]
+            half = len(lines) // 2
+            return await self._bisect(database, lines[:half]) + await self._bisect(database, lines[half:])
+        return []
+
+    async def cursor(self) -> SpoolCursor | None:
+        """See SeriesStore.cursor: none is kept."""
+        return None
+
+    async def read(self, meter: str, quantity: str, span: Span) -> Series:
+        """See SeriesStore.read."""
+        return (await self.read_many([(meter, quantity)], span))[meter, quantity]
+
+    async def read_many(self, pairs: Sequence[Pair], span: Span) -> dict[Pair, Series]:
+        """See SeriesStore.read_many."""
+        parts: defaultdict[Pair, list[Series]] = defaultdict(list)
+        for quantities, meters in _groups(pairs):
+            async for tables in self._windows(quantities, meters, span):
+                for table in tables:
+                    for quantity in quantities:
+                        parts[table.tags["meter"], quantity].append(_series(table, quantity))
+        return {pair: _joined(parts.get(pair, [])) for pair in pairs}
+
+    async def _windows(self, quantities: Sequence[str], meters: Sequence[str], span: Span) -> AsyncIterator[list[Table]]:
+        """Replies over one piece of the span after the other, each of about ROWS_WANTED rows."""
+        start_ns, window_ns = span.start_ns, FIRST_WINDOW_NS
+        while start_ns < span.end_ns:
+            piece = Span(start_ns, min(start_ns + window_ns, span.end_ns))
+            tables = await self._readings(quantities, meters, piece)
+            yield tables
+            window_ns = _next_window_ns(window_ns, sum(len(table.rows) for table in tables))
+            start_ns = piece.end_ns
+
+    async def _readings(self, quantities: Sequence[str], meters: Sequence[str], span: Span) -> list[Table]:
+        interval = is_interval(quantities[0])
+        columns = [identifier(name) for q in quantities for name in (q, q + QUALITY_SUFFIX)]
+        statement = select(columns, "interval" if interval else "reading", where(self._plant, span, "meter", meters), "meter")
+        return await self._http.select(self._quarter if interval else self._raw, statement)
+
+    async def last_before(self, pairs: Sequence[Pair], t_ns: int, reach_s: float) -> dict[Pair, Series]:
+        """See SeriesStore.last_before."""
+        bounds = [t_ns - reach for reach in _reaches(reach_s)]
+        return await self._nearest(pairs, [Span(b, a) for a, b in zip([t_ns, *bounds], bounds, strict=False)], -1)
+
+    async def first_from(self, pairs: Sequence[Pair], t_ns: int, reach_s: float) -> dict[Pair, Series]:
+        """See SeriesStore.first_from."""
+        bounds = [t_ns + reach for reach in _reaches(reach_s)]
+        return await self._nearest(pairs, [Span(a, b) for a, b in zip([t_ns, *bounds], bounds, strict=False)], 0)
+
+    async def _nearest(self, pairs: Sequence[Pair], spans: Sequence[Span], pick: int) -> dict[Pair, Series]:
+        """The finite reading at one end of the first of ``spans`` that has any."""
+        found = {pair: Series.empty() for pair in pairs}
+        missing = list(found)
+        for span in spans:
+            for pair, series in (await self.read_many(missing, span)).items():
+                rows = np.flatnonzero(np.isfinite(series.value))
+                if len(rows):
+                    one = rows[[pick]]
+                    found[pair] = Series(series.t_ns[one], series.value[one], series.quality[one])
+            missing = [pair for pair in missing if not len(found[pair])]
+        return found
+
+    async def write_derived(self, block: DerivedBlock) -> None:
+        """See SeriesStore.write_derived; how a field becomes null is told in ``storage.influx_derived``."""
+        check_derived(block)
+        block = newest_of_each(block)
+        if not len(block):
+            return
+        database, stored = self._derived_database(block.resolution), []
+        for nodes in _chunks(block.nodes):
+            statement = derived.stored_statement(block, nodes, derived.touched_span(block))
+            stored += await self._http.select(database, statement)
+        lines = derived.replacing_lines(block, stored)
+        _raise_for(await self._send(database, lines), len(lines))
+
+    async def read_derived(self, resolution: str, nodes: Sequence[str], fields: Sequence[str], span: Span) -> DerivedBlock:
+        """See SeriesStore.read_derived."""
+        tables: list[Table] = []
+        for some in _chunks(nodes):
+            statement = derived.valid_statement(self._plant, some, fields, derived.slots_of(span, resolution))
+            tables += await self._http.select(self._derived_database(resolution), statement)
+        return derived.block_of(self._plant, resolution, nodes, fields, tables)
+
+    def _derived_database(self, resolution: str) -> str:
+        return self._minute if resolution == MINUTE else self._quarter
+
+    async def extent(self) -> Span | None:
+        """See SeriesStore.extent."""
+        instants_ms: list[int] = []
+        for database, measurement in ((self._raw, "reading"), (self._quarter, "interval")):
+            every = select(["*"], measurement, where(self._plant, EVER))
+            for order in ("ASC", "DESC"):
+                tables = await self._http.select(database, f"{every} ORDER BY time {order} LIMIT 1")
+                instants_ms += [int(row[0]) for table in tables for row in table.rows]
+        return Span(min(instants_ms) * NS_PER_MS, (max(instants_ms) + 1) * NS_PER_MS) if instants_ms else None
+
+    async def count(self, meters: Sequence[str] | None = None) -> dict[str, int]:
+        """See SeriesStore.count."""
+        counts: defaultdict[str, int] = defaultdict(int)
+        for database, measurement in ((self._raw, "reading"), (self._quarter, "interval")):
+            counted = [f"count({identifier(q)})" for q in QUANTITIES if is_interval(q) == (measurement == "interval")]
+            for some in _chunks(meters) if meters is not None else [()]:
+                statement = select(counted, measurement, where(self._plant, EVER, "meter", some), "meter")
+                for table in await self._http.select(database, statement):
+                    counts[table.tags["meter"]] += sum(int(cell or 0) for row in table.rows for cell in row[1:])
+        return {meter: number for meter, number in counts.items() if number}
+
+
+def _next_window_ns(window_ns: int, rows: int) -> int:
+    """A span that will bring about ROWS_WANTED rows, after one of ``window_ns`` brought ``rows``."""
+    if rows > ROWS_WANTED:
+        return max(window_ns // 2, NEAR_NS[0])
+    return window_ns * 4 if rows < ROWS_WANTED // 4 else window_ns
+
+
+def _raise_for(refused: Sequence[tuple[str, str]], total: int) -> None:
+    if refused:
+        quoted = "; ".join(repr(line[:200]) for line, _ in refused[:NAMED_MAX])
+        told = f"{refused[0][1]}: {len(refused)} of {total} points are refused for ever, the others are stored"
+        raise StoreRejected(f"{told}; first refused: {quoted}", tuple(line for line, _ in refused))
+
+
+def _chunks(names: Sequence[str]) -> Iterable[Sequence[str]]:
+    return [names[first : first + NAMES_MAX] for first in range(0, len(names), NAMES_MAX)]
+
+
+def _groups(pairs: Sequence[Pair]) -> list[tuple[tuple[str, ...], Sequence[str]]]:
+    """(quantities, meters) such that one statement serves each; interval quantities by themselves."""
+    wanted: defaultdict[tuple[str, bool], dict[str, None]] = defaultdict(dict)
+    for meter, quantity in pairs:
+        wanted[meter, is_interval(quantity)][quantity] = None
+    meters: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    for (meter, _), quantities in wanted.items():
+        meters[tuple(quantities)].append(meter)
+    return [(quantities, some) for quantities, names in meters.items() for some in _chunks(names)]
+
+
+def _reaches(reach_s: float) -> list[int]:
+    """How far to look, in ns: near first, since what is near is mostly there."""
+    reach_ns = round(reach_s * 1e9)
+    return [near for near in NEAR_NS if near < reach_ns] + [reach_ns]
+
+
+def _series(table: Table, quantity: str) -> Series:
+    at = list(table.columns).index(quantity)
+    cells = np.array([(row[0], row[at], row[at + 1]) for row in table.rows], np.float64)
+    told = np.isfinite(cells[:, 1]) | np.isfinite(cells[:, 2])
+    t_ms, value, quality = cells[told].T
+    return Series(t_ms.astype(np.int64) * NS_PER_MS, value.copy(), np.nan_to_num(quality).astype(np.int16))
+
+
+def _joined(parts: Sequence[Series]) -> Series:
+    if not parts:
+        return Series.empty()
+    columns = ([p.t_ns for p in parts], [p.value for p in parts], [p.quality for p in parts])
+    return Series(np.concatenate(columns[0]), np.concatenate(columns[1]), np.concatenate(columns[2]))

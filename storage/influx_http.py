@@ -1,0 +1,163 @@
+"""The two calls of InfluxDB's v1 dialect, ``/write`` and ``/query``, and what its answers mean in plant.errors."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import aiohttp
+import orjson
+from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
+from influxdb_client.rest import ApiException
+
+from plant.errors import StoreError, StoreMisconfigured, StoreRejected, StoreUnavailable
+from plant.site import StoreSettings
+
+GZIP_LEVEL = 1
+_DROPPED = re.compile(r"dropped=(\d+)")
+_MISCONFIGURED = ("database not found", "authorization failed", "not authorized", "unable to parse authentication")
+
+
+class LinesRefused(StoreRejected):
+    """400 or 413 for a body; ``dropped`` is how many points InfluxDB says it left out, 0 where it does not say."""
+
+    def __init__(self, message: str) -> None:
+        found = _DROPPED.search(message)
+        self.dropped = int(found[1]) if found else 0
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One series of a reply: its tags, names of columns, rows with the time in ms first and None where null."""
+
+    tags: Mapping[str, str]
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+class InfluxHttp:
+    """influxdb-client's asynchronous transport; the client is made on first use, inside the running loop."""
+
+    def __init__(self, settings: StoreSettings, secrets: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._authorization = _authorization(settings, secrets)
+        self._client: Any = None  # InfluxDBClientAsync, whose methods carry no types
+
+    def _open(self) -> Any:
+        if self._client is None:
+            try:
+                self._client = InfluxDBClientAsync(
+                    self._settings.url,
+                    org="-",
+                    timeout=round(self._settings.timeout_s * 1e3),
+                    ssl_ca_cert=self._settings.ca_file or None,
+                    **self._authorization,
+                )
+            except OSError as error:
+                raise StoreMisconfigured(f"store.ca_file {self._settings.ca_file!r} cannot be used: {error}") from error
+        return self._client
+
+    async def write(self, database: str, lines: Sequence[str]) -> None:
+        """Store lines with times in ms. Raises LinesRefused, StoreUnavailable, StoreMisconfigured."""
+        body = "\n".join(lines).encode()
+        headers = {"Content-Type": "text/plain; charset=utf-8"}
+        if self._settings.gzip:
+            body = gzip.compress(body, GZIP_LEVEL)
+            headers["Content-Encoding"] = "gzip"
+        await self._call("/write", "POST", [("db", database), ("precision", "ms")], headers, body)
+
+    async def select(self, database: str, statement: str) -> list[Table]:
+        """Series of one SELECT. Raises StoreUnavailable, StoreMisconfigured, StoreError."""
+        return await self._query("GET", database, statement)
+
+    async def manage(self, statement: str) -> None:
+        """Run one statement that changes databases. Raises as ``select`` does."""
+        await self._query("POST", "", statement)
+
+    async def _query(self, method: str, database: str, statement: str) -> list[Table]:
+        parameters = [("db", database)] if database else []
+        parameters += [("q", statement), ("epoch", "ms")]
+        text = await self._call("/query", method, parameters, {"Accept": "application/json"}, None)
+        try:
+            results = orjson.loads(text)["results"]
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise StoreError(f"{self._settings.url} did not answer as InfluxDB does; check store.url") from error
+        for result in results:
+            if "error" in result:
+                self._refuse(200, str(result["error"]))
+        return [
+            Table(series.get("tags", {}), series["columns"], series.get("values", []))
+            for result in results
+            for series in result.get("series", [])
+        ]
+
+    async def _call(
+        self, path: str, method: str, query: list[tuple[str, str]], headers: dict[str, str], body: bytes | None
+    ) -> bytes:
+        try:
+            reply = await self._open().api_client.call_api(
+                path,
+                method,
+                {},
+                query,
+                headers,
+                body=body,
+                post_params=[],
+                files={},
+                response_type=None,
+                auth_settings=[],
+                _return_http_data_only=True,
+                collection_formats={},
+                _preload_content=False,
+            )
+            return bytes(await reply.read())
+        except ApiException as error:
+            self._refuse(int(error.status or 0), _words(error))
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
+            said = str(error) or f"no answer within {self._settings.timeout_s:g} s"
+            raise StoreUnavailable(f"InfluxDB {self._settings.url}: {said}; trying again") from error
+
+    def _refuse(self, status: int, words: str) -> NoReturn:
+        where = f"InfluxDB {self._settings.url}"
+        if status in (401, 403, 404) or any(known in words for known in _MISCONFIGURED):
+            raise StoreMisconfigured(
+                f"{where}: {status} {words}; check store.username, its password or token, and store.database"
+            )
+        if status in (400, 413):
+            raise LinesRefused(f"{where}: {status} {words}")
+        if status == 429 or status >= 500:
+            raise StoreUnavailable(f"{where}: {status} {words}; trying again")
+        raise StoreError(f"{where}: {status} {words}")
+
+    async def close(self) -> None:
+        """Release the connections."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+
+def _words(error: ApiException) -> str:
+    """What the server said, without the headers that the exception's text would show."""
+    body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or error.reason or "")
+    try:
+        return str(orjson.loads(body)["error"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return " ".join(body.split())[:300]
+
+
+def _authorization(settings: StoreSettings, secrets: Mapping[str, str]) -> dict[str, Any]:
+    """Arguments of the client for no, Basic and Token authentication. Raises StoreMisconfigured for a secret not set."""
+    name = settings.token_env or settings.password_env
+    if not name:
+        return {}
+    secret = secrets.get(name)
+    if not secret:
+        key = "store.token_env" if settings.token_env else "store.password_env"
+        raise StoreMisconfigured(f"{key} names the environment variable {name}, which is not set; set it and start again")
+    if settings.token_env:
+        return {"token": secret}
+    return {"token": f"{settings.username}:{secret}", "auth_basic": True}

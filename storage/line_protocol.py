@@ -1,0 +1,88 @@
+"""InfluxDB's line protocol, a block at a time: one template for all Frames that lack the same values.
+
+Floats are written as the shortest text that reads back as the same number; a missing value is an absent field and its
+quality; good quality is not written; times are ms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from plant.frame import NS_PER_MS, FrameBlock
+from plant.series import DerivedBlock
+from storage.readings import normalised
+
+QUALITY_SUFFIX = "_q"
+_ESCAPED = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ "})
+
+
+def escape(name: str) -> str:
+    """A tag value or field name that ``readings.check_names`` let pass, as it stands in a line."""
+    return name.translate(_ESCAPED)
+
+
+def reading_lines(block: FrameBlock, measurement: str, quantities: Sequence[str]) -> list[str]:
+    """One line a Frame with the quantities given, ``_q`` fields beside those that are not good; no line breaks.
+
+    Frames come grouped by what they lack, not in the order of the block.
+    """
+    columns = [block.quantities.index(name) for name in quantities]
+    if not columns or len(block) == 0:
+        return []
+    value, quality = normalised(block)
+    value, quality = value[:, columns], quality[:, columns]
+    heads = [f"{measurement},plant={escape(block.plant)},meter={escape(meter)}" for meter in block.meters]
+    names = [escape(name) for name in quantities]
+    lines: list[str] = []
+    for rows, present, flagged in _patterns(np.isfinite(value), quality != 0):
+        fields = [f"{name}=%r" for name, here in zip(names, present, strict=True) if here]
+        fields += [f"{name}{QUALITY_SUFFIX}=%di" for name, here in zip(names, flagged, strict=True) if here]
+        template = f"%s {','.join(fields)} %d"
+        cells = [column.tolist() for column in value[rows][:, present].T] + [q.tolist() for q in quality[rows][:, flagged].T]
+        head = [heads[i] for i in block.meter_index[rows].tolist()]
+        lines += [template % row for row in zip(head, *cells, (block.t_ns[rows] // NS_PER_MS).tolist(), strict=True)]
+    return lines
+
+
+def derived_lines(block: DerivedBlock, measurement: str, t_ms: npt.NDArray[np.int64]) -> list[str]:
+    """One line a row of figures, in the order of the block: floats where not null, ``version`` and ``valid`` as integers.
+
+    ``t_ms`` int64[n] is where each row lies.
+    """
+    heads = [f"{measurement},plant={escape(block.plant)},node={escape(node)}" for node in block.nodes]
+    names = [escape(name) for name in block.fields]
+    lines = [""] * len(block)
+    present = np.isfinite(block.value)
+    for rows, here, _ in _patterns(present, np.zeros((len(block), 0), bool)):
+        floats = [f"{name}=%r" for name, there in zip(names, here, strict=True) if there]
+        template = f"%s {','.join([*floats, 'version=%di', 'valid=%di'])} %d"
+        cells = [column.tolist() for column in block.value[rows][:, here].T]
+        head = [heads[i] for i in block.node_index[rows].tolist()]
+        own = (block.version[rows].tolist(), block.valid[rows].astype(int).tolist(), t_ms[rows].tolist())
+        for row, cell in zip(rows.tolist(), zip(head, *cells, *own, strict=True), strict=True):
+            lines[row] = template % cell
+    return lines
+
+
+def retired_line(plant: str, node: str, measurement: str, t_ms: int) -> str:
+    """The line that makes a stored row of figures invalid and leaves the rest of it."""
+    return f"{measurement},plant={escape(plant)},node={escape(node)} valid=0i {t_ms}"
+
+
+_Rows = npt.NDArray[np.intp]
+_Mask = npt.NDArray[np.bool_]
+
+
+def _patterns(present: _Mask, flagged: _Mask) -> Iterator[tuple[_Rows, _Mask, _Mask]]:
+    """(rows, present[k], flagged[k]) for each way in which rows can be incomplete; both masks are [n, k]."""
+    k = present.shape[1]
+    if present.all() and not flagged.any():
+        if len(present):
+            yield np.arange(len(present)), np.ones(k, bool), np.zeros(flagged.shape[1], bool)
+        return
+    patterns, which = np.unique(np.hstack([present, flagged]), axis=0, return_inverse=True)
+    for number, pattern in enumerate(patterns):
+        yield np.flatnonzero(which.ravel() == number), pattern[:k], pattern[k:]
