@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Literal
 
 AC_METER = "sim_ac_meter"
-RECTIFIER_AC = "sim_rectifier_ac"
-RECTIFIER_DC = "sim_rectifier_dc"
+RECTIFIER_AC = "sim_rectifier_ac_meter"
+RECTIFIER_DC = "sim_rectifier_dc_meter"
 PV_INVERTER = "sunspec_inverter_103"
-BATTERY = "sim_battery"
-LADLE_SCALE = "mqtt_ladle_scale"
-WEATHER_STATION = "mqtt_weather_station"
-POT_CONTROLLER = "mqtt_pot_controller"
-FEEDER_METER = "mqtt_feeder_meter"
+BATTERY = "sim_bess"
+LADLE_SCALE = "sim_ladle_scale"
+WEATHER_STATION = "sim_weather_station"
+POT_CONTROLLER = "sim_pot_controller"
+FEEDER_METER = "sim_feeder_mqtt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +205,7 @@ protocol = "mqtt"
 host = "127.0.0.1"
 port = @broker@
 client_id = "potwatt-demo"
+mqtt_version = @mqtt_version@
 topics = ["smelter/#"]
 
 # The settlement meters of the ties read the secondary side (CT 800/2, VT 220 kV / 100 V); the check meters read primary.
@@ -355,11 +357,12 @@ port = @api_port@
 """
 
 
-def demo_site_toml(ports: Ports, *, api_port: int, data_dir: str = "") -> str:
+def demo_site_toml(ports: Ports, *, api_port: int, data_dir: str = "", mqtt_version: Literal[4, 5] = 5) -> str:
     """Text of the demo's site file for ``plant.config.parse_site``; equal arguments give equal text, so the same edition."""
     values: Mapping[str, str] = {
         "data_dir": f"data_dir = {json.dumps(data_dir)}\n" if data_dir else "",
         "api_port": str(api_port),
+        "mqtt_version": str(mqtt_version),
         "ac_meter": AC_METER,
         "rectifier_ac": RECTIFIER_AC,
         "rectifier_dc": RECTIFIER_DC,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ _MIX_2 = np.uint64(0x94D049BB133111EB)
 NS_PER_S = 1_000_000_000
 
 
+@lru_cache(maxsize=4096)
 def stream(seed: int, name: str) -> int:
     """Key of an independent stream of numbers, 63 bits."""
     digest = hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()

@@ -22,6 +22,7 @@ from simulators.pv import field_power_kw, weather
 
 EPOCH_NS = 1_767_225_600_000_000_000  # 2026-01-01T00:00Z: where energies are counted from unless another is given
 _DAYS_KEPT = 48
+_NOT_STORED_SHARE = 0.25  # of the load, fed from the sun before any of it is stored
 _FULL_KW = {1: 220_000.0, 2: 160_000.0}
 
 
@@ -97,9 +98,9 @@ class SmelterModel:
         columns |= self._sun(t_ns)
         load = _total(columns, _LOADS)
         columns["unit-1"] = self._unit(t_ns)
-        sun: Floats = -(columns["pv-1"] + columns["pv-2"] + columns["pv-3"])
+        surplus = -_total(columns, ("pv-1", "pv-2", "pv-3")) - _NOT_STORED_SHARE * load
         hour = np.arange(lattice.STEPS + 1) * lattice.STEP_H
-        power, stored = day_plan(self.parameters.battery, hour, np.asarray(sun - 0.25 * load, np.float64))
+        power, stored = day_plan(self.parameters.battery, hour, surplus)
         columns["battery"] = power
         columns["soc"] = 100.0 * stored / self.parameters.battery.capacity_kwh
         return columns | self._busbars(t_ns, columns)
