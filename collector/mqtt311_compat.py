@@ -7,6 +7,7 @@ its own acknowledges what only lies in memory. Its minor version is pinned for t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import aiomqtt
@@ -54,8 +55,8 @@ class CompatibleLink:
         except MqttConnectError as error:
             raise settings.refused(str(error.rc).lower(), credentials=_code(error.rc) in _CREDENTIALS) from error
         except (aiomqtt.MqttError, OSError) as error:
-            cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-            raise settings.unreachable(cause) from error
+            # aiomqtt keeps only the text of what the socket said; the exception itself is the context
+            raise settings.unreachable(error.__context__ if isinstance(error.__context__, OSError) else error) from error
         self._client = client
         await self._subscribe(client)
         return self._session
@@ -105,12 +106,12 @@ class CompatibleLink:
         """Leave; the session stays at the broker."""
         client, self._client = self._client, None
         if client is not None:
-            try:
+            with suppress(aiomqtt.MqttError):  # the line may be gone already
                 await client.__aexit__(None, None, None)
-            except aiomqtt.MqttError:
-                return  # the line was gone already
+        elif self._paho is not None:
+            self._paho.disconnect()  # aiomqtt leaves the socket open where the broker did not answer in time
 
-    def _gone(self, error: aiomqtt.MqttError) -> TransportError:
+    def _gone(self, error: Exception) -> TransportError:
         return TransportError(f"{self._settings.where}: the connection ended: {error.__cause__ or error}")
 
 

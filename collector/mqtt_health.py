@@ -37,7 +37,7 @@ class BrokerHealth:
         self._heard: dict[str, _Heard] = {}
         self._strangers: set[str] = set()
         self._since_ns = clock.now_ns()
-        self._fault, self._holding = "not connected yet", ""
+        self._fault, self._holding = "", ""
         self._lost_session_ns: int | None = None
         self._connections = 0
         self.was_up = False
@@ -90,6 +90,8 @@ class BrokerHealth:
     def _broker(self) -> tuple[str, str]:
         if self._fault:
             return "down", self._fault
+        if not self._connections:
+            return "unknown", "connecting for the first time"
         if self._holding:
             return "degraded", f"messages wait at the broker: {self._holding}"
         if self._lost_session_ns is not None and self._clock.now_ns() - self._lost_session_ns < SESSION_ALARM_S * NS_PER_S:

@@ -94,7 +94,7 @@ class BrokerSettings:
             raise TransportError(f"{self.where}: TLS files {files}: {error}; check ca_file, cert_file and key_file") from error
         return context
 
-    def unreachable(self, error: Exception) -> TransportError:
+    def unreachable(self, error: BaseException) -> TransportError:
         """No connection came about."""
         why = "certificate refused" if isinstance(error, ssl.SSLCertVerificationError) else "no connection"
         said = str(error) or f"no answer in {self.timeout_s:g} s"

@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from real_servers import free_port, listens, program
 
 START_S = 10.0
-
-
-def mosquitto_program() -> str:
-    """Path of mosquitto; without one the test skips, or fails where CI=true."""
-    found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if found is None:
-        word = "mosquitto is not installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(word)
-        pytest.skip(word)
-    return found
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class MosquittoServer:
@@ -59,15 +40,12 @@ class MosquittoServer:
 
     def start(self) -> None:
         """Start and wait until it listens."""
-        self._process = subprocess.Popen([mosquitto_program(), "-c", str(self._config)], stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen([program("mosquitto"), "-c", str(self._config)], stderr=subprocess.DEVNULL)
         end = time.monotonic() + START_S
         while time.monotonic() < end:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 0.2).close()
-            except OSError:
-                time.sleep(0.02)
-            else:
+            if listens(self.port):
                 return
+            time.sleep(0.02)
         self.stop()
         pytest.fail(f"mosquitto does not listen: {(self._directory / 'log').read_text()[-500:]}")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -13,7 +12,8 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
-from mosquitto_server import MosquittoServer, free_port, mosquitto_program
+from mosquitto_server import MosquittoServer
+from real_servers import free_port, program
 
 from collector.mqtt import MqttSource, Sink
 from collector.quarantine import Quarantine
@@ -298,9 +298,7 @@ async def test_absent_broker_is_told_and_found_when_it_comes(bench: Bench) -> No
 
 async def test_wrong_password_is_told_without_telling_it(bench: Bench, tmp_path: Path) -> None:
     passwords = tmp_path / "passwords"
-    await run(
-        str(Path(mosquitto_program()).parent.parent / "bin" / "mosquitto_passwd"), "-b", "-c", str(passwords), "potwatt", "right"
-    )
+    await run(program("mosquitto_passwd"), "-b", "-c", str(passwords), "potwatt", "right")
     server = MosquittoServer(tmp_path / "guarded", "allow_anonymous false", f"password_file {passwords}")
     server.start()
     try:
@@ -320,12 +318,10 @@ async def test_wrong_password_is_told_without_telling_it(bench: Bench, tmp_path:
 
 
 async def test_tls_checks_the_certificate(bench: Bench, tmp_path: Path) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl makes the certificates of this test")
     for name in ("broker", "other"):
         files = ("-keyout", f"{tmp_path}/{name}.key", "-out", f"{tmp_path}/{name}.pem")
         subject = ("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1")
-        await run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject, *files)
+        await run(program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *subject, *files)
     server = MosquittoServer(tmp_path / "tls", f"certfile {tmp_path}/broker.pem", f"keyfile {tmp_path}/broker.key")
     server.start()
     try:
