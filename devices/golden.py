@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from devices.codec import Words, decode, encode, place_of, width
-from devices.maps import ModbusMap, Profile, Table
+from devices.maps import Profile, Table
 from devices.payload import read
 from devices.profile_file import GoldenText
 from plant.errors import Fault, PayloadError
@@ -17,8 +17,11 @@ from plant.errors import Fault, PayloadError
 _TABLES: tuple[Table, ...] = ("holding", "input", "coil", "discrete")
 
 
-def golden_faults(profile: Profile, blocks: Sequence[GoldenText], file: str) -> list[Fault]:
-    """Faults of the golden blocks: a value that decodes to something else, or a quantity that no block proves."""
+def golden_faults(profile: Profile, blocks: Sequence[GoldenText], file: str, table: Table) -> list[Fault]:
+    """Faults of the golden blocks: a value that decodes to something else, or a quantity that no block proves.
+
+    ``table`` is the one that addresses without a name belong to.
+    """
     faults: list[Fault] = []
     proven: set[str] = set()
     for number, block in enumerate(blocks, start=1):
@@ -26,7 +29,7 @@ def golden_faults(profile: Profile, blocks: Sequence[GoldenText], file: str) -> 
         unknown = (set(block.expect) | set(block.missing)) - set(profile.quantities)
         faults += [Fault(file, f"{key}.expect", repr(name), "quantities of this profile") for name in sorted(unknown)]
         try:
-            values = dict(zip(profile.quantities, _decoded(profile, block, file, key, faults), strict=True))
+            values = dict(zip(profile.quantities, _decoded(profile, block, table, file, key, faults), strict=True))
         except (PayloadError, ValueError) as error:
             faults.append(Fault(file, key, str(error), "a block that can be decoded"))
             continue
@@ -43,14 +46,14 @@ def golden_faults(profile: Profile, blocks: Sequence[GoldenText], file: str) -> 
     return faults
 
 
-def golden_words(profile: Profile, block: GoldenText) -> Words:
+def _words(profile: Profile, block: GoldenText, default: Table) -> Words:
     """The words uint16[1, w] of a golden block. Raises ValueError for an address that the plan does not read."""
-    assert profile.modbus is not None
     words = _blank(profile)
     for label, word in block.words.items():
-        table, address = _address(label, profile.modbus)
+        name, _, address = label.rpartition("/")
+        table = next((t for t in _TABLES if t == name), default)
         try:
-            words[0, place_of(profile, table, address)] = word
+            words[0, place_of(profile, table, int(address))] = word
         except KeyError:
             raise ValueError(f"{label} is not read by any request of the plan") from None
     return words
@@ -65,15 +68,9 @@ def _blank(profile: Profile) -> Words:
     return words
 
 
-def _address(label: str, map_: ModbusMap) -> tuple[Table, int]:
-    name, _, address = label.rpartition("/")
-    table = next((t for t in _TABLES if t == name), map_.points[0].table)
-    return table, int(address)
-
-
-def _decoded(profile: Profile, block: GoldenText, file: str, key: str, faults: list[Fault]) -> list[float]:
+def _decoded(profile: Profile, block: GoldenText, table: Table, file: str, key: str, faults: list[Fault]) -> list[float]:
     if profile.modbus is not None:
-        values: list[float] = decode(profile, golden_words(profile, block))[0][0].tolist()
+        values: list[float] = decode(profile, _words(profile, block, table))[0][0].tolist()
         return values
     assert profile.mqtt is not None
     message = read(profile.mqtt, json.loads(block.payload))

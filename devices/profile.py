@@ -73,7 +73,7 @@ def parse_profile(text: str, file: str) -> Profile:
     if profile.modbus is not None:
         _check_layout(profile.modbus, say)
     if not faults:
-        faults += golden_faults(profile, parsed.golden, file)
+        faults += golden_faults(profile, parsed.golden, file, parsed.modbus.table if parsed.modbus else "holding")
     if faults:
         raise ConfigError(faults)
     return profile
