@@ -16,7 +16,8 @@ from plant.errors import ConfigError, PotwattError
 from potwatt.program import ROLES
 
 app = typer.Typer(
-    help="Energy monitoring and microgrid telemetry for aluminium smelters. Start with `potwatt demo`, or `potwatt init` for your own plant.",
+    help="Energy monitoring and microgrid telemetry for aluminium smelters. "
+    "Start with `potwatt demo`, or with `potwatt init` for your own plant.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -171,6 +172,7 @@ def dashboards_write(
 ) -> None:
     """Write the dashboards as files for Grafana's provisioning."""
     from dashboards.build import write_dashboards  # noqa: PLC0415
+
     from potwatt.load import load_site  # noqa: PLC0415
 
     loaded = load_site(site)
@@ -182,7 +184,7 @@ def dashboards_write(
 def dashboards_publish(
     site: SiteFile,
     url: Annotated[str, typer.Option(help="Address of Grafana.")] = "http://127.0.0.1:3000",
-    token_env: Annotated[str, typer.Option(help="Environment variable with a service account token.")] = "GRAFANA_TOKEN",
+    token_env: Annotated[str, typer.Option(help="Environment variable with a service account token.")] = "GRAFANA_TOKEN",  # noqa: S107  (the name of a variable, not a secret)
 ) -> None:
     """Put the dashboards and their data sources into Grafana."""
     from potwatt.imports import publish_dashboards  # noqa: PLC0415
@@ -210,7 +212,7 @@ class ConfigErrorLine(PotwattError):
     fault = "user"
 
 
-def _version(value: bool) -> None:  # noqa: FBT001  (typer's callback form)
+def _version(value: bool) -> None:
     if value:
         console.print(metadata.version("potwatt"))
         raise typer.Exit
@@ -218,7 +220,9 @@ def _version(value: bool) -> None:  # noqa: FBT001  (typer's callback form)
 
 @app.callback()
 def root(
-    _version_asked: Annotated[bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = None,
+    _version_asked: Annotated[
+        bool | None, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = None,
 ) -> None:
     """Options before the command."""
 

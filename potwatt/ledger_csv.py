@@ -20,8 +20,14 @@ REQUIRED = ("kind", "subject", "amount", "unit", "who", "document")
 KNOWN = {*REQUIRED, "time", "start", "end", "reason", "key", "source", "supersedes"}
 # unit found -> (unit of the ledger, factor)
 UNITS = {
-    "kg": ("kg", 1), "t": ("kg", 1000), "Wh": ("Wh", 1), "kWh": ("Wh", 1000), "MWh": ("Wh", 1_000_000), "s": ("s", 1), "min": ("s", 60),
-}  # fmt: skip
+    "kg": ("kg", 1),
+    "t": ("kg", 1000),
+    "Wh": ("Wh", 1),
+    "kWh": ("Wh", 1000),
+    "MWh": ("Wh", 1_000_000),
+    "s": ("s", 1),
+    "min": ("s", 60),
+}
 
 
 def parse_entries(text: str, file: str, site: Site) -> list[LedgerEntry]:
@@ -34,7 +40,7 @@ def parse_entries(text: str, file: str, site: Site) -> list[LedgerEntry]:
     faults: list[Fault] = []
     for number, row in enumerate(reader, start=2):
         try:
-            entries.append(_entry(row, file, number, site))
+            entries.append(_entry(row, site))
         except ValueError as error:
             faults.append(Fault(file, f"line {number}", str(error), "mend that line; nothing of the file was taken"))
     if faults:
@@ -42,7 +48,7 @@ def parse_entries(text: str, file: str, site: Site) -> list[LedgerEntry]:
     return entries
 
 
-def _entry(row: dict[str, str], file: str, number: int, site: Site) -> LedgerEntry:
+def _entry(row: dict[str, str], site: Site) -> LedgerEntry:
     if None in row or None in row.values():
         raise ValueError("more or fewer cells than the header")
     cell = {key.strip(): value.strip() for key, value in row.items()}

@@ -40,12 +40,16 @@ def test_wheel_runs_in_an_empty_environment_from_the_root_folder(wheel: Path, tm
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     python = str(tmp_path / "env" / "bin" / "python")
     where = "import plant, api, sys; print(plant.__file__); print(api.__file__)"
-    found = subprocess.run([python, "-c", where], cwd="/", env=environment, check=True, capture_output=True, text=True, timeout=60)
+    found = subprocess.run(
+        [python, "-c", where], cwd="/", env=environment, check=True, capture_output=True, text=True, timeout=60
+    )
     assert all(line.startswith(str(packages)) for line in found.stdout.splitlines()), found.stdout
 
     def potwatt(*arguments: str) -> subprocess.CompletedProcess[str]:
         code = "from potwatt.cli import main; main()"
-        return subprocess.run([python, "-c", code, *arguments], cwd="/", env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            [python, "-c", code, *arguments], cwd="/", env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
 
     site = tmp_path / "site.toml"
     assert potwatt("init", str(site)).returncode == 0

@@ -17,11 +17,11 @@ FORBIDDEN = {
 }  # fmt: skip
 ONE_FILE_EACH = {
     "pymodbus": {"collector/modbus.py", "simulators/modbus_server.py"},
-    "aiomqtt": {"collector/mqtt.py", "simulators/mqtt_publisher.py"},
+    "aiomqtt": {"collector/mqtt311_compat.py", "simulators/mqtt_publisher.py"},
     "mqtt5": {"collector/mqtt5_fast.py"},
-    "influxdb_client": {"storage/influx.py"},
-    "duckdb": {"storage/embedded.py"},
-    "sqlalchemy": {"storage/ledger.py", "storage/ledger_tables.py"},
+    "influxdb_client": {"storage/influx_http.py"},
+    "duckdb": {"storage/duck.py"},
+    "sqlalchemy": {"storage/ledger.py", "storage/ledger_engine.py", "storage/ledger_tables.py"},
     "apprise": {"alerts/notify.py"},
     "grafana_client": {"dashboards/publish.py"},
     "amqtt": {"simulators/broker.py"},

@@ -1,0 +1,125 @@
+"""``potwatt demo``: a simulated smelter on real protocols, and the whole program in front of it.
+
+Live data start first. History fills in beside them through the same intake, spool, store and analytics; how far it came
+is kept in the ledger, so that a demo that was stopped goes on, and the smelter has run meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from plant.errors import SpoolFull
+from plant.frame import FrameBlock
+from plant.series import QUARTER_NS
+from potwatt.clock import SystemClock
+from potwatt.load import load_text
+from potwatt.program import Program
+from simulators.plant import SimulatedPlant
+
+DAY_NS = 86_400_000_000_000
+STATE = "demo_history"
+
+
+async def run_demo(*, port: int, data_dir: Path, days: int, seed: int, console: Console) -> None:
+    """Run until SIGINT or SIGTERM. Raises ConfigError when the port is taken."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    clock = SystemClock()
+    data_dir = _folder(data_dir)
+    smelter = SimulatedPlant(seed=seed, data_dir=data_dir / "smelter", clock=clock)
+    await smelter.start()
+    try:
+        site = load_text(smelter.site_toml(api_port=port, data_dir="plant"), "demo site", data_dir)
+        program = Program(site, {})
+        try:
+            await program.start()
+            console.print(f"\n  {program.greeting()}   (Ctrl-C stops; the data stay in {data_dir})\n")
+            filling = asyncio.create_task(History(program, smelter, days, console).fill())
+            running = asyncio.create_task(program.run())
+            waiting = asyncio.create_task(stop.wait())
+            await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (filling, running, waiting):
+                task.cancel()
+            await asyncio.gather(filling, running, waiting, return_exceptions=True)
+        finally:
+            await program.stop()
+    finally:
+        await smelter.stop()
+    console.print("Stopped.")
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path.resolve()
+
+
+@dataclass(slots=True)
+class History:
+    """Fills the days before the first start, oldest first, and shows how far reading, storing and computing came."""
+
+    program: Program
+    smelter: SimulatedPlant
+    days: int
+    console: Console
+
+    async def fill(self) -> None:
+        """Return when all history is settled; pick up where an earlier run stopped."""
+        program, plant = self.program, self.program.site.id
+        state = await program.ledger.get_state(plant, STATE)
+        if state is None:
+            # live readings begin now: history ends on the slot bound before them, so no instant is read twice
+            end_ns = program.clock.now_ns() // QUARTER_NS * QUARTER_NS
+            state = {"done_ns": end_ns - self.days * DAY_NS, "start_ns": end_ns - self.days * DAY_NS, "end_ns": end_ns}
+            await program.ledger.put_state(plant, STATE, state)
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=False) as bar:
+            reading = bar.add_task("history: reading  ", total=state["end_ns"] - state["start_ns"])
+            computing = bar.add_task("history: computing", total=state["end_ns"] - state["start_ns"])
+
+            def show(task: TaskID, name: str, at_ns: int) -> None:
+                done = at_ns - state["start_ns"]
+                bar.update(task, completed=done)
+                percent = round(100 * done / max(1, state["end_ns"] - state["start_ns"]), 1)
+                program.bus.announce("progress", {"what": name, "percent": percent})
+
+            await self._read(state, lambda at_ns: show(reading, "reading", at_ns))
+            await self._settle(state, lambda at_ns: show(computing, "computing", at_ns))
+
+    async def _read(self, state: dict[str, int], show: Callable[[int], None]) -> None:
+        program, intake = self.program, self.program.intake
+        assert intake is not None
+        show(state["done_ns"])
+        while state["done_ns"] < state["end_ns"]:
+            end_ns = min(state["done_ns"] + DAY_NS, state["end_ns"])
+            for blocks in await asyncio.to_thread(self._day, state["done_ns"], end_ns):
+                while True:
+                    try:
+                        await intake(blocks)
+                        break
+                    except SpoolFull:
+                        await program.clock.sleep(0.2)
+            state["done_ns"] = end_ns
+            await program.ledger.put_state(program.site.id, STATE, state)
+            show(end_ns)
+
+    def _day(self, start_ns: int, end_ns: int) -> list[list[FrameBlock]]:
+        return list(self.smelter.history_blocks(start_ns, end_ns))
+
+    async def _settle(self, state: dict[str, int], show: Callable[[int], None]) -> None:
+        """Wait for the analytics; its oldest dirty slot says how far it is."""
+        while True:
+            dirty = await self.program.ledger.dirty(self.program.site.id, 1)
+            at_ns = min(dirty[0].slot_ns, state["end_ns"]) if dirty else state["end_ns"]
+            show(max(at_ns, state["start_ns"]))
+            if not dirty or dirty[0].slot_ns >= state["end_ns"]:
+                return
+            await self.program.clock.sleep(0.5)

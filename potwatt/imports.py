@@ -1,0 +1,140 @@
+"""Commands that open the stores themselves for a moment: imports, a report on paper, dashboards."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+from analytics.service import Analytics
+from rich.console import Console
+
+from collector.import_report import ImportReport
+from collector.import_store import import_file
+from plant.errors import ConfigError, Fault, InputError
+from plant.ports import Ledger, SeriesStore
+from plant.series import Span
+from potwatt.board import Board
+from potwatt.clock import SystemClock
+from potwatt.ledger_csv import parse_entries
+from potwatt.live_bus import LiveBus
+from potwatt.load import Loaded
+from potwatt.program import build_analytics, build_ledger, build_store
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Stores and analytics of a site, open for one command."""
+
+    store: SeriesStore
+    ledger: Ledger
+    analytics: Analytics
+    clock: SystemClock
+
+
+@asynccontextmanager
+async def opened(loaded: Loaded, secrets: Mapping[str, str]) -> AsyncIterator[Opened]:
+    """Open what the site names, close it again. Raises StoreMisconfigured where a running program holds the files."""
+    loaded.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    clock = SystemClock()
+    store, ledger = build_store(loaded, secrets), build_ledger(loaded, clock)
+    try:
+        await ledger.setup()
+        await store.setup()
+        analytics = build_analytics(loaded, store=store, ledger=ledger, clock=clock, bus=LiveBus(), health=Board())
+        yield Opened(store, ledger, analytics, clock)
+    finally:
+        await store.close()
+        await ledger.close()
+
+
+async def import_history(loaded: Loaded, secrets: Mapping[str, str], file: Path, mapping: Path, console: Console) -> None:
+    """Take in a table by its mapping, compute what it touches, say what was found and what became of it."""
+    async with opened(loaded, secrets) as at:
+        done, _ = await import_file(file, mapping, loaded.site, store=at.store, ledger=at.ledger, now_ns=at.clock.now_ns())
+        _say(done.plan.report, loaded, console)
+        written = done.written
+        console.print(
+            f"stored {written.stored} values; {written.repeated} were there already; "
+            f"{written.conflicting} differ from what is stored and were not written"
+        )
+        if written.stored:
+            with console.status("computing intervals..."):
+                while await at.analytics.step():
+                    pass
+            console.print("computed: reports and figures of that span are up to date")
+
+
+def _say(report: ImportReport, loaded: Loaded, console: Console) -> None:
+    local = loaded.site.calendar.local
+    console.print(f"{report.rows} rows, {report.taken} taken, {_words(report.span, loaded)}")
+    for column in report.columns:
+        total = "" if column.total is None else f", sum {column.total:.3f} {column.unit}"
+        negative = f", {column.negative} negative (lowest {column.lowest:g})" if column.negative else ""
+        missing = f", {column.missing} missing" if column.missing else ""
+        console.print(f"  {column.name} -> {column.meter} {column.quantity}: {column.values} values{total}{negative}{missing}")
+    odd = {
+        "repeated": report.repeated,
+        "conflicting": report.conflicting,
+        "out of order": report.out_of_order,
+        "overlapping": report.overlapping,
+    }
+    console.print("  " + ", ".join(f"{count} rows {name}" for name, count in odd.items()))
+    console.print(f"  {report.gap_count} gaps, {report.gap_s / 3600:.2f} h in all")
+    for gap in report.gaps:
+        console.print(f"    {local(gap.start_ns):%Y-%m-%d %H:%M} to {local(gap.end_ns):%Y-%m-%d %H:%M}")
+    for problem in report.problems:
+        console.print(f"  line {problem.line}: {problem.reason}: {problem.text}", markup=False)
+    if report.problem_count > len(report.problems):
+        console.print(f"  and {report.problem_count - len(report.problems)} more lines that could not be read")
+
+
+def _words(span: Span | None, loaded: Loaded) -> str:
+    if span is None:
+        return "nothing in them"
+    local = loaded.site.calendar.local
+    return f"{local(span.start_ns):%Y-%m-%d %H:%M} to {local(span.end_ns):%Y-%m-%d %H:%M} ({loaded.site.calendar.zone.key})"
+
+
+async def print_report(loaded: Loaded, secrets: Mapping[str, str], kind: str, period: str) -> None:
+    """Write a report to standard output as JSON; computes what is still open first."""
+    async with opened(loaded, secrets) as at:
+        while await at.analytics.step():
+            pass
+        version = await at.analytics.report(kind, period)
+    sys.stdout.write(orjson.dumps(version.body, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode() + "\n")
+
+
+async def import_ledger(loaded: Loaded, file: Path, console: Console) -> None:
+    """Add the entries of a CSV; a running program takes note through the dirty slots."""
+    try:
+        text = await asyncio.to_thread(file.read_text, "utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: {error}; a readable CSV in UTF-8 is wanted") from error
+    entries = parse_entries(text, str(file), loaded.site)
+    loaded.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    ledger = build_ledger(loaded, SystemClock())
+    try:
+        await ledger.setup()
+        new = await ledger.add(entries)
+        detail = {"file": file.name, "entries": len(entries), "new": len(new)}
+        await ledger.audit(loaded.site.id, entries[0].who if entries else "", "ledger import", detail)
+    finally:
+        await ledger.close()
+    console.print(f"{len(entries)} entries read, {len(new)} new, {len(entries) - len(new)} already recorded")
+
+
+def publish_dashboards(loaded: Loaded, secrets: Mapping[str, str], url: str, token_env: str, console: Console) -> None:
+    """Put dashboards and data sources into a Grafana."""
+    from dashboards.publish import publish  # noqa: PLC0415  (the Grafana client is slow to import)
+
+    token = os.environ.get(token_env, "")
+    if not token:
+        raise ConfigError([Fault("environment", token_env, "nothing", "a token of a Grafana service account that may edit")])
+    for address in publish(loaded.site, loaded.rulebook, url=url, token=token, secrets=secrets):
+        console.print(f"Published {address}")

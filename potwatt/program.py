@@ -1,0 +1,287 @@
+"""One plant's program: builds what stands behind the ports, starts the roles, stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import metadata
+
+from analytics.service import Analytics
+
+from alerts.notify import parse_addresses
+from alerts.service import AlertService
+from api.app import close_streams, create_app
+from api.auth import Keys, parse_keys, refuse_unsafe_binding
+from collector.forward import Forwarder
+from collector.intake import Intake
+from collector.modbus import ModbusCollector
+from collector.mqtt import MqttSource
+from collector.quarantine import Quarantine
+from collector.spool import Spool
+from plant.errors import ConfigError, Fault, StoreError
+from plant.ports import Ledger, SeriesStore
+from plant.site import Endpoint, Meter, Site
+from potwatt.board import Board
+from potwatt.clock import SystemClock
+from potwatt.live_bus import LiveBus
+from potwatt.load import Loaded
+from potwatt.server import bind, make_server
+from potwatt.store_tail import follow_store
+from potwatt.supervise import keep_running
+from storage.embedded import EmbeddedStore
+from storage.influx import InfluxStore
+from storage.ledger import SqlLedger
+from storage.memory import MemoryStore
+
+STORE_RETRY_S = 5.0
+ROLES = ("collect", "analyse", "alert", "serve")
+
+
+def check_roles(loaded: Loaded, roles: tuple[str, ...]) -> None:
+    """Raises ConfigError where the site cannot be run so: roles apart without InfluxDB, an unsafe address of the API."""
+    if roles != ROLES and loaded.site.store.kind != "influxdb":
+        allowed = 'kind = "influxdb": only a server lets roles run apart; `potwatt run` runs them together'
+        raise ConfigError([Fault("site file", "store.kind", repr(loaded.site.store.kind), allowed)])
+    if "serve" in roles:
+        refuse_unsafe_binding(loaded.site.api, have_keys=bool(_keys(loaded)))
+
+
+def _keys(loaded: Loaded) -> Keys | None:
+    name = loaded.site.api.keys_file
+    if not name:
+        return None
+    path = loaded.folder / name
+    if not path.is_file():
+        raise ConfigError([Fault("site file", "api.keys_file", repr(name), "a file made with `potwatt keys add`")])
+    return parse_keys(path.read_text("utf-8"), str(path))
+
+
+def build_store(loaded: Loaded, secrets: Mapping[str, str]) -> SeriesStore:
+    """The series store that the site names."""
+    settings, plant = loaded.site.store, loaded.site.id
+    if settings.kind == "influxdb":
+        return InfluxStore(settings, plant, secrets)
+    if settings.kind == "memory":
+        return MemoryStore(plant)
+    return EmbeddedStore(loaded.data_dir / "series.duckdb", plant, settings)
+
+
+def build_ledger(loaded: Loaded, clock: SystemClock) -> SqlLedger:
+    """The ledger: PostgreSQL where the site gives an address, else SQLite beside the data."""
+    return SqlLedger(loaded.site.ledger_url or f"sqlite:///{loaded.data_dir / 'ledger.sqlite'}", clock)
+
+
+def build_analytics(
+    loaded: Loaded, *, store: SeriesStore, ledger: Ledger, clock: SystemClock, bus: LiveBus, health: Board
+) -> Analytics:
+    """The analytics of a site over a store and a ledger."""
+    profiles, site = loaded.profiles, loaded.site
+    known = {m.id: profiles[m.profile] for m in site.meters.values() if m.profile in profiles}
+    return Analytics(
+        site=site,
+        rulebook=loaded.rulebook,
+        profiles_wraps={(meter, quantity): p.wraps_at(quantity) for meter, p in known.items() for quantity in p.quantities},
+        quantities_of={meter: p.quantities for meter, p in known.items()},
+        store=store,
+        ledger=ledger,
+        clock=clock,
+        bus=bus,
+        health=health,
+    )
+
+
+class Program:
+    """Everything of one plant in one process. ``await start()``, then ``await run()`` until cancelled, then ``await stop()``."""
+
+    def __init__(self, loaded: Loaded, secrets: Mapping[str, str], roles: tuple[str, ...] = ROLES) -> None:
+        check_roles(loaded, roles)
+        self.loaded, self.roles = loaded, roles
+        self.clock, self.bus, self.health = SystemClock(), LiveBus(), Board()
+        loaded.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.store = build_store(loaded, secrets)
+        self.ledger = build_ledger(loaded, self.clock)
+        self.analytics = build_analytics(
+            loaded, store=self.store, ledger=self.ledger, clock=self.clock, bus=self.bus, health=self.health
+        )
+        self._secrets = secrets
+        self.spool: Spool | None = None
+        self.intake: Intake | None = None
+        self._socket: socket.socket | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def site(self) -> Site:
+        """The site."""
+        return self.loaded.site
+
+    def greeting(self) -> str:
+        """What to tell the user once everything is started."""
+        api = self.site.api
+        scheme = "https" if api.tls_cert else "http"
+        if "serve" in self.roles:
+            return f"{self.site.title_en}: {scheme}://{api.host}:{api.port}/"
+        return f"{self.site.title_en}: {', '.join(self.roles)} running"
+
+    async def start(self) -> None:
+        """Open what must be open before anything is read: the address, the ledger, the spool. The store may be down."""
+        if "serve" in self.roles:
+            self._socket = bind(self.site.api)
+        await self.ledger.setup()
+        if self.site.store.kind != "influxdb":
+            await self.store.setup()  # a file that another process holds is for the user to mend, now
+        if "collect" in self.roles:
+            settings = self.site.spool
+            self.spool = Spool(self.loaded.data_dir / "spool", settings, self.clock, self.health)
+            await self.spool.open()
+            self.intake = Intake(self.spool, self.loaded.profiles, self.bus, self.health, self._ratings())
+        for name, role in self._loops().items():
+            self._tasks.append(asyncio.create_task(keep_running(name, role, self.health), name=name))
+
+    def _ratings(self) -> dict[str, float]:
+        """Rated power by meter as the meter itself shows it, for limits that hang on the mounting."""
+        return {
+            mounting.meter: point.rated_power_kw / mounting.ratio
+            for point in self.site.points.values()
+            for mounting in point.mountings
+            if point.rated_power_kw
+        }
+
+    def _loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        loops: dict[str, Callable[[], Awaitable[None]]] = {}
+        if self.site.store.kind == "influxdb":
+            loops["store-setup"] = self._set_up_store
+        if "collect" in self.roles:
+            loops |= self._collectors()
+        else:
+            loops["follow-store"] = self._follow
+        if "analyse" in self.roles:
+            loops["analyse"] = self.analytics.run
+        alerts = self._alerts() if "alert" in self.roles else None
+        if alerts is not None:
+            loops["alert"] = alerts.run
+        if "serve" in self.roles:
+            loops["serve"] = self._server(alerts)
+        return loops
+
+    async def _set_up_store(self) -> None:
+        """A server may be down at the start: readings go to the spool until it is there."""
+        while True:
+            try:
+                await self.store.setup()
+            except StoreError as error:
+                self.health.set("store", "down", str(error))
+                await self.clock.sleep(STORE_RETRY_S)
+            else:
+                self.health.set("store", "ok", "databases are there")
+                return
+
+    async def _follow(self) -> None:
+        await follow_store(self.site, self.loaded.profiles, self.store, self.bus, self.clock, self.health)
+
+    def _collectors(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        assert self.spool is not None
+        assert self.intake is not None
+        refused = Quarantine(self.loaded.data_dir / "quarantine" / "store", self.clock, self.health)
+        forwarder = Forwarder(
+            self.spool, self.store, self.ledger, site=self.site, clock=self.clock, health=self.health, quarantine=refused
+        )
+        loops: dict[str, Callable[[], Awaitable[None]]] = {"forward": forwarder.run}
+        for endpoint in self.site.endpoints.values():
+            meters = [m for m in self.site.meters.values() if m.endpoint == endpoint.id]
+            if meters and endpoint.protocol != "import":
+                loops[f"endpoint:{endpoint.id}"] = self._source(endpoint, meters).run
+        return loops
+
+    def _source(self, endpoint: Endpoint, meters: list[Meter]) -> ModbusCollector | MqttSource:
+        assert self.intake is not None
+        plant, profiles, clock, health = self.site.id, self.loaded.profiles, self.clock, self.health
+        if endpoint.protocol == "modbus_tcp":
+            return ModbusCollector(plant, endpoint, meters, profiles, clock=clock, sink=self.intake, health=health)
+        unreadable = Quarantine(self.loaded.data_dir / "quarantine" / endpoint.id, clock, health)
+        return MqttSource(
+            endpoint,
+            meters,
+            profiles,
+            plant=plant,
+            sink=self.intake,
+            quarantine=unreadable,
+            clock=clock,
+            health=health,
+            secrets=self._secrets,
+        )
+
+    def _alerts(self) -> AlertService:
+        variable = self.site.alerts.urls_env
+        addresses = parse_addresses(self._secrets[variable], variable) if variable else ()
+        return AlertService(
+            site=self.site,
+            rulebook=self.loaded.rulebook,
+            analytics=self.analytics,
+            ledger=self.ledger,
+            clock=self.clock,
+            bus=self.bus,
+            health=self.health,
+            addresses=addresses,
+        )
+
+    def _server(self, alerts: AlertService | None) -> Callable[[], Awaitable[None]]:
+        app = create_app(
+            site=self.site,
+            analytics=self.analytics,
+            store=self.store,
+            ledger=self.ledger,
+            bus=self.bus,
+            health=self.health,
+            clock=self.clock,
+            auth=_keys(self.loaded),
+            version=metadata.version("potwatt"),
+            rulebook=self.loaded.rulebook,
+            alerts=alerts,
+            profiles=self.loaded.profiles,
+        )
+        server = make_server(app, self.site.api, self.loaded.folder)
+
+        async def serve() -> None:
+            assert self._socket is not None
+            try:
+                await server.serve(sockets=[self._socket])
+            except asyncio.CancelledError:
+                close_streams(app)
+                raise
+
+        return serve
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await asyncio.gather(*self._tasks)
+
+    async def stop(self) -> None:
+        """Sources first, then what they write to; nothing acknowledged is left outside the spool."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self.spool is not None:
+            await self.spool.close()
+        await self.store.close()
+        await self.ledger.close()
+        if self._socket is not None:
+            self._socket.close()
+
+
+async def run_until_signal(program: Program, on_ready: Callable[[], None]) -> None:
+    """Start a program, run it until SIGINT or SIGTERM, stop it in order."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, stop.set)
+    try:
+        await program.start()
+        on_ready()
+        running = asyncio.create_task(program.run())
+        waiting = asyncio.create_task(stop.wait())
+        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+    finally:
+        await program.stop()
