@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import sunspec2
+from pydantic import BaseModel
 
+from devices import profile_file
 from devices.catalog import profiles_from_texts, shipped_profiles
-from devices.maps import Profile
+from devices.maps import REGISTER_TYPES, Profile, WordOrder
 from devices.profile import parse_profile
 from plant.errors import ConfigError
 from plant.quantities import QUANTITIES, Kind
@@ -193,3 +196,13 @@ def test_sunspec_profiles_agree_with_the_models_that_they_name(profile_id: str) 
         if point.states:
             symbols = {s["value"]: s["name"].lower() for s in row["symbols"]}  # type: ignore[attr-defined]
             assert dict(point.states) == symbols
+
+
+def test_every_key_type_order_and_shipped_profile_is_documented() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "devices.md").read_text("utf-8")
+    words = set(re.findall(r"\w+", text))
+    models = [m for m in vars(profile_file).values() if isinstance(m, type) and issubclass(m, BaseModel) and m is not BaseModel]
+    keys = {key for m in models for key in m.model_fields}
+    assert len(keys) > 30
+    assert keys - words == set()
+    assert {*REGISTER_TYPES, *(order.value for order in WordOrder), *SHIPPED} - words == set()
