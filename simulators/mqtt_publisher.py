@@ -21,6 +21,7 @@ from simulators.readings import Readings, payload_map, tap_columns
 _LOG = logging.getLogger(__name__)
 _RECONNECT_S = 1.0
 _TICK_S = 0.25
+_ANSWER_S = 5.0
 _DAY_NS = 86_400 * NS_PER_S
 _KEPT_S = 900  # what a device keeps while the broker is away; older readings are lost, as on a real one
 
@@ -53,6 +54,7 @@ class MqttPublisher:
         self._told_until_ns = dict.fromkeys((m.id for m in self._steady), since_ns)
         self._told_until_ns |= dict.fromkeys((m.id for m in self._scales), taps_since_ns)
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     @property
     def scales_told_until_ns(self) -> int:
@@ -61,36 +63,40 @@ class MqttPublisher:
 
     async def start(self) -> None:
         """Begin to publish in the background."""
+        self._stopping = False
         self._task = asyncio.create_task(self._run(), name="simulated publisher")
 
     async def stop(self) -> None:
         """Stop publishing and disconnect."""
         if self._task is None:
             return
+        # wait_for of Python 3.11, which aiomqtt uses, can swallow a cancellation; the flag cannot be lost
+        self._stopping = True
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
 
     async def _run(self) -> None:
         connected = True
-        while True:
+        while not self._stopping:
             try:
                 async with aiomqtt.Client(
                     self._endpoint.host,
                     self._endpoint.port,
                     identifier="potwatt-simulator",
                     protocol=aiomqtt.ProtocolVersion.V311,
+                    timeout=_ANSWER_S,
                 ) as client:
                     connected = True
-                    await self._publish_for_ever(client)
+                    await self._publish_until_stopped(client)
             except aiomqtt.MqttError as error:
-                if connected:
+                if connected and not self._stopping:
                     _LOG.warning("simulated publisher: no connection to %s: %s", self._endpoint.id, error)
                 connected = False
                 await self._clock.sleep(_RECONNECT_S)
 
-    async def _publish_for_ever(self, client: aiomqtt.Client) -> None:
-        while True:
+    async def _publish_until_stopped(self, client: aiomqtt.Client) -> None:
+        while not self._stopping:
             now_ns = self._clock.now_ns()
             for meter in self._steady:
                 start_ns = max(self._told_until_ns[meter.id], now_ns - _KEPT_S * NS_PER_S) + 1
@@ -100,11 +106,14 @@ class MqttPublisher:
                 start_ns = self._told_until_ns[scale.id] + 1
                 end_ns = min(now_ns + 1, start_ns + _DAY_NS)
                 await self._publish(client, scale, tap_publications(self._readings, scale, _span(start_ns, end_ns)))
-                self._told_until_ns[scale.id] = max(self._told_until_ns[scale.id], end_ns - 1)
+                if not self._stopping:
+                    self._told_until_ns[scale.id] = max(self._told_until_ns[scale.id], end_ns - 1)
             await self._clock.sleep(_TICK_S)
 
     async def _publish(self, client: aiomqtt.Client, meter: Meter, publications: Sequence[Publication]) -> None:
         for publication in publications:
+            if self._stopping:
+                return
             await client.publish(publication.topic, publication.payload, qos=1)
             self._told_until_ns[meter.id] = publication.t_ns
 

@@ -98,7 +98,7 @@ class SmelterModel:
         columns |= self._sun(t_ns)
         load = _total(columns, _LOADS)
         columns["unit-1"] = self._unit(t_ns)
-        surplus = -_total(columns, ("pv-1", "pv-2", "pv-3")) - _NOT_STORED_SHARE * load
+        surplus: Floats = -_total(columns, ("pv-1", "pv-2", "pv-3")) - _NOT_STORED_SHARE * load
         hour = np.arange(lattice.STEPS + 1) * lattice.STEP_H
         power, stored = day_plan(self.parameters.battery, hour, surplus)
         columns["battery"] = power
