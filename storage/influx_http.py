@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 import aiohttp
 import orjson
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
-from influxdb_client.rest import ApiException
 
 from plant.errors import StoreError, StoreMisconfigured, StoreRejected, StoreUnavailable
 from plant.site import StoreSettings
@@ -85,7 +84,7 @@ class InfluxHttp:
         try:
             results = orjson.loads(text)["results"]
         except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise StoreError(f"{self._settings.url} did not answer as InfluxDB does; check store.url") from error
+            raise StoreMisconfigured(f"{self._settings.url} did not answer as InfluxDB does; check store.url") from error
         for result in results:
             if "error" in result:
                 self._refuse(200, str(result["error"]))
@@ -114,18 +113,20 @@ class InfluxHttp:
                 collection_formats={},
                 _preload_content=False,
             )
-            return bytes(await reply.read())
-        except ApiException as error:
-            self._refuse(int(error.status or 0), _words(error))
+            answer = bytes(await reply.read())
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             said = str(error) or f"no answer within {self._settings.timeout_s:g} s"
             raise StoreUnavailable(f"InfluxDB {self._settings.url}: {said}; trying again") from error
+        # the client raises nothing for an answer that it leaves unread
+        if reply.status >= 300:
+            self._refuse(int(reply.status), _words(answer))
+        return answer
 
     def _refuse(self, status: int, words: str) -> NoReturn:
         where = f"InfluxDB {self._settings.url}"
         if status in (401, 403, 404) or any(known in words for known in _MISCONFIGURED):
             raise StoreMisconfigured(
-                f"{where}: {status} {words}; check store.username, its password or token, and store.database"
+                f"{where}: {status} {words}; check store.url, store.username with its password or token, store.database"
             )
         if status in (400, 413):
             raise LinesRefused(f"{where}: {status} {words}")
@@ -140,13 +141,12 @@ class InfluxHttp:
             self._client = None
 
 
-def _words(error: ApiException) -> str:
-    """What the server said, without the headers that the exception's text would show."""
-    body = error.body.decode(errors="replace") if isinstance(error.body, bytes) else str(error.body or error.reason or "")
+def _words(answer: bytes) -> str:
+    """What the server said of an error."""
     try:
-        return str(orjson.loads(body)["error"])
+        return str(orjson.loads(answer)["error"])
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        return " ".join(body.split())[:300]
+        return " ".join(answer.decode(errors="replace").split())[:300]
 
 
 def _authorization(settings: StoreSettings, secrets: Mapping[str, str]) -> dict[str, Any]:
