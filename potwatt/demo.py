@@ -17,10 +17,12 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from plant.errors import SpoolFull
 from plant.frame import FrameBlock
-from plant.series import QUARTER_NS
+from plant.ports import LedgerEntry
+from plant.series import QUARTER_NS, Span
 from potwatt.clock import SystemClock
 from potwatt.load import load_text
 from potwatt.program import Program
+from simulators.documents import certificates, inventories
 from simulators.plant import SimulatedPlant
 
 DAY_NS = 86_400_000_000_000
@@ -91,6 +93,7 @@ class History:
                 percent = round(100 * done / max(1, state["end_ns"] - state["start_ns"]), 1)
                 program.bus.announce("progress", {"what": name, "percent": percent})
 
+            await program.ledger.add(self._documents(Span(state["start_ns"], program.clock.now_ns())))
             await self._read(state, lambda at_ns: show(reading, "reading", at_ns))
             await self._settle(state, lambda at_ns: show(computing, "computing", at_ns))
 
@@ -113,6 +116,12 @@ class History:
 
     def _day(self, start_ns: int, end_ns: int) -> list[list[FrameBlock]]:
         return list(self.smelter.history_blocks(start_ns, end_ns))
+
+    def _documents(self, span: Span) -> list[LedgerEntry]:
+        """What people wrote down until now; what an earlier run added is there already and counts once."""
+        site, smelter = self.program.site, self.smelter
+        counted = inventories(smelter.truth, smelter.model.seed, site.id, site.calendar, span)
+        return counted + certificates(smelter.truth, site.id, site.calendar, span)
 
     async def _settle(self, state: dict[str, int], show: Callable[[int], None]) -> None:
         """Wait for the analytics; its oldest dirty slot says how far it is."""

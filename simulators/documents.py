@@ -33,13 +33,14 @@ def inventories(truth: Truth, seed: int, plant: str, calendar: PlantCalendar, sp
 
 
 def certificates(truth: Truth, plant: str, calendar: PlantCalendar, span: Span) -> list[LedgerEntry]:
-    """Certificates of each calendar month as far as the span reaches: own sun (not tradable) and traded wind, cancelled."""
+    """Certificates of each whole calendar month, or what is left of the first one: own sun (not tradable) and traded wind,
+    cancelled. The running month has none yet."""
     entries: list[LedgerEntry] = []
     for year, month in sorted({(day.year, day.month) for day in _days(calendar, span)}):
         whole = calendar.month(year, month)
-        part = Span(max(whole.start_ns, span.start_ns), min(whole.end_ns, span.end_ns))
-        if part.end_ns <= part.start_ns:
+        if whole.end_ns > span.end_ns:
             continue
+        part = Span(max(whole.start_ns, span.start_ns), whole.end_ns)
         sun_mwh = -sum(truth.energy_kwh(field, part) for field in ("pv-1", "pv-2", "pv-3")) / 1000.0
         traded_mwh = _TRADED_SHARE * truth.load_kwh(part) / 1000.0
         for kind, amount_mwh in (("self_use", sun_mwh), ("green_trade", traded_mwh)):
