@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +13,7 @@ from api.auth import is_loopback
 from api.problem import Problem, respond
 
 BODY_MAX_BYTES = 64 * 1024
+_TOO_LARGE = f"a request body may hold {BODY_MAX_BYTES} bytes; send fewer entries at a time"
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HEADERS = {
     "Content-Security-Policy": (
@@ -24,10 +26,6 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-
-
-class _TooLarge(Exception):
-    """The body passed the bound while it was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +45,7 @@ class Guard:
         if problem is not None:
             await respond(request, problem)(scope, receive, guarded)
             return
-        try:
-            await self.app(scope, _bounded(receive), guarded)
-        except _TooLarge:
-            await respond(request, _too_large())(scope, receive, guarded)
+        await self.app(scope, _bounded(receive), guarded)
 
     def _refusal(self, request: Request) -> Problem | None:
         headers = request.headers
@@ -77,15 +72,14 @@ def _unsafe_refusal(request: Request, headers: Headers, host: str) -> Problem | 
         return Problem(403, "foreign-origin", "Foreign origin", "another site sent this request; post from the page itself")
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         return Problem(415, "not-json", "Not JSON", "found another Content-Type; send the body as application/json")
-    if int(length) > BODY_MAX_BYTES if (length := headers.get("content-length", "0")).isdigit() else True:
+    length = headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > BODY_MAX_BYTES:
         return _too_large()
     return None
 
 
 def _too_large() -> Problem:
-    return Problem(
-        413, "too-large", "Body too large", f"a request body may hold {BODY_MAX_BYTES} bytes; send fewer entries at a time"
-    )
+    return Problem(413, "too-large", "Body too large", _TOO_LARGE)
 
 
 def _host_name(host: str) -> str:
@@ -102,7 +96,7 @@ def _bounded(receive: Receive) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > BODY_MAX_BYTES:
-            raise _TooLarge
+            raise HTTPException(413, _TOO_LARGE)  # FastAPI turns any other error while it reads a body into a 400
         return message
 
     return bounded

@@ -12,7 +12,7 @@ from api.context import Context, Ctx, Plant, Viewer
 from api.live import period_json, points_json
 from api.problem import Problem
 from api.schemas import limits_json, site_json
-from api.times import parse_span
+from api.times import last_day, parse_span
 from plant.indicators import INDICATORS
 
 router = APIRouter(prefix="/api/v1", tags=["plants"])
@@ -67,7 +67,7 @@ async def _kpis(context: Context, plant: str, span: Running | None, start: str, 
         period = windows[span]
     else:
         period = await context.analytics.figures(parse_span(start, end, now_ns, KPI_SPAN_MAX_S))
-    day = context.site.calendar.local(max(period.span.start_ns, period.span.end_ns - 1)).date()
+    day = last_day(context.site.calendar, period.span)
     return {
         "plant": plant,
         "name": span,

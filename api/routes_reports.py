@@ -16,7 +16,7 @@ from api.render.html import to_html
 from api.render.table import COLUMNS, Lang, Table, figure_rows, word
 from api.render.xlsx import to_xlsx
 from api.schemas import figures_json, limits_json
-from api.times import check_period, period_span, rfc3339
+from api.times import check_period, last_day, period_span, rfc3339
 from plant.indicators import INDICATORS, Figure
 from plant.ports import ReportVersion
 from plant.series import Span
@@ -101,7 +101,7 @@ def figures_of(report: ReportVersion) -> dict[str, dict[str, Figure]]:
 
 
 def _report_json(context: Context, site: Site, span: Span, report: ReportVersion) -> dict[str, Any]:
-    day = site.calendar.local(span.end_ns - 1).date()
+    day = last_day(site.calendar, span)
     return {
         **report.body,
         "plant": site.id,

@@ -88,3 +88,8 @@ def period_span(calendar: PlantCalendar, kind: str, period: str) -> Span:
         return calendar.day(date.fromisoformat(period))
     year, month = (int(part) for part in (period + "-1").split("-")[:2])
     return calendar.month(year, month) if kind == "month" else calendar.year(year)
+
+
+def last_day(calendar: PlantCalendar, span: Span) -> date:
+    """The calendar day that holds the end of a span; a span that ends at midnight ends with the day before."""
+    return calendar.local(max(span.start_ns, span.end_ns - NS)).date()  # a second, since a float does not hold one ns of today

@@ -81,9 +81,9 @@ def _figure(name: str, value: float | None, half_width: float = 0.0, share: floa
     return Figure(name, value, low, high, min(1.0, share + 0.001), share, reason, status)
 
 
-def _period(site: Site, seconds: float, scale: float) -> PeriodFigures:
+def _period(site: Site, seconds: float, scale: float, end_ns: int = NOW_NS) -> PeriodFigures:
     """Figures of a window; ``scale`` moves them a little so that windows differ."""
-    span = Span(NOW_NS - int(seconds * NS), NOW_NS)
+    span = Span(end_ns - int(seconds * NS), end_ns)
     hours = seconds / 3600
     load_kwh = 424_900.0 * hours
     plant = [
@@ -126,7 +126,7 @@ class SampleAnalytics:
     silent: set[str] = field(default_factory=set)
 
     async def figures(self, span: Span) -> PeriodFigures:
-        return _period(self.site, span.seconds, self.scale)
+        return _period(self.site, span.seconds, self.scale, span.end_ns)
 
     async def live(self) -> Live:
         windows = {

@@ -1,0 +1,76 @@
+import csv
+import io
+
+import httpx
+import openpyxl
+import pytest
+
+from api.render.csv import to_csv
+from api.render.html import to_html
+from api.render.table import Table
+from api.render.xlsx import to_xlsx
+
+ROOT = "/api/v1/plants/demo/reports"
+HOSTILE = Table("=1+1", (("Cause", "<script>alert(1)</script>"),), ("Where", "Figure", "Value"), (("@cmd", '<b>"x"', -1.5),))
+
+
+async def test_a_report_says_its_version_its_bounds_and_its_figures(client: httpx.AsyncClient) -> None:
+    body = (await client.get(f"{ROOT}/day/2026-05-01")).json()
+    assert (body["kind"], body["period"], body["version"], body["status"]) == ("day", "2026-05-01", 2, "closed")
+    assert (body["start"], body["end"]) == ("2026-04-30T16:00:00.000Z", "2026-05-01T16:00:00.000Z")
+    assert body["figures"]["plant"]["green_share_physical_percent"]["value"] == 41.6
+    assert [row["value"] for row in body["limits"]["specific_energy_e1"] if row["id"] == "benchmark"] == [13_000]
+
+
+async def test_limits_are_those_of_the_reported_time(client: httpx.AsyncClient) -> None:
+    body = (await client.get(f"{ROOT}/year/2024")).json()
+    assert [row["value"] for row in body["limits"]["specific_energy_e2_tariff"] if row["id"] == "tariff-threshold"] == [13_450]
+
+
+@pytest.mark.parametrize(
+    ("lang", "title", "figure"), [("en", "Energy report, day 2026-05-01", "Load energy"), ("zh", "能源日报 2026-05-01", "用电量")]
+)
+async def test_csv_and_xlsx_hold_the_figures_of_the_json(client: httpx.AsyncClient, lang: str, title: str, figure: str) -> None:
+    url = f"{ROOT}/day/2026-05-01"
+    expected = (await client.get(url)).json()["figures"]["plant"]["load_energy_kwh"]["value"]
+    plain = await client.get(url, params={"format": "csv", "lang": lang})
+    assert plain.content.startswith(b"\xef\xbb\xbf")
+    rows = list(csv.reader(io.StringIO(plain.content.decode("utf-8-sig"))))
+    assert rows[0] == [title]
+    assert [float(row[2]) for row in rows if len(row) > 2 and row[1] == figure] == [expected]
+    sheet = await client.get(url, params={"format": "xlsx", "lang": lang})
+    assert 'filename="demo-day-2026-05-01-v2.xlsx"' in sheet.headers["content-disposition"]
+    cells = list(openpyxl.load_workbook(io.BytesIO(sheet.content)).active.values)
+    assert cells[0][0] == title
+    assert [row[2] for row in cells if row[1] == figure] == [pytest.approx(expected)]
+
+
+async def test_html_names_its_language_and_loads_nothing_from_outside(client: httpx.AsyncClient) -> None:
+    page = await client.get(f"{ROOT}/month/2026-05", params={"format": "html", "lang": "zh"})
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert '<html lang="zh-CN">' in page.text
+    assert "http" not in page.text
+    assert "铝液交流电耗" in page.text
+
+
+async def test_a_period_that_has_not_begun_has_no_report(client: httpx.AsyncClient) -> None:
+    answer = await client.get(f"{ROOT}/month/2026-07")
+    assert (answer.status_code, answer.json()["title"]) == (404, "Not begun")
+
+
+def test_no_text_acts_as_a_formula_or_as_markup() -> None:
+    rows = list(csv.reader(io.StringIO(to_csv(HOSTILE).decode("utf-8-sig"))))
+    assert rows[0] == ["'=1+1"]
+    assert rows[-1] == ["'@cmd", '<b>"x"', "-1.5"]
+    html = to_html(HOSTILE, "en").decode()
+    assert "<script>" not in html
+    assert "<b>" not in html
+    sheet = openpyxl.load_workbook(io.BytesIO(to_xlsx(HOSTILE))).active
+    assert (sheet["A1"].value, sheet["A1"].data_type) == ("=1+1", "s")
+
+
+def test_what_is_not_known_is_empty_in_csv_and_a_dash_in_html() -> None:
+    table = Table("t", (), ("a", "b", "c"), (("x", "y", None), ("x", "y", float("nan"))))
+    rows = list(csv.reader(io.StringIO(to_csv(table).decode("utf-8-sig"))))
+    assert [row[2] for row in rows[-2:]] == ["", ""]
+    assert to_html(table, "en").decode().count('<td class="number">–</td>') == 2

@@ -1,0 +1,204 @@
+import math
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from api_sample import NOW_NS, POWER_KW, Sample
+
+from api.app import close_streams
+from api.schemas import figure_name
+from plant.errors import StoreUnavailable
+from plant.indicators import INDICATORS
+from plant.series import Span
+
+ROOT = "/api/v1/plants/demo"
+
+
+async def get(client: httpx.AsyncClient, path: str, **query: Any) -> Any:
+    answer = await client.get(ROOT + path, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_the_plants_lead_to_the_graph_without_addresses_or_secrets(client: httpx.AsyncClient, sample: Sample) -> None:
+    href = (await client.get("/api/v1/plants")).json()["plants"][0]["href"]
+    answer = await client.get(href)
+    plant = answer.json()
+    assert {b["id"] for b in plant["branches"]} == set(sample.site.branches)
+    assert {m["id"] for m in plant["meters"]} == set(sample.site.meters)
+    assert "127.0.0.1" not in answer.text
+
+
+async def test_each_limit_stands_at_the_indicator_it_names(client: httpx.AsyncClient) -> None:
+    limits = (await client.get(ROOT)).json()["limits"]
+    assert {row["id"]: row["value"] for row in limits["specific_energy_e1"]}["benchmark"] == 13_000
+    assert [row["value"] for row in limits["specific_energy_e2_tariff"] if row["id"] == "tariff-threshold"] == [13_300]
+    assert "tariff-threshold" not in {row["id"] for row in limits["specific_energy_e1"]}
+
+
+async def test_live_has_power_figures_with_their_trust_and_meters(client: httpx.AsyncClient, sample: Sample) -> None:
+    live = await get(client, "/live")
+    assert {name: b["active_power_kw"] for name, b in live["branches"].items()} == POWER_KW
+    figure = live["periods"]["now"]["figures"]["plant"]["green_share_physical_percent"]
+    assert (figure["value"], figure["unit"], figure["completeness"], figure["measured_share"]) == (41.6, "%", 0.999, 0.998)
+    assert (
+        live["periods"]["last_24h"]["figures"]["line:line-2"]["specific_energy_e1_kwh_per_t"]["status"]["benchmark"] == "exceeded"
+    )
+    assert live["meters"]["weather"] == {"state": "silent", "age_s": 601.0}
+    assert live["meters"]["tie-1-main"]["state"] == "ok"
+    assert live["storage"]["battery"]["state_of_charge_percent"] == 63.5
+    assert [a["key"] for a in live["alerts"]] == ["e1/line-2"]
+
+
+async def test_a_silent_meter_has_no_charge_and_a_silent_branch_no_power(client: httpx.AsyncClient, sample: Sample) -> None:
+    sample.analytics.silent.add("fume-1")
+    sample.clock.t_ns += 120 * 10**9
+    live = await get(client, "/live")
+    assert live["storage"]["battery"]["state_of_charge_percent"] is None
+    assert live["branches"]["fume-1"]["active_power_kw"] is None
+    assert live["meters"]["tie-1-main"]["state"] == "silent"
+
+
+async def test_live_is_built_once_a_second(client: httpx.AsyncClient, sample: Sample) -> None:
+    first = await get(client, "/live")
+    sample.analytics.scale = 0.5
+    assert await get(client, "/live") == first
+    sample.clock.t_ns += 10**9
+    later = await get(client, "/live")
+    assert later["branches"]["unit-1"]["active_power_kw"] == POWER_KW["unit-1"] / 2
+
+
+async def test_kpis_of_a_running_period_and_of_a_span(client: httpx.AsyncClient) -> None:
+    running = await get(client, "/kpis", span="month")
+    assert running["name"] == "month"
+    assert len(running["points"]) > 10
+    assert running["editions"]
+    spanned = await get(client, "/kpis", start="2026-05-01T00:00:00+08:00", end="2026-05-02T00:00:00+08:00")
+    assert (spanned["start"], spanned["end"]) == ("2026-04-30T16:00:00.000Z", "2026-05-01T16:00:00.000Z")
+    assert spanned["figures"]["plant"]["load_energy_kwh"]["value"] == pytest.approx(424_900 * 24)
+
+
+def test_every_indicator_has_a_name_of_its_own_outside() -> None:
+    assert len({figure_name(name) for name in INDICATORS}) == len(INDICATORS)
+
+
+async def test_a_series_is_what_the_store_holds(client: httpx.AsyncClient, sample: Sample) -> None:
+    body = await get(client, "/series", meter="tie-1-main", quantity="active_power", start="-2h")
+    held = await sample.store.read("tie-1-main", "active_power", Span(NOW_NS - 7200 * 10**9, NOW_NS))
+    assert body["unit"] == "kW"
+    assert body["value"] == held.value.tolist()
+    assert body["t_ms"] == (held.t_ns // 10**6).tolist()
+
+
+async def test_a_long_series_comes_thinned_with_its_extremes(client: httpx.AsyncClient, sample: Sample) -> None:
+    body = await get(client, "/series", meter="tie-1-main", quantity="active_power", start="-2h", max_points=10)
+    held = await sample.store.read("tie-1-main", "active_power", Span(NOW_NS - 7200 * 10**9, NOW_NS))
+    assert len(body["t_ms"]) == 10
+    assert max(v for v in body["max"] if v is not None) == held.value.max()
+    assert min(v for v in body["min"] if v is not None) == held.value.min()
+    assert sum(body["count"]) == len(held)
+    assert None in body["mean"]  # the first of the two hours has no reading: a gap, not a line
+
+
+async def test_intervals_come_as_columns(client: httpx.AsyncClient) -> None:
+    query = {"node": ["plant"], "field": ["load_energy", "green_share_physical", "residual"], "start": "-24h"}
+    body = await get(client, "/intervals", **query)
+    columns = body["nodes"]["plant"]
+    assert len(columns["t_ms"]) == len(columns["load_energy"]) == 95
+    assert np.all(np.diff(columns["t_ms"]) == 900_000)
+    assert all(v is None for v in columns["residual"])
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "allowed"),
+    [
+        ("/api/v1/plants/other/live", 404, "demo"),
+        (f"{ROOT}/series?meter=tie-9&quantity=active_power", 404, "tie-1-main"),
+        (f"{ROOT}/series?meter=tie-1-main&quantity=power", 422, "active_power"),
+        (f"{ROOT}/series?node=line:nine&field=load_energy", 404, "line:line-1"),
+        (f"{ROOT}/series?meter=tie-1-main&field=load_energy", 422, "quantity"),
+        (f"{ROOT}/series?meter=tie-1-main&quantity=active_power&start=-40d", 422, "32 days"),
+        (f"{ROOT}/series?meter=tie-1-main&quantity=active_power&max_points=0", 422, "max_points"),
+        (f"{ROOT}/intervals?node=plant&field=a&start=-99999d", 422, "3700 days"),
+        (f"{ROOT}/intervals?field=a", 422, "node"),
+        (f"{ROOT}/kpis?span=week", 422, "last_24h"),
+        (f"{ROOT}/kpis?start=yesterday", 422, "RFC 3339"),
+        (f"{ROOT}/ledger/gossip", 422, "metal_tapped"),
+        (f"{ROOT}/reports/day/2026-13-01", 422, "yyyy-mm-dd"),
+        (f"{ROOT}/reports/week/1", 404, "openapi"),
+        ("/web/secret.js", 404, "app.js"),
+    ],
+)
+async def test_a_wrong_name_is_answered_with_what_is_allowed(
+    client: httpx.AsyncClient, path: str, status: int, allowed: str
+) -> None:
+    answer = await client.get(path)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert allowed in answer.json()["detail"]
+
+
+async def test_too_many_cells_are_refused_before_the_store_is_asked(client: httpx.AsyncClient, sample: Sample) -> None:
+    nodes = [f"point:{p}" for p in sample.site.points]
+    answer = await client.get(
+        f"{ROOT}/intervals", params={"node": nodes, "field": ["a", "b"], "start": "-90d", "resolution": "1m"}
+    )
+    assert (answer.status_code, answer.json()["title"]) == (422, "Too much at once")
+
+
+async def test_a_store_that_does_not_answer_is_a_503_that_asks_to_come_back(
+    client: httpx.AsyncClient, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unavailable(*_: object) -> None:
+        raise StoreUnavailable("influxdb at 127.0.0.1:8086 does not answer")
+
+    monkeypatch.setattr(sample.store, "read_derived", unavailable)
+    answer = await client.get(f"{ROOT}/series", params={"node": "plant", "field": "load_energy"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "does not answer" in answer.json()["detail"]
+
+
+async def test_alerts_that_stand_and_their_history(client: httpx.AsyncClient, sample: Sample) -> None:
+    await sample.ledger.add_alert_event("demo", {"kind": "raised", "key": "e1/line-2", "t_ns": NOW_NS - 10**9})
+    body = await get(client, "/alerts")
+    assert [a["key"] for a in body["active"]] == ["e1/line-2"]
+    assert [e["kind"] for e in body["history"]] == ["raised"]
+
+
+async def test_ready_until_a_needed_part_is_down(client: httpx.AsyncClient, sample: Sample) -> None:
+    assert (await client.get("/readyz")).status_code == 200
+    sample.board.set("meter:tie-1-main", "down", "silent")
+    assert (await client.get("/readyz")).status_code == 200
+    sample.board.set("spool", "down", "full: 2048 MiB")
+    answer = await client.get("/readyz")
+    assert answer.status_code == 503
+    assert [p["part"] for p in answer.json()["parts"]] == ["spool"]
+
+
+async def test_metrics_are_open_metrics(client: httpx.AsyncClient, sample: Sample) -> None:
+    sample.board.count("odd-name", {"text": 'a"b\\c\nd'}, 2)
+    sample.board.set("spool", "degraded", "", used_share=math.inf)
+    answer = await client.get("/metrics")
+    lines = answer.text.split("\n")
+    assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert lines[-2:] == ["# EOF", ""]
+    assert 'potwatt_frames_total{endpoint="gateway-1"} 1234.0' in lines
+    assert 'potwatt_odd_name_total{text="a\\"b\\\\c\\nd"} 2.0' in lines
+    assert 'potwatt_part_state{part="spool",potwatt_part_state="degraded"} 1' in lines
+    assert 'potwatt_part_used_share{part="spool"} +Inf' in lines
+    families = [line.split()[2] for line in lines if line.startswith("# TYPE")]
+    assert len(families) == len(set(families))
+
+
+async def test_openapi_describes_every_route_and_no_page_needs_a_cdn(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    assert {f"/api/v1/plants/{{plant}}/{p}" for p in ("live", "series", "intervals", "kpis", "alerts", "events")} <= set(paths)
+    for path in ("/docs", "/redoc"):
+        assert (await client.get(path)).status_code == 404
+
+
+async def test_no_new_listener_once_streams_are_closed(client: httpx.AsyncClient, sample: Sample) -> None:
+    close_streams(sample.app)
+    answer = await client.get(f"{ROOT}/events")
+    assert answer.status_code == 503
