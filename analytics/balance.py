@@ -37,6 +37,11 @@ class Banded:
         """Nothing, surely."""
         return Banded(np.zeros(m), np.zeros(m), np.zeros(m))
 
+    @staticmethod
+    def unknown(m: int) -> Banded:
+        """Nothing is known."""
+        return Banded(np.full(m, np.nan), np.full(m, np.nan), np.full(m, np.nan))
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Balance:

@@ -10,9 +10,9 @@ import numpy as np
 from analytics.attribution import Rule
 from analytics.balance import Balance, Banded, Energies, balance, imported, residuals, total
 from analytics.counters import F64, I64
-from analytics.intensity import LineEnergy, allocate, consumers_to_tapping, per_tonne
 from analytics.intervals import MeteredPoint, PointIntervals, WrapsAt, point_intervals
-from analytics.metal import Efficiency, faraday_t, pots_running
+from analytics.lines import Process, process_columns, rectifiers
+from analytics.metal import EfficiencyByDay, faraday_t, pots_running
 from analytics.ownership import owned, owners
 from analytics.samples import Readings
 from analytics.storage_origin import Pool
@@ -24,13 +24,6 @@ from plant.quality import usable
 from plant.series import MINUTE, MINUTE_NS, QUARTER, QUARTER_NS
 from plant.site import Site
 
-EnergyByLine = dict[str, LineEnergy]
-NUMERATORS = {
-    "specific_energy_dc": "dc_energy",
-    "specific_energy_e1": "rectifier_energy",
-    "specific_energy_e2": "comprehensive_energy",
-    "specific_energy_e2_tariff": "comprehensive_energy_tariff",
-}
 POINT_FIELDS = (
     "energy_import",
     "energy_import_low",
@@ -79,7 +72,7 @@ class Evidence:
 
     readings: Readings
     annotations: Sequence[Annotation] = ()
-    efficiency: Mapping[str, Efficiency] = field(default_factory=dict)
+    efficiency: Mapping[str, EfficiencyByDay] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
 
 
@@ -102,6 +95,14 @@ def derive(model: PlantModel, evidence: Evidence, bounds_ns: I64, group: int) ->
         name: point_intervals(p, evidence.readings, [bounds_ns, coarse_ns], model.wraps_at, evidence.annotations)
         for name, p in model.points.items()
     }
+    return assemble(model, evidence, per_point, bounds_ns, group)
+
+
+def assemble(
+    model: PlantModel, evidence: Evidence, per_point: Mapping[str, list[PointIntervals]], bounds_ns: I64, group: int
+) -> Derived:
+    """Rows from the intervals of every point, [fine, coarse] each: owners, balance, flows, lines."""
+    coarse_ns = bounds_ns[::group]
     fine_branches, coarse_branches = _branches(model, per_point, "ac", group)
     balances, pools = [], dict(evidence.pools)
     for part in model.parts:
@@ -199,22 +200,16 @@ def _coarse_table(
         on_bus = [branches[b.id] for b in model.site.branches.values() if b.id in branches and bus in (b.bus, b.to_bus)]
         columns[nodes.bus(bus)] = {"residual": residual, "completeness": _trust(on_bus, m)["completeness"]}
     plant = _plant_columns(balances, group)
-    sides = [b for part in model.parts for b in (*part.ties, *part.generators, *part.storages)] or list(
-        model.site.branches.values()
-    )
-    plant |= _trust([branches[b.id] for b in sides if b.id in branches], m)
+    supply = [branches[b.id] for part in model.parts for b in (*part.ties, *part.generators, *part.storages)]
+    plant |= _trust(supply or list(branches.values()), m)
     columns |= _flow_columns(balances, group)
     _, dc = _branches(model, per_point, "dc", group)
-    lines = _lines(
-        model, evidence, branches, dc, Banded(*(plant[f"load_energy{end}"] for end in ("", "_low", "_high"))), bounds_ns
-    )
-    for line, energy in lines.items():
-        groups = [branches[b.id] for b in model.site.branches_of("rectifier_group") if b.potline == line and b.id in branches]
-        ce = _efficiency(model, evidence, line)
-        columns[nodes.line(line)] = line_columns(energy) | _trust(groups, m) | {"current_efficiency": np.full(m, 100 * ce.value)}
-    if lines:
-        whole = sum_lines(list(lines.values()))
-        plant |= line_columns(whole) | {"current_efficiency": _mean_efficiency(model, evidence, lines)}
+    load = Banded(plant["load_energy"], plant["load_energy_low"], plant["load_energy_high"])
+    process = process_columns(_process(model, evidence, dc, bounds_ns), branches, load, start_ns)
+    for line in model.site.potlines:
+        groups = [branches[b.id] for b in rectifiers(model.site, line) if b.id in branches]
+        columns[nodes.line(line)] = process[nodes.line(line)] | _trust(groups, m)
+    plant |= process.get(nodes.PLANT, {})
     columns[nodes.PLANT] = plant
     return Table(QUARTER, start_ns, QUARTER_NS, columns)
 
@@ -236,41 +231,17 @@ def flow_node(source: str, sink: str) -> str:
     return f"flow:{source}>{sink}"
 
 
-def _efficiency(model: PlantModel, evidence: Evidence, line: str) -> Efficiency:
-    settings = model.site.potlines[line]
-    stated = Efficiency(settings.current_efficiency_ref, settings.current_efficiency_uncertainty, "stated")
-    return evidence.efficiency.get(line, stated)
-
-
-def _mean_efficiency(model: PlantModel, evidence: Evidence, lines: EnergyByLine) -> F64:
-    """Current efficiency of the plant in %: metal of all lines of their metal at 100 %."""
-    metal = np.sum([e.metal.best for e in lines.values()], axis=0)
-    full = np.sum([e.metal.best / _efficiency(model, evidence, n).value for n, e in lines.items()], axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        mean: F64 = np.where(full > 0, 100 * metal / full, np.nan)
-    return mean
-
-
-def _lines(model: PlantModel, evidence: Evidence, ac: Energies, dc: Energies, load: Banded, bounds_ns: I64) -> EnergyByLine:
+def _process(model: PlantModel, evidence: Evidence, dc: Energies, bounds_ns: I64) -> Process:
+    """Direct-current energy and metal at 100 % efficiency of every line, before any efficiency is applied."""
     m = len(bounds_ns) - 1
-    site = model.site
-    rectifier, dc_energy, metal = {}, {}, {}
-    for name, line in site.potlines.items():
-        groups = [b.id for b in site.branches_of("rectifier_group") if b.potline == name]
-        unknown = np.full(m, np.nan)
-        rectifier[name] = total([imported(ac[b]) for b in groups if b in ac], m) if groups else Banded(unknown, unknown, unknown)
-        dc_energy[name] = total([imported(dc[b]) for b in groups if b in dc], m)
-        charge = np.sum([dc[b].dc_charge for b in groups if b in dc] or [unknown], axis=0)
+    dc_energy, full = {}, {}
+    for name, line in model.site.potlines.items():
+        metered = [dc[b.id] for b in rectifiers(model.site, name) if b.id in dc]
+        dc_energy[name] = total([imported(i) for i in metered], m) if metered else Banded.unknown(m)
+        charge = np.sum([i.dc_charge for i in metered] or [np.full(m, np.nan)], axis=0)
         pots = pots_running(line, bounds_ns[:-1], _fed(evidence.readings, line.feed_meter, bounds_ns))
-        full = faraday_t(charge, pots, model.yield_kg_per_kah)
-        ce = _efficiency(model, evidence, name)
-        metal[name] = Banded(full * ce.value, full * (ce.value - ce.uncertainty), full * (ce.value + ce.uncertainty))
-    consumers = {b.id: imported(ac[b.id]) for b in consumers_to_tapping(site) if b.id in ac}
-    sinks = [imported(ac[b.id]) for part in model.parts for b in part.loads if b.id in ac]
-    metered = total(sinks, m)
-    balanced = all(part.has_sources for part in model.parts)
-    loss = load - metered if balanced else Banded.zero(m)
-    return allocate(site, bounds_ns[:-1], consumers, rectifier, dc_energy, metal, loss, metered.best)
+        full[name] = faraday_t(charge, pots, model.yield_kg_per_kah)
+    return Process(model.site, model.parts, dc_energy, full, evidence.efficiency)
 
 
 def _fed(readings: Readings, meter: str, bounds_ns: I64) -> F64 | None:
@@ -285,20 +256,3 @@ def _fed(readings: Readings, meter: str, bounds_ns: I64) -> F64 | None:
     count = np.diff(at)
     mean: F64 = np.divide(np.diff(running[at]), count, out=np.full(len(count), np.nan), where=count > 0)
     return mean
-
-
-def sum_lines(lines: Sequence[LineEnergy]) -> LineEnergy:
-    """The plant's process: all lines together."""
-    whole = lines[0]
-    for line in lines[1:]:
-        whole = whole + line
-    return whole
-
-
-def line_columns(energy: LineEnergy) -> Columns:
-    """Columns of a line: numerators, metal and energies per tonne, each with its band."""
-    columns = banded_columns("metal_produced", energy.metal)
-    for indicator, numerator in energy.numerators().items():
-        columns |= banded_columns(NUMERATORS[indicator], numerator)
-        columns |= banded_columns(indicator, per_tonne(numerator, energy.metal))
-    return columns

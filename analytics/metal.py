@@ -30,6 +30,26 @@ class Efficiency:
     origin: str  # "weighed" | "stated" | "stated, weighed metal disagrees"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class EfficiencyByDay:
+    """Efficiency of a line from each ``day_ns`` int64[d] on, float64[d]; before the first day the first holds."""
+
+    day_ns: I64
+    value: F64
+    uncertainty: F64
+
+    @staticmethod
+    def stated(line: Potline) -> EfficiencyByDay:
+        """What the plant expects of a line, for all time."""
+        ce, half = line.current_efficiency_ref, line.current_efficiency_uncertainty
+        return EfficiencyByDay(np.zeros(1, np.int64), np.array([ce]), np.array([half]))
+
+    def at(self, t_ns: I64) -> tuple[F64, F64]:
+        """(value, half width of the band) at instants [m]."""
+        rows = np.maximum(np.searchsorted(self.day_ns, t_ns, "right") - 1, 0)
+        return self.value[rows], self.uncertainty[rows]
+
+
 def faraday_t(charge_kah: F64, pots: F64, yield_kg_per_kah: float) -> F64:
     """Metal in t at 100 % current efficiency: line ampere-hours [kAh] through ``pots`` in series. Source: 10.1 P1, P4."""
     return charge_kah * pots * yield_kg_per_kah / 1000.0

@@ -1,0 +1,104 @@
+"""Sums over a period that may miss intervals: what is missing is estimated within a band, never left out and never 0."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from analytics.balance import Banded
+from analytics.counters import F64, I64, Mask
+from analytics.flags import IntervalFlag
+from plant.series import QUARTER_NS
+
+Profile = Literal["load", "solar"]
+SLOTS_A_DAY = 96
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A sum over a period with its band; None where nothing is known. ``measured_share`` 0..1 of the energy follows
+    from readings, ``estimated_slots`` were filled."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    measured_share: float
+    estimated_slots: int = 0
+
+
+def summed(amount: Banded, measured_share: F64, start_ns: I64, profile: Profile = "load") -> Sum:
+    """Sum of 15-min amounts [m] that start at ``start_ns``; ``measured_share`` [m] of each follows from readings.
+
+    A missing load lies between the extremes of the known intervals and is taken on the line between its neighbours; a
+    missing solar interval lies between 0 and the most of the same time of day, and is taken as its mean.
+    """
+    known = np.isfinite(amount.best)
+    if not known.any():
+        most = float(np.sum(amount.high)) if len(known) else np.nan
+        bounded = np.isfinite(most)
+        return Sum(None, float(np.nansum(amount.low)) if bounded else None, most if bounded else None, 0.0, len(known))
+    filled = amount if known.all() else _filled(amount, known, start_ns, profile)
+    weight = np.abs(filled.best)
+    share = np.where(known, np.nan_to_num(measured_share), 0.0)
+    proven = float((weight * share).sum() / weight.sum()) if weight.sum() > 0 else float(share.mean())
+    low, high = float(np.sum(filled.low)), float(np.sum(filled.high))
+    return Sum(
+        float(np.sum(filled.best)),
+        low if np.isfinite(low) else None,
+        high if np.isfinite(high) else None,
+        proven,
+        int((~known).sum()),
+    )
+
+
+def _filled(amount: Banded, known: Mask, start_ns: I64, profile: Profile) -> Banded:
+    missing = ~known
+    value = amount.best[known]
+    if profile == "solar":
+        best, most = _by_time_of_day(amount.best, known, start_ns)
+        least = np.zeros(len(known))
+    else:
+        best = np.interp(start_ns.astype(float), start_ns[known].astype(float), value)
+        least, most = np.full(len(known), value.min()), np.full(len(known), value.max())
+    low = np.fmax(least, np.where(np.isfinite(amount.low), amount.low, least))
+    high = np.fmin(most, np.where(np.isfinite(amount.high), amount.high, most))
+    low, high = np.fmin(low, best), np.fmax(high, best)
+    return Banded(
+        np.where(missing, best, amount.best),
+        np.where(missing, low, amount.low),
+        np.where(missing, high, amount.high),
+    )
+
+
+def _by_time_of_day(best: F64, known: Mask, start_ns: I64) -> tuple[F64, F64]:
+    slot = (start_ns // QUARTER_NS) % SLOTS_A_DAY
+    total = np.bincount(slot[known], best[known], SLOTS_A_DAY)
+    count = np.bincount(slot[known], minlength=SLOTS_A_DAY)
+    most = np.zeros(SLOTS_A_DAY)
+    np.maximum.at(most, slot[known], best[known])
+    unseen = count == 0
+    mean = np.where(unseen, best[known].mean(), total / np.maximum(count, 1))
+    return mean[slot], np.where(unseen, best[known].max(), most)[slot]
+
+
+def close_gaps(amount: Banded, measured_share: F64, flags: F64, class_percent: float) -> tuple[Banded, F64]:
+    """Take back the uncertainty of intervals inside a gap that the period holds whole: there the counter proves the total.
+
+    ``flags`` [m] are those of the point's rows. A run of spread intervals that touches either end of the period keeps
+    its band, since how much of it falls inside is not known.
+    """
+    spread = (np.nan_to_num(flags).astype(np.int64) & int(IntervalFlag.SPREAD)) > 0
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], spread.astype(np.int8), [0]])))
+    inside = np.zeros(len(spread), bool)
+    for first, end in edges.reshape(-1, 2):
+        if first > 0 and end < len(spread):
+            inside[first:end] = True
+    tolerance = class_percent / 100 * np.abs(amount.best)
+    closed = Banded(
+        amount.best,
+        np.where(inside, amount.best - tolerance, amount.low),
+        np.where(inside, amount.best + tolerance, amount.high),
+    )
+    return closed, np.where(inside, 1.0, measured_share)

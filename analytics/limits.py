@@ -1,0 +1,75 @@
+"""How a figure stands to the limits that name it, on the day the energy was used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Literal
+
+from plant.rulebook import UNDECIDABLE, UNKNOWN, Rule, Rulebook, grade, status
+from plant.site import Site
+
+PeriodKind = Literal["interval", "day", "month", "year"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Status word by rule id (grades under ``<prefix>-grade``), and the editions that were used."""
+
+    status: dict[str, str]
+    editions: tuple[str, ...]
+
+
+def standing(
+    rulebook: Rulebook,
+    site: Site,
+    indicator: str,
+    value: float | None,
+    low: float | None,
+    high: float | None,
+    at: date,
+    kind: PeriodKind,
+) -> Standing:
+    """Hold a figure with its band against every limit and grade in force ``at`` that names it and its period.
+
+    A band across a limit is not decidable. The site's own targets stand under ``target``.
+    """
+    words: dict[str, str] = {}
+    editions: list[str] = []
+    grades: dict[str, list[Rule]] = {}
+    for rule in rulebook.for_indicator(indicator, at, (site.province, "CN")):
+        if rule.period not in ("any", kind):
+            continue
+        editions.append(rule.edition)
+        if rule.kind == "grade":
+            grades.setdefault(rule.id.rpartition("-")[0], []).append(rule)
+        else:
+            words[rule.id] = status(rule, indicator, value, low, high)
+    for name, rules in grades.items():
+        words[name] = _grade(rules, indicator, value, low, high)
+    target = _target(site, indicator)
+    if target is not None:
+        words["target"] = _against(target, value, low, high)
+    return Standing(words, tuple(editions))
+
+
+def _grade(rules: list[Rule], indicator: str, value: float | None, low: float | None, high: float | None) -> str:
+    if value is None or low is None or high is None:
+        return UNKNOWN
+    best, worst = (grade(rules, indicator, Decimal(repr(round(edge, 6)))) for edge in (low, high))
+    return best if best == worst else UNDECIDABLE
+
+
+def _target(site: Site, indicator: str) -> float | None:
+    targets = {
+        "green_share_physical": site.accounting.green_share_target_percent,
+        "certificate_ratio": site.accounting.quota_target_percent,
+    }
+    return targets.get(indicator)
+
+
+def _against(target: float, value: float | None, low: float | None, high: float | None) -> str:
+    if value is None or low is None or high is None:
+        return UNKNOWN
+    return "met" if low >= target else "missed" if high < target else UNDECIDABLE
