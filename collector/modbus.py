@@ -122,7 +122,7 @@ class ModbusCollector:
         self._line_failures += 1
         self._health.set(f"endpoint:{self._endpoint.id}", "down", str(error))
         for device in self._devices.values():
-            self._report(device, "down", str(error))
+            self._report(device, self._silent_state(device), str(error))
         await self._clock.sleep(LINE_BACK_OFF.wait_ns(self._endpoint.id, self._line_failures) / 1e9)
 
     async def _take_turn(self, agenda: Agenda) -> None:
@@ -175,7 +175,12 @@ class ModbusCollector:
         if not error.transient:
             device.known = None
         self._health.count("polls_failed", {"meter": device.meter.id, "reason": type(error).__name__})
-        self._report(device, "down", str(error))
+        self._report(device, self._silent_state(device), str(error))
+
+    def _silent_state(self, device: _Device) -> str:
+        """A meter is down once it has been without a durable reading for as long as its site file allows."""
+        silent_ns = self._clock.now_ns() - device.last_good_ns
+        return "down" if not device.last_good_ns or silent_ns > device.meter.silent_after_s * 1e9 else "degraded"
 
     async def _hand_over_for_ever(self) -> None:
         try:

@@ -209,6 +209,26 @@ async def test_a_dead_unit_backs_off_alone() -> None:
     assert board.counted[("polls_failed", (("meter", "dead"), ("reason", "DeviceSilent")))] >= 1
 
 
+async def test_a_unit_that_falls_silent_is_degraded_first_and_down_after_its_time() -> None:
+    taken, board = Taken(), Board()
+    gone = asyncio.Event()
+
+    async def vanish(*_: object) -> ExcCodes | None:
+        return ExcCodes.GATEWAY_NO_RESPONSE if gone.is_set() else None
+
+    unit = replace(device(1, DC, DC_VALUES), action=vanish)
+    short = replace(meter("one", 1), silent_after_s=0.5)
+    async with serving([unit]) as port, running(port, [short], taken, board):
+        await until(lambda: board.state("meter:one") == "ok")
+        gone.set()
+        await until(lambda: board.state("meter:one") == "down")
+        gone.clear()
+        await until(lambda: board.state("meter:one") == "ok")
+    states = board.history["meter:one"]
+    assert states.index("ok") < states.index("degraded") < states.index("down")
+    assert 0 < board.now["meter:one"].numbers["success_rate"] < 1
+
+
 async def test_a_wrong_identity_is_an_error_and_never_data() -> None:
     taken, board = Taken(), Board()
     stranger = device(2, DC, DC_VALUES, overwrite={1: 4711})

@@ -168,6 +168,12 @@ def test_shipped_profiles_name_their_source_and_none_pretends_to_be_a_product() 
         assert named, profile.id
 
 
+def test_limits_that_hang_on_a_rating_are_unknown_without_it() -> None:
+    limits = SHIPPED["sim_ac_meter"].limits["active_power"]
+    assert limits.bounds(200_000) == (-260_000, 260_000)
+    assert limits.bounds() is None
+
+
 @pytest.mark.parametrize("profile", SHIPPED.values(), ids=lambda p: p.id)
 def test_counters_of_shipped_devices_say_where_they_wrap(profile: Profile) -> None:
     for name in profile.quantities:
