@@ -1,0 +1,119 @@
+"""The demo as a new user meets it: seconds to the first live figure and to full history, peak memory, figures beside the truth.
+
+Run: python benchmarks/bench_demo.py [--days 30] [--seed 1]. Starts `potwatt demo` as a process of its own in a new folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from plant.series import Span
+from potwatt.clock import SystemClock
+from simulators.plant import SimulatedPlant
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--days", type=int, default=30)
+    arguments.add_argument("--seed", type=int, default=1)
+    chosen = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        measure(Path(folder), chosen.days, chosen.seed)
+
+
+def measure(folder: Path, days: int, seed: int) -> None:
+    port = free_port()
+    command = [sys.executable, "-c", "from potwatt.cli import main; main()", "demo", f"--port={port}", f"--data={folder}"]
+    started_s = time.monotonic()
+    log = (folder / "log.txt").open("w")
+    process = subprocess.Popen([*command, f"--days={days}", f"--seed={seed}"], stdout=log, stderr=log)
+    base = f"http://127.0.0.1:{port}/api/v1/plants/demo"
+    try:
+        first = wait_for(lambda: live_share(base), 60)
+        print(f"first live figure after {time.monotonic() - started_s:.1f} s: green share now {first:.2f} %")
+        wait_for(lambda: history_done(base, days), 600)
+        print(f"{days} days of history read, stored and computed after {time.monotonic() - started_s:.1f} s")
+        print(f"peak memory of the whole demo (simulated plant included): {peak_mib(process.pid):.0f} MiB")
+        compare(base, folder, seed, days)
+    finally:
+        process.send_signal(signal.SIGINT)
+        print(f"stopped with status {process.wait(30)}")
+        log.close()
+
+
+def compare(base: str, folder: Path, seed: int, days: int) -> None:
+    smelter = SimulatedPlant(seed, folder / "smelter", SystemClock())
+    month = smelter.site.calendar.local(time.time_ns())
+    report = get(f"{base}/kpis?start={days - 1}d&end=now" if month.day == 1 else f"{base}/kpis?window=month")
+    span = Span(report["start_ns"], report["end_ns"])
+    truth = smelter.truth
+    wanted = {
+        ("plant", "load_energy"): truth.load_kwh(span),
+        ("plant", "green_share_physical"): truth.green_share_physical_percent(span),
+    }
+    for node, line in (("plant", "plant"), ("line:line-1", "line-1"), ("line:line-2", "line-2")):
+        wanted[node, "metal_produced"] = truth.metal_produced_t(line, span)
+        wanted[node, "specific_energy_e1"] = truth.specific_energy_e1_kwh_per_t(line, span)
+        wanted[node, "specific_energy_e2"] = truth.specific_energy_e2_kwh_per_t(line, span)
+        wanted[node, "specific_energy_e2_tariff"] = truth.specific_energy_e2_tariff_kwh_per_t(line, span)
+    print(f"{'node':12} {'indicator':28} {'figure':>16} {'low':>16} {'high':>16} {'truth':>16} {'off':>9}")
+    for (node, indicator), true in wanted.items():
+        figure = report["figures"][node][indicator]
+        cells = [figure["value"], figure["low"], figure["high"], true]
+        off = "" if figure["value"] is None else f"{100 * (figure['value'] / true - 1):+.3f} %"
+        inside = figure["low"] is not None and figure["low"] <= true <= figure["high"]
+        words = " ".join(f"{'null' if c is None else format(c, '.3f'):>16}" for c in cells)
+        print(f"{node:12} {indicator:28} {words} {off:>9} {'' if inside else 'OUTSIDE THE BAND'}")
+
+
+def live_share(base: str) -> float | None:
+    figure = get(f"{base}/live")["windows"].get("now", {}).get("figures", {}).get("plant", {}).get("green_share_physical")
+    return figure["value"] if figure else None
+
+
+def history_done(base: str, days: int) -> bool | None:
+    window = get(f"{base}/live")["windows"].get("last_24h")
+    return None if window is None or days == 0 else True
+
+
+def get(url: str) -> Any:
+    try:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return json.load(answer)
+    except OSError:
+        return {"windows": {}}
+
+
+def wait_for(ask: Any, limit_s: float) -> Any:
+    end_s = time.monotonic() + limit_s
+    while time.monotonic() < end_s:
+        found = ask()
+        if found is not None:
+            return found
+        time.sleep(0.2)
+    raise SystemExit("nothing came in time")
+
+
+def peak_mib(pid: int) -> float:
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in text.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()
