@@ -103,13 +103,13 @@ def balance(
     else:
         load = total([imported(energies[b.id]) for b in part.loads if b.kind in LOAD_KINDS], m)
     flows, after = _flows(part, energies, pools, rule, load.best, group)
-    sources, renewable = _source_names(part)
+    sources, renewable = source_names(part)
     mask = np.array(renewable, bool)
     green = flows[mask, 0].sum(axis=0) if part.has_sources else np.full(m, np.nan)
     exports = flows[mask][:, 1 + len(part.storages) :].sum(axis=(0, 1))
     found = Balance(
         sources,
-        (LOAD, *(b.id for b in part.storages), *(b.id for b in part.ties)),
+        sink_names(part),
         flows,
         renewable,
         load,
@@ -125,7 +125,13 @@ def balance(
     return found, after
 
 
-def _source_names(part: Component) -> tuple[tuple[str, ...], tuple[bool, ...]]:
+def sink_names(part: Component) -> tuple[str, ...]:
+    """Sinks of a component: the load, then what charges, then what exports."""
+    return (LOAD, *(b.id for b in part.storages), *(b.id for b in part.ties))
+
+
+def source_names(part: Component) -> tuple[tuple[str, ...], tuple[bool, ...]]:
+    """Sources of a component and whether each is renewable; storage is a source by origin."""
     plain = (*part.ties, *part.generators)
     stored = [(f"{b.id}/{origin}", origin == "renewable") for b in part.storages for origin in ORIGINS]
     names = (*(b.id for b in plain), *(name for name, _ in stored))
@@ -144,7 +150,7 @@ def _flows(
     charging: list[SinkTier] = ["charge"] * len(part.storages)
     exporting: list[SinkTier] = ["export"] * len(part.ties)
     tiers: tuple[SinkTier, ...] = ("load", *charging, *exporting)
-    renewable = np.array(_source_names(part)[1], bool)
+    renewable = np.array(source_names(part)[1], bool)
     if not part.storages:
         return attribute(plain, renewable, sinks, tiers, rule), {}
     now = {b.id: pools.get(b.id, Pool.initial(b.capacity_kwh)) for b in part.storages}

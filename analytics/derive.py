@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from analytics.attribution import Rule
-from analytics.balance import Balance, Banded, Energies, balance, imported, residuals, total
+from analytics.balance import Balance, Banded, Energies, balance, imported, residuals, sink_names, source_names, total
 from analytics.counters import F64, I64
 from analytics.intervals import MeteredPoint, PointIntervals, WrapsAt, point_intervals
 from analytics.lines import Process, process_columns, rectifiers
@@ -223,6 +223,15 @@ def _flow_columns(balances: Sequence[Balance], group: int) -> dict[str, Columns]
                 energy = grouped(b.flows[s, k], group)
                 if np.any(energy != 0):
                     found[flow_node(source, sink)] = {"flow_energy": energy}
+    return found
+
+
+def flow_nodes(model: PlantModel) -> list[str]:
+    """Nodes of every flow that can occur on a site."""
+    found = []
+    for part in model.parts:
+        sources, _ = source_names(part)
+        found += [flow_node(s, k) for s in sources for k in sink_names(part)]
     return found
 
 

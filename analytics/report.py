@@ -1,0 +1,138 @@
+"""Bodies of day, month and year reports, and what differs between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, timedelta
+from typing import Any, Literal
+
+from analytics.figures import PeriodFigures
+from plant.calendar import PlantCalendar
+from plant.errors import InputError
+from plant.ports import ReportVersion
+from plant.series import Span
+from plant.site import Site
+
+FORMS = "there are day (2026-11-20), month (2026-11) and year (2026) reports"
+ReportKind = Literal["day", "month", "year"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPlan:
+    """What a report covers: its span, and the spans of its rows by label (shifts, calendar days or months)."""
+
+    kind: ReportKind
+    period: str
+    span: Span
+    rows: tuple[tuple[str, Span], ...]
+
+
+def plan(calendar: PlantCalendar, kind: str, period: str) -> ReportPlan:
+    """Plan of a report: ``day`` "2026-11-20" (a production day, by shifts), ``month`` "2026-11" (a closing month, by days),
+    ``year`` "2026" (by months). Raises InputError for any other text."""
+    try:
+        if kind == "day":
+            return _day(calendar, period, date.fromisoformat(period))
+        if kind == "month" and len(period) == 7:
+            first = date.fromisoformat(f"{period}-01")
+            span = calendar.closing_month(first.year, first.month)
+            return ReportPlan("month", period, span, tuple(_days(calendar, span)))
+        if kind == "year" and len(period) == 4:
+            year = int(period)
+            months = ((f"{year}-{n:02}", calendar.month(year, n)) for n in range(1, 13))
+            return ReportPlan("year", period, calendar.year(year), tuple(months))
+    except ValueError as error:
+        raise InputError(
+            f"report {kind} {period!r}: {error}; write a day as 2026-11-20, a month as 2026-11, a year as 2026"
+        ) from error
+    raise InputError(f"report {kind} {period!r}: there are day (2026-11-20), month (2026-11) and year (2026) reports")
+
+
+def _day(calendar: PlantCalendar, period: str, day: date) -> ReportPlan:
+    span = calendar.production_day(day)
+    rows = []
+    for offset in (0, 1):
+        for number in range(len(calendar.shift_starts)):
+            on = day + timedelta(days=offset)
+            shift = calendar.shift(on, number)
+            if span.start_ns <= shift.start_ns < span.end_ns:
+                rows.append((f"{on.isoformat()} shift {number + 1}", Span(shift.start_ns, min(shift.end_ns, span.end_ns))))
+    return ReportPlan("day", period, span, tuple(rows))
+
+
+def _days(calendar: PlantCalendar, span: Span) -> list[tuple[str, Span]]:
+    day, rows = calendar.local(span.start_ns).date(), []
+    while calendar.instant_ns(day) < span.end_ns:
+        rows.append((day.isoformat(), calendar.day(day)))
+        day += timedelta(days=1)
+    return rows
+
+
+def body(site: Site, plan_: ReportPlan, whole: PeriodFigures, rows: Sequence[tuple[str, PeriodFigures]]) -> dict[str, Any]:
+    """JSON-ready body of a report: figures by node with limits, rows, sources, flows, points, corrections, what it rests on."""
+    plain = asdict(whole)
+    return {
+        "plant": site.id,
+        "title": {"en": site.title_en, "zh": site.title_zh},
+        "enterprise": site.enterprise,
+        "province": site.province,
+        "kind": plan_.kind,
+        "period": plan_.period,
+        "span": plain["span"],
+        "status": whole.status,
+        "figures": plain["figures"],
+        "rows": [{"label": label, "span": asdict(f.span), "figures": asdict(f)["figures"]} for label, f in rows],
+        "flows": plain["flows"],
+        "sources": _sources(site, whole),
+        "points": plain["points"],
+        "residual_kwh": plain["residual_kwh"],
+        "data_quality": _data_quality(whole),
+        "editions": list(whole.editions),
+        "interval_hash": whole.interval_hash,
+    }
+
+
+def _sources(site: Site, whole: PeriodFigures) -> dict[str, float]:
+    """Energy delivered by source (plant.site.SOURCES), kWh; storage stands under ``storage``."""
+    found: dict[str, float] = {}
+    for flow in whole.flows:
+        branch = site.branches[flow.source.partition("/")[0]]
+        name = branch.source or branch.kind
+        found[name] = found.get(name, 0.0) + (flow.energy_kwh or 0.0)
+    return found
+
+
+def _data_quality(whole: PeriodFigures) -> dict[str, Any]:
+    flagged = {p.point: list(p.flags) for p in whole.points if p.flags}
+    return {
+        "slots_missing": whole.slots_missing,
+        "completeness": {p.point: p.completeness for p in whole.points},
+        "measured_share": {p.point: p.measured_share for p in whole.points},
+        "flags": flagged,
+    }
+
+
+def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Figures that differ between two report bodies: {"node/indicator": {"before": x, "after": y}}."""
+    old, new = _values(before), _values(after)
+    names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    return {name: {"before": old.get(name), "after": new.get(name)} for name in sorted(names)}
+
+
+def _values(report: dict[str, Any]) -> dict[str, Any]:
+    return {f"{node}/{name}": f["value"] for node, by in report["figures"].items() for name, f in by.items()}
+
+
+def frozen(
+    site: Site, provisional: dict[str, Any], versions: Sequence[ReportVersion], cause: str, who: str, now_ns: int
+) -> ReportVersion:
+    """The next version of a report: closed, naming its predecessor, its cause and what differs."""
+    last = versions[-1] if versions else None
+    number = last.version + 1 if last else 1
+    closed = provisional | {"status": "closed", "version": number, "closed_by": who, "cause": cause}
+    if last is not None:
+        closed |= {"predecessor": last.version, "difference": difference(last.body, provisional)}
+    return ReportVersion(
+        site.id, provisional["kind"], provisional["period"], number, closed, provisional["interval_hash"], cause, now_ns
+    )
