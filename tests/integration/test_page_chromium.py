@@ -1,0 +1,173 @@
+"""The page in a real browser, served by a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from api_sample import Sample, make_sample
+from real_servers import program
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+
+from api.app import close_streams
+from api.auth import Keys, add_key, parse_keys
+
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--window-size=1280,800",
+)  # fmt: skip
+GREEN = '[data-figure="plant.green_share_physical.now"]'
+LOOKS = 200  # a tenth of a second apart
+VALUE_OF = "return document.querySelector(arguments[0])?.dataset.value || ''"
+
+
+@asynccontextmanager
+async def served(folder: Path, auth: Keys | None = None) -> AsyncIterator[tuple[Sample, str]]:
+    """The sample plant behind uvicorn on a free port."""
+    sample = await make_sample(folder, auth)
+    server = uvicorn.Server(uvicorn.Config(sample.app, log_level="error", timeout_graceful_shutdown=2))
+    sock = socket.create_server(("127.0.0.1", 0))
+    running = asyncio.create_task(server.serve(sockets=[sock]))
+    try:
+        yield sample, f"http://127.0.0.1:{sock.getsockname()[1]}"
+    finally:
+        close_streams(sample.app)
+        server.should_exit = True
+        await running
+        await sample.ledger.close()
+
+
+@pytest.fixture
+async def browser(tmp_path: Path) -> AsyncIterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = program("chromium")
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = await asyncio.to_thread(webdriver.Chrome, options=options, service=Service(program("chromedriver")))
+    yield driver
+    await asyncio.to_thread(driver.quit)
+
+
+async def ask(browser: webdriver.Chrome, script: str, *arguments: Any) -> Any:
+    return await asyncio.to_thread(browser.execute_script, script, *arguments)
+
+
+async def until(found: Callable[[], Awaitable[Any]], what: str) -> None:
+    """Return when the answer is true; fails by naming ``what`` was waited for."""
+    for _ in range(LOOKS):
+        if await found():
+            return
+        await asyncio.sleep(0.1)
+    pytest.fail(f"waited in vain for {what}")
+
+
+async def opened(browser: webdriver.Chrome, url: str) -> None:
+    await asyncio.to_thread(browser.get, url)
+    await until(lambda: ask(browser, VALUE_OF, GREEN), "the first live figure")
+
+
+async def api_green_share(url: str) -> float:
+    async with httpx.AsyncClient(base_url=url) as http:
+        live = (await http.get("/api/v1/plants/demo/live")).json()
+    value: float = live["periods"]["now"]["figures"]["plant"]["green_share_physical_percent"]["value"]
+    return value
+
+
+async def test_a_live_figure_equals_the_apis_and_follows_it(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    async with served(tmp_path) as (sample, url):
+        await opened(browser, f"{url}/?lang=en")
+        first = await api_green_share(url)
+        assert float(await ask(browser, VALUE_OF, GREEN)) == first
+        assert await ask(browser, "return document.querySelector(arguments[0]).innerText", GREEN) == "41.6 %"
+        sample.analytics.scale = 0.75
+        sample.clock.t_ns += 10**9
+        second = await api_green_share(url)
+        assert second != first
+        await until(
+            lambda: ask(browser, f"return {VALUE_OF[7:]} === String(arguments[1])", GREEN, second), "the figure to follow"
+        )
+
+
+async def test_both_languages_and_nothing_from_outside(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    async with served(tmp_path) as (_, url):
+        await opened(browser, f"{url}/?lang=zh")
+        words = await ask(browser, "return document.body.innerText")
+        for term in ("当前绿电占比", "铝液交流电耗", "标杆 达标", "自备1号机组", "储能", "数据完整率", "二电解"):
+            assert term in words, term
+        assert await ask(browser, "return document.documentElement.lang") == "zh-CN"
+        await asyncio.to_thread(browser.find_element(By.ID, "language").click)
+        words = await ask(browser, "return document.body.innerText")
+        for term in ("Green share now", "Potline 2", "benchmark exceeded", "completeness"):
+            assert term in words, term
+        loaded = await ask(browser, "return performance.getEntriesByType('resource').map((e) => e.name)")
+        assert len(loaded) > 8
+        assert [name for name in loaded if not name.startswith(f"{url}/")] == []
+        log = await asyncio.to_thread(browser.get_log, "browser")
+        assert [row for row in log if row["level"] == "SEVERE"] == [], json.dumps(log)[:2000]
+
+
+async def test_a_chosen_language_is_kept(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    async with served(tmp_path) as (_, url):
+        await opened(browser, f"{url}/?lang=en")
+        await asyncio.to_thread(browser.find_element(By.ID, "language").click)
+        await opened(browser, url)
+        assert await ask(browser, "return document.documentElement.lang") == "zh-CN"
+
+
+async def test_a_silent_meter_shows_a_dash(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    async with served(tmp_path) as (sample, url):
+        sample.analytics.silent = {"unit-1"}
+        await opened(browser, f"{url}/?lang=en")
+        node = "document.querySelector('[data-node=\"unit-1\"]')"
+        assert await ask(browser, f"return {node}.dataset.kw") == ""
+        assert await ask(browser, f"return {node}.querySelector('.value').textContent") == "–"
+        assert "silent for 10 min" in await ask(browser, "return document.querySelector('[data-meter=\"weather\"]').innerText")
+
+
+async def test_a_stream_that_stops_is_said_aloud(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    async with served(tmp_path) as (sample, url):
+        await opened(browser, f"{url}/?lang=en")
+        assert await ask(browser, "return document.getElementById('banner').hidden") is True
+        close_streams(sample.app)
+        banner = "return document.getElementById('banner').innerText"
+        await until(lambda: ask(browser, banner), "the stale banner")
+        assert "not current" in await ask(browser, banner)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_nothing_overflows(browser: webdriver.Chrome, tmp_path: Path, width: int, language: str) -> None:
+    async with served(tmp_path) as (_, url):
+        screen = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width < 600}
+        await asyncio.to_thread(browser.execute_cdp_cmd, "Emulation.setDeviceMetricsOverride", screen)
+        await opened(browser, f"{url}/?lang={language}")
+        scrolled, shown = await ask(browser, "const d = document.documentElement; return [d.scrollWidth, d.clientWidth]")
+        assert scrolled <= shown <= width
+        outside = """const wide = innerWidth + 0.5;
+            return [...document.querySelectorAll('main *')].filter((e) => {
+              const box = e.getBoundingClientRect();
+              return box.width > 0 && (box.right > wide || box.left < -0.5);
+            }).map((e) => e.outerHTML.slice(0, 120))"""
+        assert await ask(browser, outside) == []
+
+
+async def test_a_plant_with_keys_asks_for_one(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    key = add_key(file, "control-room", "viewer")
+    async with served(tmp_path, parse_keys(file.read_text(), str(file))) as (_, url):
+        await asyncio.to_thread(browser.get, f"{url}/?lang=en")
+        await until(lambda: ask(browser, "return document.getElementById('key-dialog').open"), "the question for a key")
+        await asyncio.to_thread(browser.find_element(By.ID, "key-input").send_keys, key)
+        await asyncio.to_thread(browser.find_element(By.CSS_SELECTOR, "#key-form button").click)
+        await until(lambda: ask(browser, VALUE_OF, GREEN), "the first live figure")
