@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from grafana_client import GrafanaApi
+from grafana_client.api import GrafanaApi
 from grafana_client.client import GrafanaClientError, GrafanaException, GrafanaUnauthorizedError
 
 from dashboards.build import dashboards
@@ -30,7 +30,7 @@ def publish(site: Site, rulebook: Rulebook, *, url: str, token: str, secrets: Ma
         allowed = '"influxdb": Grafana cannot read the other stores; without it, use the page of potwatt itself'
         raise ConfigError([Fault("site file", "store.kind", repr(site.store.kind), allowed)])
     base = url.rstrip("/")
-    api = GrafanaApi.from_url(base, credential=token, timeout=TIMEOUT_S)
+    api: Any = GrafanaApi.from_url(base, credential=token, timeout=TIMEOUT_S)  # its methods carry no types
     # the client takes the address as that of the API itself when it has a path, else it adds the path
     api.client.url = f"{base}/api"
     try:
@@ -70,7 +70,7 @@ def data_sources(site: Site, secrets: Mapping[str, str]) -> list[dict[str, Any]]
     return sources
 
 
-def _replace_source(api: GrafanaApi, source: Mapping[str, Any]) -> None:
+def _replace_source(api: Any, source: Mapping[str, Any]) -> None:
     try:
         api.datasource.get_datasource_by_uid(source["uid"])
     except GrafanaClientError as error:
@@ -81,7 +81,7 @@ def _replace_source(api: GrafanaApi, source: Mapping[str, Any]) -> None:
         api.datasource.update_datasource_by_uid(source["uid"], dict(source))
 
 
-def _replace_dashboard(api: GrafanaApi, dashboard: Mapping[str, Any]) -> str:
+def _replace_dashboard(api: Any, dashboard: Mapping[str, Any]) -> str:
     answer = api.dashboard.update_dashboard({"dashboard": dict(dashboard), "overwrite": True, "message": "potwatt"})
     return str(answer["url"])
 
