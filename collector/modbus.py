@@ -1,8 +1,10 @@
-"""Polling the Modbus meters behind one endpoint.
+"""Polling the Modbus meters behind one endpoint. The only module of the collector that knows pymodbus.
 
 Meters fail one by one (``DeviceError``: the meter backs off, the others go on); the line fails for all
 (``TransportError``: reconnect with back-off). Readings of a short while go to the sink together, and count only
-once it returns.
+once it returns. One connection, one request in flight: many gateways take no second one. pymodbus never retries, never
+reconnects by itself and never times out before we do, since its own ways of doing so hide lost lines and take late
+answers for new ones.
 """
 
 from __future__ import annotations
@@ -10,21 +12,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
+from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.exceptions import ConnectionException, ModbusException
+from pymodbus.pdu import ModbusPDU
 
-from collector.modbus_line import ModbusLine
+from collector.modbus_readings import PolledMeter, Reading, blocks_of, holes_in_words
 from collector.schedule import Agenda, BackOff, Outcome, first_turn
-from devices.codec import Words, decode
-from devices.dialogue import Answer, Introduction, MeterAddress, introduce, poll
-from devices.maps import Profile
+from devices.dialogue import Answer, MeterAddress, Refused, introduce, poll
+from devices.maps import BIT_TABLES, Profile
 from devices.plan import ReadRequest
-from plant.errors import DeviceError, SpoolFull, TransportError
+from plant.errors import DeviceError, DeviceNonsense, DeviceSilent, PotwattError, SpoolFull, TransportError
 from plant.frame import FRAMES_MAX, FrameBlock, floor_ms
 from plant.ports import Clock, HealthBoard
-from plant.quality import ABSENT
 from plant.site import Endpoint, Meter
 
 Sink = Callable[[list[FrameBlock]], Awaitable[None]]
@@ -35,31 +36,10 @@ SPOOL_FULL_WAIT_S = 0.5
 LAST_HAND_OVER_S = 2.0
 CLOCK_CHECK_S = 1.0  # no sleep is longer, so that a clock that was set is noticed
 STRANGER_AFTER = 3  # failures in a row after which a meter is introduced anew: it may have been exchanged
+SILENCES_MAX = 8  # unanswered requests in a row, of whatever meters, after which the line itself is suspect
+GATEWAY_TARGET_SILENT = 11  # exception code
 METER_BACK_OFF = BackOff(first_s=1.0, last_s=60.0)
 LINE_BACK_OFF = BackOff(first_s=0.5, last_s=30.0)
-
-
-@dataclass(slots=True, eq=False)
-class _Device:
-    """A meter with what is known of it and how its polls went."""
-
-    meter: Meter
-    profile: Profile
-    address: MeterAddress
-    known: Introduction | None = None
-    good: int = 0
-    failed: int = 0
-    missed: int = 0
-    last_good_ns: int = 0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Reading:
-    device: _Device
-    known: Introduction
-    t_ns: int
-    words: Words
-    round_trip_s: float
 
 
 class ModbusCollector:
@@ -83,11 +63,11 @@ class ModbusCollector:
         self._plant, self._endpoint, self._clock, self._sink, self._health = plant, endpoint, clock, sink, health
         self._line = ModbusLine(endpoint, clock)
         self._devices = {
-            m.id: _Device(m, profiles[m.profile], MeterAddress(m.id, f"{endpoint.host}:{endpoint.port} unit {m.unit}"))
+            m.id: PolledMeter(m, profiles[m.profile], MeterAddress(m.id, f"{endpoint.host}:{endpoint.port} unit {m.unit}"))
             for m in meters
         }
-        self._readings: asyncio.Queue[_Reading] = asyncio.Queue(maxsize=FRAMES_MAX)
-        self._in_hand: list[_Reading] = []
+        self._readings: asyncio.Queue[Reading] = asyncio.Queue(maxsize=FRAMES_MAX)
+        self._in_hand: list[Reading] = []
         self._line_failures = 0
         self._line_answers = False
 
@@ -142,7 +122,7 @@ class ModbusCollector:
             if turn.failures >= STRANGER_AFTER:
                 device.known = None
 
-    async def _poll(self, device: _Device) -> Outcome:
+    async def _poll(self, device: PolledMeter) -> Outcome:
         loop = asyncio.get_running_loop()
         try:
             if device.known is None:
@@ -152,14 +132,14 @@ class ModbusCollector:
         except DeviceError as error:
             self._failed(device, error)
             return "failed"
-        reading = _Reading(device, device.known, floor_ms(self._clock.now_ns()), words, loop.time() - asked_s)
+        reading = Reading(device, device.known, floor_ms(self._clock.now_ns()), words, loop.time() - asked_s)
         if not self._line_answers:
             self._line_answers, self._line_failures = True, 0
             self._health.set(f"endpoint:{self._endpoint.id}", "ok", "answers")
         await self._readings.put(reading)
         return "answered"
 
-    async def _converse(self, dialogue: Generator[ReadRequest, Answer, T], device: _Device) -> T:
+    async def _converse(self, dialogue: Generator[ReadRequest, Answer, T], device: PolledMeter) -> T:
         """Carry the requests of a dialogue to the meter and its answers back, until the dialogue has its result."""
         request = next(dialogue)
         while True:
@@ -170,14 +150,14 @@ class ModbusCollector:
                 result: T = end.value
                 return result
 
-    def _failed(self, device: _Device, error: DeviceError) -> None:
+    def _failed(self, device: PolledMeter, error: DeviceError) -> None:
         device.failed += 1
         if not error.transient:
             device.known = None
         self._health.count("polls_failed", {"meter": device.meter.id, "reason": type(error).__name__})
         self._report(device, self._silent_state(device), str(error))
 
-    def _silent_state(self, device: _Device) -> str:
+    def _silent_state(self, device: PolledMeter) -> str:
         """A meter is down once it has been without a durable reading for as long as its site file allows."""
         silent_ns = self._clock.now_ns() - device.last_good_ns
         return "down" if not device.last_good_ns or silent_ns > device.meter.silent_after_s * 1e9 else "degraded"
@@ -215,7 +195,7 @@ class ModbusCollector:
     async def _hand_over(self) -> None:
         if not self._in_hand:
             return
-        await self._sink(_blocks(self._plant, self._in_hand))
+        await self._sink(blocks_of(self._plant, self._in_hand))
         taken, self._in_hand = self._in_hand, []
         for reading in taken:
             device = reading.device
@@ -223,10 +203,10 @@ class ModbusCollector:
             device.last_good_ns = reading.t_ns
             self._health.count("polls_durable", {"meter": device.meter.id})
         for reading in {r.device.meter.id: r for r in taken}.values():
-            state, detail = ("degraded", _holes(reading)) if reading.known.holes else ("ok", "answers")
+            state, detail = ("degraded", holes_in_words(reading)) if reading.known.holes else ("ok", "answers")
             self._report(reading.device, state, detail, round_trip_ms=reading.round_trip_s * 1e3)
 
-    def _report(self, device: _Device, state: str, detail: str, **numbers: float) -> None:
+    def _report(self, device: PolledMeter, state: str, detail: str, **numbers: float) -> None:
         polls = device.good + device.failed
         if polls:
             numbers["success_rate"] = device.good / polls
@@ -235,33 +215,134 @@ class ModbusCollector:
         self._health.set(f"meter:{device.meter.id}", state, detail, missed_polls=float(device.missed), **numbers)
 
 
-def _blocks(plant: str, readings: Sequence[_Reading]) -> list[FrameBlock]:
-    """One block a profile, in the order of the readings."""
-    by_profile: dict[str, list[_Reading]] = {}
-    for reading in readings:
-        by_profile.setdefault(reading.device.profile.id, []).append(reading)
-    return [_block(plant, same) for same in by_profile.values()]
+class ModbusLine:
+    """The connection to an endpoint: requests with our time-out, answers checked, errors in our own tree."""
+
+    def __init__(self, endpoint: Endpoint, clock: Clock) -> None:
+        self._endpoint, self._clock = endpoint, clock
+        self._where = f"{endpoint.host}:{endpoint.port}"
+        self._client: AsyncModbusTcpClient | None = None
+        self._deadline: asyncio.Timeout | None = None
+        self._silences = 0
+
+    async def connect(self) -> None:
+        """Open the connection. Raises TransportError."""
+        self.close()
+        self._silences = 0
+        timeout_s = self._endpoint.timeout_s
+        client = AsyncModbusTcpClient(
+            self._endpoint.host,
+            port=self._endpoint.port,
+            name=self._endpoint.id,
+            timeout=2 * timeout_s + 1,  # ours comes first
+            retries=0,
+            reconnect_delay=0,
+            trace_connect=self._connection_changed,
+        )
+        try:
+            async with asyncio.timeout(timeout_s):
+                connected = await client.connect()
+        except TimeoutError:
+            client.close()
+            raise TransportError(
+                f"no connection to {self._where} within {timeout_s:g} s; check address, network and firewall"
+            ) from None
+        if not connected:
+            raise TransportError(f"no connection to {self._where}; check that the device is on and listens on that port")
+        self._client = client
+        await self._clock.sleep(self._endpoint.pause_after_connect_s)
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    async def read(self, request: ReadRequest, unit: int, meter: MeterAddress) -> Answer:
+        """Ask once. Raises DeviceSilent, DeviceNonsense (wrong length or kind of answer) or TransportError (line lost)."""
+        client = self._client
+        if client is None or not client.connected:
+            raise self._lost()
+        try:
+            async with asyncio.timeout(self._endpoint.timeout_s) as self._deadline:
+                response = await _ask(client, request, unit)
+        except TimeoutError:
+            raise self._unanswered(client, request, meter) from None
+        except ModbusException as error:
+            raise translated(error, request, meter) from error
+        finally:
+            self._deadline = None
+        self._silences = 0
+        if self._endpoint.pause_between_s:
+            await self._clock.sleep(self._endpoint.pause_between_s)
+        return _checked(response, request, meter)
+
+    def _connection_changed(self, connected: bool) -> None:
+        """End the wait for an answer at once when the line is lost: pymodbus itself would sit out the time-out."""
+        if not connected and self._deadline is not None and not self._deadline.expired():
+            self._deadline.reschedule(asyncio.get_running_loop().time())
+
+    def _unanswered(self, client: AsyncModbusTcpClient, request: ReadRequest, meter: MeterAddress) -> PotwattError:
+        if not client.connected:
+            return self._lost()
+        self._silences += 1
+        if self._silences >= SILENCES_MAX:
+            return TransportError(f"{self._where} left {self._silences} requests in a row unanswered; connecting anew")
+        return _silent(request, meter, f"no answer within {self._endpoint.timeout_s:g} s")
+
+    def _lost(self) -> TransportError:
+        return TransportError(f"the connection to {self._where} was closed from there; connecting anew")
 
 
-def _block(plant: str, readings: Sequence[_Reading]) -> FrameBlock:
-    profile = readings[0].device.profile
-    value, quality = decode(profile, np.stack([r.words for r in readings]))
-    absent = np.stack([r.known.absent for r in readings])
-    value[absent], quality[absent] = np.nan, int(ABSENT)
-    meters = tuple(dict.fromkeys(r.device.meter.id for r in readings))
-    return FrameBlock(
-        plant,
-        profile.id,
-        profile.quantities,
-        meters,
-        np.array([meters.index(r.device.meter.id) for r in readings], np.int32),
-        np.array([r.t_ns for r in readings], np.int64),
-        value,
-        quality,
+async def _ask(client: AsyncModbusTcpClient, request: ReadRequest, unit: int) -> ModbusPDU:
+    match request.table:
+        case "holding":
+            return await client.read_holding_registers(request.address, count=request.count, device_id=unit)
+        case "input":
+            return await client.read_input_registers(request.address, count=request.count, device_id=unit)
+        case "coil":
+            return await client.read_coils(request.address, count=request.count, device_id=unit)
+        case "discrete":
+            return await client.read_discrete_inputs(request.address, count=request.count, device_id=unit)
+
+
+def _checked(response: ModbusPDU, request: ReadRequest, meter: MeterAddress) -> Answer:
+    """The words of an answer, or the exception in it."""
+    if response.isError():
+        if response.exception_code == GATEWAY_TARGET_SILENT:
+            raise _silent(request, meter, "the gateway's word that the unit does not answer it")
+        return Refused(response.exception_code)
+    # Bits come filled up to whole bytes.
+    words = [int(bit) for bit in response.bits[: request.count]] if request.table in BIT_TABLES else response.registers
+    if len(words) != request.count:
+        raise DeviceNonsense(
+            meter.meter,
+            meter.where,
+            expected=f"{request.count} words from {request.table} {request.address}",
+            got=str(len(words)),
+            next_step="the answer is thrown away; check the profile's largest request and the gateway",
+        )
+    return words
+
+
+def _silent(request: ReadRequest, meter: MeterAddress, got: str) -> DeviceSilent:
+    return DeviceSilent(
+        meter.meter,
+        meter.where,
+        expected=f"{request.count} words from {request.table} {request.address}",
+        got=got,
+        next_step="check power, wiring and unit number; it is asked again with growing pauses",
     )
 
 
-def _holes(reading: _Reading) -> str:
-    names = [n for n, absent in zip(reading.device.profile.quantities, reading.known.absent, strict=True) if absent]
-    spans = ", ".join(f"{h.table} {h.address}-{h.end - 1}" for h in reading.known.holes)
-    return f"refuses {spans}, so {', '.join(names)} is missing; check that the profile fits the firmware"
+def translated(error: ModbusException, request: ReadRequest, meter: MeterAddress) -> PotwattError:
+    """An exception of pymodbus as one of ours: lost lines are the line's, everything else is the meter's answer."""
+    if isinstance(error, ConnectionException):
+        return TransportError(f"the connection to {meter.where} failed: {error.string}; connecting anew")
+    return DeviceNonsense(
+        meter.meter,
+        meter.where,
+        expected=f"an answer of {request.count} words from {request.table} {request.address}",
+        got=error.string,
+        next_step="check that the device speaks Modbus TCP and not another protocol",
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import resources
-from pathlib import PurePath
 
 from devices.profile import Profile, parse_profile
 from plant.errors import ConfigError, Fault
@@ -30,7 +29,7 @@ def profiles_from_texts(texts: Mapping[str, str]) -> dict[str, Profile]:
         except ConfigError as error:
             faults += error.faults
             continue
-        stem = PurePath(file).stem
+        stem = file.rpartition("/")[2].removesuffix(".toml")
         if profile.id != stem:
             faults.append(Fault(file, "profile.id", repr(profile.id), f"the name of the file: {stem!r}"))
         elif profile.id in profiles:

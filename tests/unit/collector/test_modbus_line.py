@@ -10,7 +10,7 @@ from pymodbus import exceptions
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from collector.modbus_line import ModbusLine, translated
+from collector.modbus import ModbusLine, translated
 from devices.dialogue import MeterAddress, Refused
 from devices.plan import ReadRequest
 from plant.errors import DeviceNonsense, DeviceSilent, PotwattError, TransportError
