@@ -27,7 +27,9 @@ class Coverage:
 
     def add(self, first_ms: int, last_ms: int) -> None:
         """Take note of values stored within [first, last]."""
-        low = bisect_left(self._last_ms, first_ms - GAP_MAX_MS)
+        low = bisect_left(self._last_ms, first_ms)
+        if low and first_ms - self._last_ms[low - 1] <= GAP_MAX_MS:
+            low -= 1  # goes on where that span ended
         high = bisect_right(self._first_ms, last_ms)
         if low < high:
             first_ms = min(first_ms, self._first_ms[low])

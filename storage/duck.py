@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,9 +42,12 @@ class Database:
         self._path = path
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="embedded-store")
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._closed = False
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
         """The answer of ``work`` from the worker thread. Raises StoreUnavailable for what DuckDB could not do."""
+        if self._closed:
+            raise StoreError(f"embedded store {self._path} is closed")
         try:
             return await asyncio.get_running_loop().run_in_executor(self._worker, work)
         except duckdb.Error as error:
@@ -98,7 +101,7 @@ class Database:
     @contextmanager
     def _views(self, views: Mapping[str, Columns]) -> Iterator[duckdb.DuckDBPyConnection]:
         if self._connection is None:
-            raise StoreError(f"embedded store {self._path} is not open: setup() comes first, and nothing after close()")
+            raise StoreError(f"embedded store {self._path} is not open: setup() comes first")
         try:
             for name, columns in views.items():
                 self._connection.register(name, {key: np.ascontiguousarray(column) for key, column in columns.items()})
@@ -114,20 +117,24 @@ class Database:
             answer = work()
             self.execute("COMMIT")
         except BaseException:
-            self.execute("ROLLBACK")
+            # a commit that failed has ended the transaction already
+            with suppress(duckdb.Error):
+                self.execute("ROLLBACK")
             raise
         return answer
 
     async def close(self) -> None:
-        """Write everything into the file and let go of it."""
+        """Write everything into the file and let go of it, for good; closing twice does no harm."""
 
         def work() -> None:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
 
-        await self.run(work)
-        self._worker.shutdown()
+        if not self._closed:
+            await self.run(work)
+            self._closed = True
+            self._worker.shutdown()
 
 
 def floats(column: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
