@@ -86,8 +86,8 @@ def total(parts: list[Banded], m: int) -> Banded:
 
 def balance(
     part: Component, energies: Energies, pools: Mapping[str, Pool], rule: Rule, m: int, group: int
-) -> tuple[Balance, dict[str, Pool]]:
-    """Balance a component over m intervals; returns it with the storage pools after the last one.
+) -> tuple[Balance, list[dict[str, Pool]]]:
+    """Balance a component over m intervals; returns it with its storage pools after each ``group`` of intervals.
 
     The mix of a battery is that at the start of each ``group`` of intervals (a 15-min slot of minutes), while sources
     and sinks are attributed interval by interval.
@@ -140,7 +140,7 @@ def source_names(part: Component) -> tuple[tuple[str, ...], tuple[bool, ...]]:
 
 def _flows(
     part: Component, energies: Energies, pools: Mapping[str, Pool], rule: Rule, load: F64, group: int
-) -> tuple[F64, dict[str, Pool]]:
+) -> tuple[F64, list[dict[str, Pool]]]:
     m = len(load)
     rows = [energies[b.id].energy_import for b in part.ties] + [energies[b.id].energy_export for b in part.generators]
     plain = np.array(rows).reshape(len(rows), m)
@@ -152,10 +152,11 @@ def _flows(
     tiers: tuple[SinkTier, ...] = ("load", *charging, *exporting)
     renewable = np.array(source_names(part)[1], bool)
     if not part.storages:
-        return attribute(plain, renewable, sinks, tiers, rule), {}
+        return attribute(plain, renewable, sinks, tiers, rule), [{} for _ in range(0, m, group)]
     now = {b.id: pools.get(b.id, Pool.initial(b.capacity_kwh)) for b in part.storages}
     origins = np.array([origin_of(b.source) for b in (*part.ties, *part.generators)] + list(range(4)) * len(part.storages))
     flows = np.empty((len(renewable), len(sinks), m))
+    trace: list[dict[str, Pool]] = []
     for first in range(0, m, group):
         slot = slice(first, min(first + group, m))
         given = np.nan_to_num(discharge[:, slot]).sum(axis=1)
@@ -165,7 +166,8 @@ def _flows(
         for i, b in enumerate(part.storages):
             into = _by_origin(flows[:, 1 + i, slot], origins, charge[i][slot])
             now[b.id] = now[b.id].after(into, float(given[i]), b.efficiency, b.capacity_kwh)
-    return flows, now
+        trace.append(dict(now))
+    return flows, trace
 
 
 def _by_origin(into: F64, origins: I64, charge: F64) -> F64:

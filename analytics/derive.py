@@ -78,11 +78,12 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """Rows of a span in both resolutions (``fine`` is None where readings are no finer than 15 min), pools after it."""
+    """Rows of a span in both resolutions (``fine`` is None where readings are no finer than 15 min), and the
+    storage pools after each coarse interval."""
 
     fine: Table | None
     coarse: Table
-    pools: dict[str, Pool]
+    pools: list[dict[str, Pool]]
 
 
 def derive(model: PlantModel, evidence: Evidence, bounds_ns: I64, group: int) -> Derived:
@@ -104,11 +105,12 @@ def assemble(
     """Rows from the intervals of every point, [fine, coarse] each: owners, balance, flows, lines."""
     coarse_ns = bounds_ns[::group]
     fine_branches, coarse_branches = _branches(model, per_point, "ac", group)
-    balances, pools = [], dict(evidence.pools)
+    balances = []
+    pools: list[dict[str, Pool]] = [{} for _ in coarse_ns[1:]]
     for part in model.parts:
-        found, after = balance(part, fine_branches, pools, _rule(model.site), len(bounds_ns) - 1, group)
+        found, trace = balance(part, fine_branches, evidence.pools, _rule(model.site), len(bounds_ns) - 1, group)
         balances.append(found)
-        pools |= after
+        pools = [{**before, **after} for before, after in zip(pools, trace, strict=True)]
     coarse = _coarse_table(model, evidence, per_point, coarse_branches, balances, coarse_ns, group)
     if group == 1:
         return Derived(None, coarse, pools)

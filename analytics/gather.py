@@ -108,8 +108,5 @@ def _any_from(series: Series, t_ns: int) -> bool:
 def _joined(parts: list[Series]) -> Series:
     if not parts:
         return Series.empty()
-    return Series(
-        np.concatenate([p.t_ns for p in parts]),
-        np.concatenate([p.value for p in parts]),
-        np.concatenate([p.quality for p in parts]),
-    )
+    t_ns, value, quality = (np.concatenate([getattr(p, name) for p in parts]) for name in ("t_ns", "value", "quality"))
+    return Series(t_ns, value, quality)
