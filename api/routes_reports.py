@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from fastapi import APIRouter
 from fastapi.responses import Response
 
+from analytics.report import plan
 from api.answers import json_answer
 from api.context import Context, Ctx, Plant
 from api.problem import Problem
@@ -16,7 +18,7 @@ from api.render.html import to_html
 from api.render.table import COLUMNS, Lang, Table, figure_rows, word
 from api.render.xlsx import to_xlsx
 from api.schemas import figures_json, limits_json
-from api.times import check_period, last_day, period_span, rfc3339
+from api.times import check_period, last_day, rfc3339
 from plant.indicators import INDICATORS, Figure
 from plant.ports import ReportVersion
 from plant.series import Span
@@ -35,25 +37,25 @@ _TITLE = {"en": "Energy report, {kind} {period}", "zh": "能源{kind} {period}"}
 
 @router.get("/day/{date}")
 async def report_of_day(site: Plant, context: Ctx, date: str, format: Format = "json", lang: Lang = "en") -> Response:  # noqa: A002
-    """Report of a calendar day, ``yyyy-mm-dd`` in the plant's zone."""
+    """Report of the production day that starts on ``yyyy-mm-dd`` in the plant's zone, with its shifts."""
     return await _answer(context, site, "day", date, format, lang)
 
 
 @router.get("/month/{month}")
 async def report_of_month(site: Plant, context: Ctx, month: str, format: Format = "json", lang: Lang = "en") -> Response:  # noqa: A002
-    """Report of a calendar month, ``yyyy-mm`` in the plant's zone."""
+    """Report of the closing month that ends in ``yyyy-mm`` in the plant's zone, with its days."""
     return await _answer(context, site, "month", month, format, lang)
 
 
 @router.get("/year/{year}")
 async def report_of_year(site: Plant, context: Ctx, year: str, format: Format = "json", lang: Lang = "en") -> Response:  # noqa: A002
-    """Report of a calendar year, ``yyyy`` in the plant's zone."""
+    """Report of the calendar year ``yyyy`` in the plant's zone, with its months."""
     return await _answer(context, site, "year", year, format, lang)
 
 
 async def _answer(context: Context, site: Site, kind: Kind, text: str, form: Format, lang: Lang) -> Response:
     period = check_period(kind, text)
-    span = period_span(site.calendar, kind, period)
+    span = plan(site.calendar, kind, period).span
     if span.start_ns > context.clock.now_ns():
         raise Problem(
             404, "not-begun", "Not begun", f"{kind} {period} begins {rfc3339(span.start_ns)}; ask for one that has begun"
@@ -89,22 +91,27 @@ def report_table(site: Site, span: Span, report: ReportVersion, lang: Lang) -> T
         report.interval_hash,
     )
     title = _TITLE[lang].format(kind=word(report.kind, lang), period=report.period)
-    return Table(title, tuple(zip(_HEAD[lang], values, strict=True)), COLUMNS[lang], figure_rows(site, figures_of(report), lang))
+    rows = list(figure_rows(site, report.period, figures_of(report.body), lang))
+    for row in report.body.get("rows", []):
+        rows += figure_rows(site, row["label"], figures_of(row), lang)
+    return Table(title, tuple(zip(_HEAD[lang], values, strict=True)), COLUMNS[lang], tuple(rows))
 
 
-def figures_of(report: ReportVersion) -> dict[str, dict[str, Figure]]:
-    """The figures of a frozen report as values again."""
+def figures_of(body: Mapping[str, Any]) -> dict[str, dict[str, Figure]]:
+    """The figures of a report's body, or of one of its rows, as values again."""
     return {
-        node: {name: Figure(**{**row, "editions": tuple(row.get("editions", ()))}) for name, row in rows.items()}
-        for node, rows in report.body["figures"].items()
+        node: {name: Figure(**{**row, "editions": tuple(row["editions"])}) for name, row in rows.items()}
+        for node, rows in body["figures"].items()
     }
 
 
 def _report_json(context: Context, site: Site, span: Span, report: ReportVersion) -> dict[str, Any]:
-    day = last_day(site.calendar, span)
+    rows = [
+        {"label": row["label"], **_bounds(row["span"]), "figures": figures_json(figures_of(row))}
+        for row in report.body.get("rows", [])
+    ]
     return {
-        **report.body,
-        "plant": site.id,
+        **{name: value for name, value in report.body.items() if name != "span"},
         "kind": report.kind,
         "period": report.period,
         "version": report.version,
@@ -113,6 +120,11 @@ def _report_json(context: Context, site: Site, span: Span, report: ReportVersion
         "interval_hash": report.interval_hash,
         "start": rfc3339(span.start_ns),
         "end": rfc3339(span.end_ns),
-        "figures": figures_json(figures_of(report)),
-        "limits": limits_json(context.rulebook, site, day, INDICATORS),
+        "figures": figures_json(figures_of(report.body)),
+        "rows": rows,
+        "limits": limits_json(context.rulebook, site, last_day(site.calendar, span), INDICATORS),
     }
+
+
+def _bounds(span: Mapping[str, int]) -> dict[str, str]:
+    return {"start": rfc3339(span["start_ns"]), "end": rfc3339(span["end_ns"])}

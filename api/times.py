@@ -82,14 +82,6 @@ def check_period(kind: str, text: str) -> str:
     raise Problem(422, "invalid-date", f"Not a {kind}", f"found {text!r}; give a {kind} as {shape}, 1970 to 2199")
 
 
-def period_span(calendar: PlantCalendar, kind: str, period: str) -> Span:
-    """The span of a checked period in the plant's zone."""
-    if kind == "day":
-        return calendar.day(date.fromisoformat(period))
-    year, month = (int(part) for part in (period + "-1").split("-")[:2])
-    return calendar.month(year, month) if kind == "month" else calendar.year(year)
-
-
 def last_day(calendar: PlantCalendar, span: Span) -> date:
     """The calendar day that holds the end of a span; a span that ends at midnight ends with the day before."""
     return calendar.local(max(span.start_ns, span.end_ns - NS)).date()  # a second, since a float does not hold one ns of today

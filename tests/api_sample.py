@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ import numpy as np
 from fastapi import FastAPI
 
 from analytics.figures import BranchNow, Flow, Live, PeriodFigures, PointEnergy
+from analytics.report import body, plan
 from api.app import create_app
 from api.auth import Keys
-from api.times import period_span
 from plant import nodes, rulebook
 from plant.config import parse_site
 from plant.frame import FrameBlock
@@ -77,7 +77,7 @@ def _figure(name: str, value: float | None, half_width: float = 0.0, share: floa
     day = FixedClock().now_ns()
     at = Site_calendar.local(day).date()
     rules = RULES.for_indicator(name, at, ("CN",))
-    status = {r.id: rulebook.status(r, name, value, low, high) for r in rules if r.kind != "grade"}
+    status = {r.id: rulebook.status(r, name, value, low, high) for r in rules if r.kind != "grade" and r.period == "any"}
     return Figure(name, value, low, high, min(1.0, share + 0.001), share, reason, status)
 
 
@@ -157,13 +157,11 @@ class SampleAnalytics:
         return Live(self.site.id, self.clock.now_ns(), shown, branches, power, NOW_NS - 200 * NS)
 
     async def report(self, kind: str, period: str) -> ReportVersion:
-        span = period_span(self.site.calendar, kind, period)
-        made = _period(self.site, span.seconds, 1.0)
-        body: dict[str, Any] = {
-            "status": "closed",
-            "figures": {n: {k: asdict(f) for k, f in v.items()} for n, v in made.figures.items()},
-        }
-        return ReportVersion(self.site.id, kind, period, 2, body, made.interval_hash, "late tap of line-1", NOW_NS)
+        planned = plan(self.site.calendar, kind, period)
+        made = _period(self.site, planned.span.seconds, 1.0, planned.span.end_ns)
+        rows = [(label, _period(self.site, span.seconds, 1.0, span.end_ns)) for label, span in planned.rows]
+        closed = body(self.site, planned, replace(made, status="closed"), rows)
+        return ReportVersion(self.site.id, kind, period, 2, closed, made.interval_hash, "late tap of line-1", NOW_NS)
 
 
 class SampleAlerts:

@@ -14,12 +14,24 @@ Lang = Literal["en", "zh"]
 Cell = str | float | int | None
 
 COLUMNS: Mapping[Lang, tuple[str, ...]] = {
-    "en": ("Where", "Figure", "Value", "Low", "High", "Unit", "Completeness %", "Measured share %", "Status", "Boundary", "Note"),
-    "zh": ("对象", "指标", "数值", "下限", "上限", "单位", "数据完整率 %", "实测占比 %", "判定", "统计边界", "说明"),
+    "en": (
+        "Period",
+        "Where",
+        "Figure",
+        "Value",
+        "Low",
+        "High",
+        "Unit",
+        "Completeness %",
+        "Measured share %",
+        "Status",
+        "Boundary",
+        "Note",
+    ),
+    "zh": ("期间", "对象", "指标", "数值", "下限", "上限", "单位", "数据完整率 %", "实测占比 %", "判定", "统计边界", "说明"),
 }
-NUMERIC = (2, 3, 4, 6, 7)
+NUMERIC = (3, 4, 5, 7, 8)
 _WORDS: Mapping[str, str] = {
-    "plant": "全厂",
     "met": "达标",
     "exceeded": "超限",
     "missed": "未达标",
@@ -31,6 +43,9 @@ _WORDS: Mapping[str, str] = {
     "day": "日报",
     "month": "月报",
     "year": "年报",
+    "target": "本厂目标",
+    "e1-grade": "能耗等级",
+    "e2-grade": "能耗等级",
     "benchmark": "标杆",
     "baseline": "基准",
     "tariff-threshold": "阶梯电价门槛",
@@ -52,11 +67,11 @@ def word(text: str, lang: Lang) -> str:
     return _WORDS.get(text, text) if lang == "zh" else text
 
 
-def figure_rows(site: Site, figures: Mapping[str, Mapping[str, Figure]], lang: Lang) -> tuple[tuple[Cell, ...], ...]:
-    """One row a figure: the plant first, then lines and other nodes, indicators in the order of their table."""
+def figure_rows(site: Site, label: str, figures: Mapping[str, Mapping[str, Figure]], lang: Lang) -> tuple[tuple[Cell, ...], ...]:
+    """One row a figure of the period ``label``: the plant first, then lines and other nodes, indicators as in their table."""
     order = {name: position for position, name in enumerate(INDICATORS)}
     return tuple(
-        _row(node_title(site, node, lang), figure, lang)
+        (label, *_row(node_title(site, node, lang), figure, lang))
         for node in sorted(figures, key=lambda n: (n != nodes.PLANT, n))
         for figure in sorted(figures[node].values(), key=lambda f: order[f.indicator])
     )
@@ -64,6 +79,8 @@ def figure_rows(site: Site, figures: Mapping[str, Mapping[str, Figure]], lang: L
 
 def node_title(site: Site, node: str, lang: Lang) -> str:
     """What people call a node."""
+    if node == nodes.PLANT:
+        return "全厂" if lang == "zh" else "Whole plant"
     kind, _, name = node.partition(":")
     titled: Any = {"line": site.potlines, "branch": site.branches, "point": site.meters}.get(kind, {})
     if name not in titled:

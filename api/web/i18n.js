@@ -24,7 +24,7 @@ const texts = {
     grafana: "Grafana dashboards need the InfluxDB store; this plant keeps its series in the {store} store.",
     report_day: "Report of today", report_month: "Report of the month", report_year: "Report of the year",
     key_wanted: "This plant's data ask for a key", key_send: "Open", unit_age_s: "s", unit_age_min: "min", unit_age_h: "h",
-    no_limit: "no limit in force", coupler: "Coupler", unmetered: "{count} of {all} branches not metered now", band: "band {low} to {high}",
+    judged_year: "judged by the year", coupler: "Coupler", unmetered: "{count} of {all} branches not metered now", band: "band {low} to {high}",
   },
   zh: {
     skip: "跳到数据", other_language: "English", theme_dark: "深色", theme_light: "浅色",
@@ -50,7 +50,7 @@ const texts = {
     grafana: "Grafana 看板需要 InfluxDB 存储；本厂时序数据保存在 {store} 存储中。",
     report_day: "今日报告", report_month: "本月报告", report_year: "本年报告",
     key_wanted: "查看本厂数据需要访问密钥", key_send: "进入", unit_age_s: "秒", unit_age_min: "分钟", unit_age_h: "小时",
-    no_limit: "当前无适用限额", coupler: "母联", unmetered: "{all} 条支路中 {count} 条当前无计量", band: "区间 {low} 至 {high}",
+    judged_year: "按年度考核", coupler: "母联", unmetered: "{all} 条支路中 {count} 条当前无计量", band: "区间 {low} 至 {high}",
   },
 };
 

@@ -25,7 +25,11 @@ function setFigure(element, figure) {
   element.title = figure?.reason || "";
 }
 
-const trust = (figure) => (figure ? `${t("completeness")} ${percent(figure.completeness)} · ${t("measured")} ${percent(figure.measured_share)}` : t("waiting"));
+function trust(figure) {
+  if (!figure) return t("waiting");
+  const why = figure.value === null && figure.reason ? `${figure.reason} · ` : "";
+  return `${why}${t("completeness")} ${percent(figure.completeness)} · ${t("measured")} ${percent(figure.measured_share)}`;
+}
 
 // The tiles: every element that names a figure gets its value, every one that names its meta what it rests on.
 export function fillFigures(live) {
@@ -94,9 +98,9 @@ function showBar(bar, figure, limits, label, path) {
   const value = bar.querySelector(".bar-value");
   value.dataset.figure = path;
   setFigure(value, figure);
-  bar.querySelector(".chips").replaceChildren(...limits.filter((l) => figure?.status[l.id]).map((limit) => {
-    const status = figure.status[limit.id];
-    const chip = make("span", `chip ${status.replaceAll(" ", "-")}`, `${t(limit.id)} ${t(status)}`);
+  bar.querySelector(".chips").replaceChildren(...limits.filter(() => figure).map((limit) => {
+    const status = figure.status[limit.id]; // none where the limit is on another period, as the tariff's is on the year
+    const chip = make("span", `chip ${(status || "").replaceAll(" ", "-")}`, `${t(limit.id)} ${status ? t(status) : t("judged_year")}`);
     chip.title = limit.document;
     return chip;
   }));

@@ -11,15 +11,28 @@ from api.render.table import Table
 from api.render.xlsx import to_xlsx
 
 ROOT = "/api/v1/plants/demo/reports"
-HOSTILE = Table("=1+1", (("Cause", "<script>alert(1)</script>"),), ("Where", "Figure", "Value"), (("@cmd", '<b>"x"', -1.5),))
+HOSTILE = Table("=1+1", (("Cause", "<script>alert(1)</script>"),), ("a", "b", "c", "d"), (("@cmd", '<b>"x"', "", -1.5),))
+PLANT = {"en": "Whole plant", "zh": "全厂"}
 
 
 async def test_a_report_says_its_version_its_bounds_and_its_figures(client: httpx.AsyncClient) -> None:
     body = (await client.get(f"{ROOT}/day/2026-05-01")).json()
     assert (body["kind"], body["period"], body["version"], body["status"]) == ("day", "2026-05-01", 2, "closed")
-    assert (body["start"], body["end"]) == ("2026-04-30T16:00:00.000Z", "2026-05-01T16:00:00.000Z")
+    assert (body["start"], body["end"]) == (
+        "2026-05-01T00:00:00.000Z",
+        "2026-05-02T00:00:00.000Z",
+    )  # the production day starts at 08:00
     assert body["figures"]["plant"]["green_share_physical_percent"]["value"] == 41.6
     assert [row["value"] for row in body["limits"]["specific_energy_e1"] if row["id"] == "benchmark"] == [13_000]
+
+
+async def test_a_day_has_its_shifts_below_the_whole(client: httpx.AsyncClient) -> None:
+    body = (await client.get(f"{ROOT}/day/2026-05-01")).json()
+    assert [row["label"] for row in body["rows"]] == ["2026-05-01 shift 2", "2026-05-01 shift 3", "2026-05-02 shift 1"]
+    energies = [row["figures"]["plant"]["load_energy_kwh"]["value"] for row in body["rows"]]
+    assert sum(energies) == pytest.approx(body["figures"]["plant"]["load_energy_kwh"]["value"])
+    page = (await client.get(f"{ROOT}/day/2026-05-01", params={"format": "html"})).text
+    assert "2026-05-02 shift 1" in page
 
 
 async def test_limits_are_those_of_the_reported_time(client: httpx.AsyncClient) -> None:
@@ -37,12 +50,12 @@ async def test_csv_and_xlsx_hold_the_figures_of_the_json(client: httpx.AsyncClie
     assert plain.content.startswith(b"\xef\xbb\xbf")
     rows = list(csv.reader(io.StringIO(plain.content.decode("utf-8-sig"))))
     assert rows[0] == [title]
-    assert [float(row[2]) for row in rows if len(row) > 2 and row[1] == figure] == [expected]
+    assert [float(row[3]) for row in rows if len(row) > 3 and row[:3] == ["2026-05-01", PLANT[lang], figure]] == [expected]
     sheet = await client.get(url, params={"format": "xlsx", "lang": lang})
     assert 'filename="demo-day-2026-05-01-v2.xlsx"' in sheet.headers["content-disposition"]
     cells = list(openpyxl.load_workbook(io.BytesIO(sheet.content)).active.values)
     assert cells[0][0] == title
-    assert [row[2] for row in cells if row[1] == figure] == [pytest.approx(expected)]
+    assert [row[3] for row in cells if row[:3] == ("2026-05-01", PLANT[lang], figure)] == [pytest.approx(expected)]
 
 
 async def test_html_names_its_language_and_loads_nothing_from_outside(client: httpx.AsyncClient) -> None:
@@ -61,7 +74,7 @@ async def test_a_period_that_has_not_begun_has_no_report(client: httpx.AsyncClie
 def test_no_text_acts_as_a_formula_or_as_markup() -> None:
     rows = list(csv.reader(io.StringIO(to_csv(HOSTILE).decode("utf-8-sig"))))
     assert rows[0] == ["'=1+1"]
-    assert rows[-1] == ["'@cmd", '<b>"x"', "-1.5"]
+    assert rows[-1] == ["'@cmd", '<b>"x"', "", "-1.5"]
     html = to_html(HOSTILE, "en").decode()
     assert "<script>" not in html
     assert "<b>" not in html
@@ -70,7 +83,7 @@ def test_no_text_acts_as_a_formula_or_as_markup() -> None:
 
 
 def test_what_is_not_known_is_empty_in_csv_and_a_dash_in_html() -> None:
-    table = Table("t", (), ("a", "b", "c"), (("x", "y", None), ("x", "y", float("nan"))))
+    table = Table("t", (), ("a", "b", "c", "d"), (("x", "y", "z", None), ("x", "y", "z", float("nan"))))
     rows = list(csv.reader(io.StringIO(to_csv(table).decode("utf-8-sig"))))
-    assert [row[2] for row in rows[-2:]] == ["", ""]
+    assert [row[3] for row in rows[-2:]] == ["", ""]
     assert to_html(table, "en").decode().count('<td class="number">–</td>') == 2
