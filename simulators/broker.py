@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -13,8 +14,8 @@ from amqtt.broker import Broker as AmqttBroker
 from amqtt.errors import BrokerError
 
 from plant.errors import TransportError
+from simulators.ports import LOOPBACK, port_is_free
 
-LOOPBACK = "127.0.0.1"
 _START_S, _STOP_S = 5.0, 5.0
 _PATH = "/usr/local/sbin:/usr/sbin:/sbin"  # Debian keeps mosquitto out of an ordinary user's path
 
@@ -71,10 +72,15 @@ class MosquittoBroker:
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
-        """Start it and wait until its port answers. Raises TransportError with the end of its log."""
+        """Start it and wait until its port answers. Raises TransportError where it does not."""
+        # what holds the port would answer in mosquitto's place
+        if not port_is_free(self._port):
+            raise TransportError(f"mosquitto: {LOOPBACK}:{self._port} is taken; stop what listens there")
         self._directory.mkdir(parents=True, exist_ok=True)
         file = self._directory / "mosquitto.conf"
-        file.write_text(_CONFIGURATION.format(port=self._port, host=LOOPBACK, directory=self._directory.resolve()), "utf-8")
+        text = _CONFIGURATION.format(port=self._port, host=LOOPBACK, directory=self._directory.resolve())
+        # started by root it would drop to a user of its own, who may not write here
+        file.write_text(text + ("user root\n" if os.geteuid() == 0 else ""), "utf-8")
         # a session of its own keeps the terminal's Ctrl-C from ending it before its clients
         self._process = await asyncio.create_subprocess_exec(
             self._path,
@@ -112,7 +118,7 @@ class MosquittoBroker:
         while True:
             if self._process.returncode is not None:
                 raise TransportError(
-                    f"mosquitto ended at once (code {self._process.returncode}), perhaps because port {self._port} is taken; "
+                    f"mosquitto on {LOOPBACK}:{self._port} ended at once (code {self._process.returncode}); "
                     f"see {self._directory}/mosquitto.log"
                 )
             try:

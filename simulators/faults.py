@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from plant.quantities import QUANTITIES, Kind
 from plant.series import Span
@@ -81,7 +82,7 @@ class Reset:
 
     def apply(self, reported: Reported) -> Reported:
         """Take the reading at the instant from all later ones."""
-        return _counters_less(reported, self.at_ns, 0.0)
+        return _counters_from_zero(reported, self.at_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +95,12 @@ class Exchange:
 
     def apply(self, reported: Reported) -> Reported:
         """Registers from the new meter's first reading on, gauges and increments times its gain."""
-        fresh = _counters_less(reported, self.at_ns, 0.0)
+        fresh = _counters_from_zero(reported, self.at_ns)
         after = fresh.t_ns >= self.at_ns
         value = fresh.value.copy()
         value[after] *= self.gain
         counters = _counters(fresh.quantities)
-        value[np.ix_(after, counters)] += self.first_reading_kwh
+        value[np.ix_(np.flatnonzero(after), counters)] += self.first_reading_kwh
         return replace(fresh, value=value)
 
 
@@ -173,24 +174,24 @@ class Late:
         return _rows(replace(reported, arrival_ns=arrival), np.argsort(arrival, kind="stable"))
 
 
-def _within(reported: Reported, span: Span) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _within(reported: Reported, span: Span) -> npt.NDArray[np.bool_]:
     return (reported.t_ns >= span.start_ns) & (reported.t_ns < span.end_ns)
 
 
-def _rows(reported: Reported, rows: np.ndarray[tuple[int], np.dtype[np.intp]]) -> Reported:
+def _rows(reported: Reported, rows: npt.NDArray[np.intp]) -> Reported:
     return replace(reported, t_ns=reported.t_ns[rows], arrival_ns=reported.arrival_ns[rows], value=reported.value[rows])
 
 
-def _counters(quantities: tuple[str, ...]) -> list[int]:
-    return [i for i, name in enumerate(quantities) if QUANTITIES[name].kind is Kind.COUNTER]
+def _counters(quantities: tuple[str, ...]) -> npt.NDArray[np.intp]:
+    return np.flatnonzero([QUANTITIES[name].kind is Kind.COUNTER for name in quantities])
 
 
-def _counters_less(reported: Reported, at_ns: int, then: float) -> Reported:
-    """Counters that read ``then`` in the first reading from an instant on."""
+def _counters_from_zero(reported: Reported, at_ns: int) -> Reported:
+    """Counters that read zero in the first reading from an instant on."""
     after = np.flatnonzero(reported.t_ns >= at_ns)
     if not len(after):
         return reported
     value = reported.value.copy()
     counters = _counters(reported.quantities)
-    value[np.ix_(after, counters)] -= value[after[0], counters] - then
+    value[np.ix_(after, counters)] -= value[after[0], counters]
     return replace(reported, value=value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
@@ -16,15 +15,15 @@ from plant.errors import TransportError
 from plant.ports import Clock
 from plant.site import Endpoint, Meter
 from simulators.noise import NS_PER_S
+from simulators.ports import LOOPBACK
 from simulators.readings import Readings
 
-LOOPBACK = "127.0.0.1"
 _TABLE_OF_FUNCTION = {3: "holding", 4: "input"}
 _UNIT_BYTE = 6  # of the MBAP header
 _NONSENSE = 0x5A5A
 
-# a client that asks for a unit it has no right to would otherwise be a traceback in the log of the demo
-logging.getLogger("pymodbus.logging").setLevel(logging.CRITICAL)
+# takes requests for units that nobody has, which pymodbus would else log as faults of its own; they get no answer
+_NOBODY = SimDevice(id=0, simdata=[SimData(0, datatype=DataType.REGISTERS)])
 
 
 class UnitMode(Enum):
@@ -106,7 +105,7 @@ class SimulatedGateway:
 
     async def start(self) -> None:
         """Listen on the endpoint's port. Raises TransportError when the port is taken."""
-        devices = [unit.device() for unit in self._units.values()]
+        devices = [_NOBODY, *(unit.device() for unit in self._units.values())]
         server = ModbusTcpServer(devices, address=(LOOPBACK, self._endpoint.port), trace_packet=self._pass_packet)
         try:
             await server.serve_forever(background=True)
@@ -125,7 +124,7 @@ class SimulatedGateway:
         if not sending or len(packet) <= _UNIT_BYTE:
             return packet
         unit = self._units.get(packet[_UNIT_BYTE])
-        return b"" if unit is not None and unit.mode is UnitMode.SILENT else packet
+        return b"" if unit is None or unit.mode is UnitMode.SILENT else packet
 
 
 def _blocks(words: Mapping[int, int]) -> list[SimData]:

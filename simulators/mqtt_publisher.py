@@ -21,7 +21,7 @@ from simulators.readings import Readings, payload_map, tap_columns
 _LOG = logging.getLogger(__name__)
 _RECONNECT_S = 1.0
 _TICK_S = 0.25
-_ANSWER_S = 5.0
+_ANSWER_S = 3.0
 _DAY_NS = 86_400 * NS_PER_S
 _KEPT_S = 900  # what a device keeps while the broker is away; older readings are lost, as on a real one
 

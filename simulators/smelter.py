@@ -98,8 +98,8 @@ class SmelterModel:
         columns |= self._sun(t_ns)
         load = _total(columns, _LOADS)
         columns["unit-1"] = self._unit(t_ns)
-        surplus: Floats = -_total(columns, ("pv-1", "pv-2", "pv-3")) - _NOT_STORED_SHARE * load
-        hour = np.arange(lattice.STEPS + 1) * lattice.STEP_H
+        surplus = -_total(columns, ("pv-1", "pv-2", "pv-3")) - _NOT_STORED_SHARE * load
+        hour = np.linspace(0.0, 24.0, lattice.STEPS + 1)
         power, stored = day_plan(self.parameters.battery, hour, surplus)
         columns["battery"] = power
         columns["soc"] = 100.0 * stored / self.parameters.battery.capacity_kwh
