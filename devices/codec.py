@@ -135,7 +135,8 @@ def _numbers(group: _Group, words: Words) -> tuple[Floats, Mask]:
         missing |= packed == sentinel.astype(packed.dtype)
     if group.bit is not None:
         return ((packed >> group.bit) & 1).astype(np.float64), missing
-    number = packed.view(f"<{group.numpy_kind}{packed.itemsize}").astype(np.float64)
+    with np.errstate(invalid="ignore"):  # widening a signalling NaN; it is missing like any other
+        number = packed.view(f"<{group.numpy_kind}{packed.itemsize}").astype(np.float64)
     missing |= np.isnan(number)
     number *= group.times
     if group.sf_at is None:
@@ -182,7 +183,9 @@ def _store(profile: Profile, group: _Group, value: Floats, words: Words) -> None
 
 def _float_bits(raw: Floats, group: _Group) -> npt.NDArray[np.unsignedinteger]:
     size = group.bits // 8
-    bits: npt.NDArray[np.unsignedinteger] = _wrapped(raw, group).astype(f"<f{size}").view(f"<u{size}")
+    largest = float(np.finfo(f"<f{size}").max)
+    number = np.clip(_wrapped(raw, group), -largest, largest)
+    bits: npt.NDArray[np.unsignedinteger] = number.astype(f"<f{size}").view(f"<u{size}")
     return bits
 
 

@@ -38,9 +38,9 @@ def profile_of(*points: ModbusPoint) -> Profile:
 
 
 def bounds(type_: str) -> tuple[int, int]:
-    """The whole numbers that a register holds and a float64 tells apart."""
+    """The whole numbers that a register holds and a float64 tells apart, divided by a scale too."""
     kind = REGISTER_TYPES[type_]
-    exact = min(kind.bits - (kind.numpy_kind == "i"), 53)
+    exact = min(kind.bits - (kind.numpy_kind == "i"), 48)
     return (-(2**exact) + 1 if kind.numpy_kind == "i" else 0), 2**exact - 1
 
 
@@ -89,6 +89,20 @@ def test_floats_come_back_and_nan_is_missing(type_: str, order: WordOrder, data:
     value, quality = decode(profile, encode(profile, np.array(numbers)[:, None]))
     np.testing.assert_array_equal(value[:, 0], numbers)
     np.testing.assert_array_equal(quality[:, 0] == int(ABSENT), np.isnan(numbers))
+
+
+@pytest.mark.parametrize("pattern", [0x7F800001, 0xFFBFFFFF, 0x7FC00000, 0xFFFFFFFF])
+def test_every_kind_of_nan_is_missing(pattern: int) -> None:
+    profile = profile_of(ModbusPoint("active_power", "input", 0, "float32", Fraction(1), WordOrder.HIGH_FIRST))
+    value, quality = decode(profile, np.array([[pattern >> 16, pattern & 0xFFFF]], np.uint16))
+    assert np.isnan(value).all()
+    assert quality.tolist() == [[int(ABSENT)]]
+
+
+def test_a_float_too_large_for_its_register_saturates() -> None:
+    profile = profile_of(ModbusPoint("active_power", "input", 0, "float32", Fraction(1), WordOrder.LOW_FIRST))
+    value, _ = decode(profile, encode(profile, np.array([[1e300], [-1e300]])))
+    np.testing.assert_array_equal(value[:, 0], [np.finfo(np.float32).max, np.finfo(np.float32).min])
 
 
 @given(st.data())
