@@ -16,8 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from mosquitto_server import MosquittoServer
 from real_servers import free_port, listens, program, running
+
+settings.register_profile("potwatt", deadline=None)  # no test measures time
+settings.load_profile("potwatt")
 
 
 @dataclass(frozen=True, slots=True)
