@@ -25,6 +25,7 @@ from simulators.smelter import SmelterModel
 from simulators.truth import Truth
 
 _DAY_NS = 86_400 * NS_PER_S
+_HOUR_NS = 3600 * NS_PER_S
 _STATE_FILE = "simulated-plant.json"
 _API_PORT = 8000
 _COUNTED_BEFORE_DAYS = 40
@@ -122,8 +123,11 @@ class SimulatedPlant:
 
 
 def _new_state(seed: int, now_ns: int) -> _State:
-    """A plant whose energies are counted from a midnight far enough back for its first history."""
-    return _State(seed, now_ns // _DAY_NS * _DAY_NS - _COUNTED_BEFORE_DAYS * _DAY_NS, now_ns, {})
+    """A plant whose energies are counted from a midnight far enough back for its first history.
+
+    The scales still hold the last hour's taps, which covers the slot that history and live readings share.
+    """
+    return _State(seed, now_ns // _DAY_NS * _DAY_NS - _COUNTED_BEFORE_DAYS * _DAY_NS, now_ns - _HOUR_NS, {})
 
 
 def _load(file: Path, seed: int) -> _State | None:

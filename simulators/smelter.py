@@ -7,6 +7,7 @@ Signs are the plant's: + away from the grid. Every column holds kW unless its na
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
@@ -27,13 +28,17 @@ _FULL_KW = {1: 220_000.0, 2: 160_000.0}
 
 
 class SmelterModel:
-    """Random access to the truth of a seed; energies are counted from ``epoch_ns`` and are negative before it."""
+    """Random access to the truth of a seed; energies are counted from ``epoch_ns`` and are negative before it.
+
+    Days are kept once computed. Several threads may ask at the same time: a history is filled beside the live devices.
+    """
 
     def __init__(self, seed: int, epoch_ns: int = EPOCH_NS) -> None:
         self.seed = seed
         self.epoch_ns = epoch_ns
         self.parameters = parameters_of(seed)
         self._days: OrderedDict[int, DayLattice] = OrderedDict()
+        self._lock = threading.RLock()
         first = int(lattice.day_of(np.array([epoch_ns]))[0])
         names = list(self._compute(first))
         self.names = {name: i for i, name in enumerate(names)}
@@ -65,27 +70,31 @@ class SmelterModel:
         return positive, negative
 
     def _integrals_before(self, day: int) -> tuple[Floats, Floats]:
-        while self._last_known < day:
-            up, down = self._before[self._last_known]
-            whole = self._day(self._last_known)
-            self._last_known += 1
-            self._before[self._last_known] = up + whole.positive[-1], down + whole.negative[-1]
-        while self._first_known > day:
-            up, down = self._before[self._first_known]
-            self._first_known -= 1
-            whole = self._day(self._first_known)
-            self._before[self._first_known] = up - whole.positive[-1], down - whole.negative[-1]
-        return self._before[day]
+        with self._lock:
+            while self._last_known < day:
+                up, down = self._before[self._last_known]
+                whole = self._day(self._last_known)
+                self._last_known += 1
+                self._before[self._last_known] = up + whole.positive[-1], down + whole.negative[-1]
+            while self._first_known > day:
+                up, down = self._before[self._first_known]
+                self._first_known -= 1
+                whole = self._day(self._first_known)
+                self._before[self._first_known] = up - whole.positive[-1], down - whole.negative[-1]
+            return self._before[day]
 
     def _day(self, day: int) -> DayLattice:
-        found = self._days.get(day)
-        if found is None:
-            found = lattice.build(np.column_stack(list(self._compute(day).values())))
+        with self._lock:
+            found = self._days.get(day)
+            if found is not None:
+                self._days.move_to_end(day)
+                return found
+        # outside of the lock, so that a live answer never waits for a day of history
+        found = lattice.build(np.column_stack(list(self._compute(day).values())))
+        with self._lock:
             self._days[day] = found
             if len(self._days) > _DAYS_KEPT:
                 self._days.popitem(last=False)
-        else:
-            self._days.move_to_end(day)
         return found
 
     def _compute(self, day: int) -> dict[str, Floats]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,15 @@ def test_random_access_equals_sequential(model: SmelterModel) -> None:
         single = fresh.state(TWO_DAYS[row : row + 1])
         np.testing.assert_array_equal(single.value[0], whole.value[row])
     np.testing.assert_allclose(fresh.integrals(TWO_DAYS[shuffled])[0].value, whole_energy.value[shuffled], rtol=1e-12, atol=1e-9)
+
+
+def test_threads_may_ask_at_the_same_time() -> None:
+    alone, shared = SmelterModel(11, T0), SmelterModel(11, T0)
+    days = [T0 + day * DAY + np.arange(0, DAY, HOUR, dtype=np.int64) for day in range(-30, 30)]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda t_ns: shared.integrals(t_ns)[0].value, days))
+    for t_ns, value in zip(days, together, strict=True):
+        np.testing.assert_allclose(value, alone.integrals(t_ns)[0].value, rtol=1e-12, atol=1e-6)
 
 
 def test_energy_is_the_integral_of_power(model: SmelterModel) -> None:
