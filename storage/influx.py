@@ -94,8 +94,8 @@ class InfluxStore:
         for quantities, meters in _groups(pairs):
             async for tables in self._windows(quantities, meters, span):
                 for table in tables:
-                    for quantity in quantities:
-                        parts[table.tags["meter"], quantity].append(_series(table, quantity))
+                    for quantity, series in zip(quantities, _series_of(table), strict=True):
+                        parts[table.tags["meter"], quantity].append(series)
         return {pair: _joined(parts.get(pair, [])) for pair in pairs}
 
     async def _windows(self, quantities: Sequence[str], meters: Sequence[str], span: Span) -> AsyncIterator[list[Table]]:
@@ -218,12 +218,15 @@ def _reaches(reach_s: float) -> list[int]:
     return [near for near in NEAR_NS if near < reach_ns] + [reach_ns]
 
 
-def _series(table: Table, quantity: str) -> Series:
-    at = list(table.columns).index(quantity)
-    cells = np.array([(row[0], row[at], row[at + 1]) for row in table.rows], np.float64)
-    told = np.isfinite(cells[:, 1]) | np.isfinite(cells[:, 2])
-    t_ms, value, quality = cells[told].T
-    return Series(t_ms.astype(np.int64) * NS_PER_MS, value.copy(), np.nan_to_num(quality).astype(np.int16))
+def _series_of(table: Table) -> list[Series]:
+    """The series of a reply whose columns are the time, then a quantity and its quality in turn."""
+    cells = table.cells()
+    t_ns = cells[:, 0].astype(np.int64) * NS_PER_MS
+    series = []
+    for value, quality in zip(cells[:, 1::2].T, cells[:, 2::2].T, strict=True):
+        told = np.isfinite(value) | np.isfinite(quality)
+        series.append(Series(t_ns[told], value[told], np.nan_to_num(quality[told]).astype(np.int16)))
+    return series
 
 
 def _joined(parts: Sequence[Series]) -> Series:

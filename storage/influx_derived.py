@@ -9,10 +9,8 @@ of a minute or more puts them where they belong. DELETE is not needed, which not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from operator import itemgetter
 
 import numpy as np
-import numpy.typing as npt
 
 from plant.frame import NS_PER_MS
 from plant.series import MINUTE, MINUTE_NS, QUARTER_NS, DerivedBlock, Span
@@ -92,27 +90,26 @@ def _current(stored: Sequence[Table], step_ms: int) -> dict[tuple[str, int], tup
 
 def block_of(plant: str, resolution: str, nodes: Sequence[str], fields: Sequence[str], stored: Sequence[Table]) -> DerivedBlock:
     """The valid rows as a block, by node and start; of two in one interval the later written, that is the later lying."""
-    step = step_ns(resolution)
     place = {node: i for i, node in enumerate(nodes)}
-    found = [(place[t.tags["node"]], int(row[0]) * NS_PER_MS, row, t.columns) for t in stored for row in t.rows]
-    found.sort(key=itemgetter(0, 1))
-    latest = {(node, t_ns - t_ns % step): (row, columns) for node, t_ns, row, columns in found}
-    value = np.full((len(latest), len(fields)), np.nan)
-    for i, (row, columns) in enumerate(latest.values()):
-        cells = dict(zip(columns, row, strict=True))
-        value[i] = [np.nan if cells.get(name) is None else cells[name] for name in fields]
+    node = np.array([place[t.tags["node"]] for t in stored for _ in t.rows], np.int32)
+    t_ns = np.array([row[0] for t in stored for row in t.rows], np.int64) * NS_PER_MS
+    version = np.array([row[1] for t in stored for row in t.rows], np.int64)
+    value = np.full((len(node), len(fields)), np.nan)
+    if len(node):
+        value[:] = np.concatenate([t.cells()[:, 2:] for t in stored])
+    start_ns = t_ns - t_ns % step_ns(resolution)
+    order = np.lexsort((t_ns, node))
+    last = np.ones(len(order), bool)
+    last[:-1] = (np.diff(node[order]) != 0) | (np.diff(start_ns[order]) != 0)
+    rows = order[last]
     return DerivedBlock(
         plant,
         resolution,
         tuple(fields),
         tuple(nodes),
-        np.array([node for node, _ in latest], np.int32),
-        np.array([start for _, start in latest], np.int64),
-        value,
-        _versions([row for row, _ in latest.values()]),
-        np.ones(len(latest), bool),
+        node[rows],
+        start_ns[rows],
+        value[rows],
+        version[rows],
+        np.ones(len(rows), bool),
     )
-
-
-def _versions(rows: Sequence[Sequence[object]]) -> npt.NDArray[np.int64]:
-    return np.array([row[1] for row in rows], np.int64)

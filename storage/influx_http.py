@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import aiohttp
+import numpy as np
+import numpy.typing as npt
 import orjson
 from influxdb_client.client.influxdb_client_async import InfluxDBClientAsync
 
@@ -36,6 +38,10 @@ class Table:
     tags: Mapping[str, str]
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
+
+    def cells(self) -> npt.NDArray[np.float64]:
+        """The rows as float64[row, column], NaN where null; only for columns of numbers."""
+        return np.array(self.rows, np.float64).reshape(len(self.rows), len(self.columns))
 
 
 class InfluxHttp:
