@@ -5,21 +5,26 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
 import pytest
 
+from analytics.service import Analytics
 from collector.import_store import import_file, write_plan
 from plant import nodes
 from plant.config import parse_site
 from plant.errors import InputError
 from plant.ports import Written
 from plant.quality import Quality
+from plant.rulebook import parse_rules, shipped_rule_texts
 from plant.series import QUARTER_NS
 from plant.site import Site, StoreSettings
+from potwatt.board import Board
+from potwatt.live_bus import LiveBus
 from storage.embedded import EmbeddedStore
 from storage.influx import InfluxStore
 from storage.ledger import SqlLedger
@@ -57,7 +62,7 @@ def recording(name: str) -> Path:
 def written_year(folder: Path) -> tuple[Path, float]:
     """A year with every quirk of the steel works' file, and the sum of its column in kWh."""
     energy = np.random.default_rng(7).uniform(0, 160, 365 * 96).round(2)
-    begin = datetime(2018, 1, 1)
+    begin = datetime(2018, 1, 1, tzinfo=UTC)
     rows = []
     for i, value in enumerate(energy.tolist()):
         day = begin + timedelta(days=i // 96)
@@ -94,6 +99,15 @@ class Kept:
         imported, _ = await import_file(table, mapping, site, store=self.store, ledger=self.ledger, now_ns=NOW_NS)
         return imported.written, imported.plan.report
 
+    async def report(self, site: Site, kind: str, period: str) -> dict[str, Any]:
+        """A report once everything imported has been computed."""
+        rulebook = parse_rules(shipped_rule_texts())
+        parts = {"store": self.store, "ledger": self.ledger, "clock": FixedClock(), "bus": LiveBus(), "health": Board()}
+        analytics = Analytics(site=site, rulebook=rulebook, profiles_wraps={}, quantities_of={}, **parts)
+        while await analytics.step():
+            pass
+        return (await analytics.report(kind, period)).body
+
     async def close(self) -> None:
         await self.store.close()
         await self.ledger.close()
@@ -119,17 +133,21 @@ async def check_year(kept: Kept, table: Path, total_kwh: float) -> None:
     dirty = await kept.ledger.dirty(site.id, 100_000)
     assert {slot.node for slot in dirty} == {nodes.point("works")}
     assert len(dirty) == 35_040
-    await kept.ledger.clear_dirty(dirty)
+    year = await kept.report(site, "year", "2018")
+    assert year["figures"]["plant"]["load_energy"]["value"] == pytest.approx(total_kwh, abs=1e-3)
+    assert [(p["point"], p["completeness"]) for p in year["points"]] == [("works", 1.0)]
     again, _ = await kept.take(site, table, mapping)
     assert again == Written(0, 35_040, 0)
     assert await kept.ledger.dirty(site.id, 10) == []
     assert await kept.store.count() == {"works": 35_040}
 
 
+@pytest.mark.parametrize("kept", ["memory", "influxdb"], indirect=True)
 async def test_a_year_with_the_steel_works_quirks_is_kept_to_the_kwh_and_again_changes_nothing(kept, tmp_path):
     await check_year(kept, *written_year(tmp_path))
 
 
+@pytest.mark.parametrize("kept", ["embedded", "influxdb"], indirect=True)
 async def test_the_steel_works_year_is_kept_to_the_kwh_and_again_changes_nothing(kept):
     table = recording("steel_works_2018_15min.csv")
     column = [float(line.split(",")[1]) for line in table.read_text("utf-8-sig").splitlines()[1:]]
@@ -157,10 +175,16 @@ async def test_the_pv_plant_and_its_inverter(kept):
     table = recording("pv_rsf2_inverter_15min.csv")
     rows = [line.split(",") for line in table.read_text("utf-8-sig").splitlines()[1:]]
     _, report = await kept.take(site, table, mapping)
-    assert report.span.start_ns == site.calendar.day(datetime(2022, 1, 2).date()).start_ns
+    assert report.span.start_ns == site.calendar.day(date(2022, 1, 2)).start_ns
     for meter, column, to_kwh in (("plant-ac", 1, 0.25), ("inverter-2", 3, 0.00025)):
         series = await kept.store.read(meter, IMPORT, report.span)
         assert series.value.sum() == pytest.approx(sum(max(float(row[column]), 0) for row in rows) * to_kwh, rel=1e-9)
+    day = await kept.report(site, "day", "2022-01-03")
+    (point,) = day["points"]
+    that_day = sum(float(row[1]) for row in rows if row[0].startswith("1/3/2022 ")) * 0.25
+    assert that_day > 0
+    assert (point["point"], point["energy_import_kwh"]) == ("plant-ac", 0.0)
+    assert point["energy_export_kwh"] == pytest.approx(that_day, rel=1e-9)
 
 
 async def test_another_value_for_a_stored_interval_is_counted_and_not_written(kept, tmp_path):
@@ -172,7 +196,7 @@ async def test_another_value_for_a_stored_interval_is_counted_and_not_written(ke
     table.write_text("date,Usage_kWh\n01/01/2018 0:15,3\n01/01/2018 0:30,5\n01/01/2018 0:45,6\n")
     written, _ = await kept.take(site, table, mapping)
     assert written == Written(1, 1, 1)
-    series = await kept.store.read("works", IMPORT, site.calendar.day(datetime(2018, 1, 1).date()))
+    series = await kept.store.read("works", IMPORT, site.calendar.day(date(2018, 1, 1)))
     assert series.value.tolist() == [3.0, 4.0, 6.0]
     # only the slot of the new value has to be computed anew beside those of the first import
     assert [slot.slot_ns for slot in await kept.ledger.dirty(site.id, 10)] == series.t_ns.tolist()
@@ -206,12 +230,10 @@ async def test_a_file_that_cannot_be_read_says_what_to_do(tmp_path, content, wor
 
 
 async def test_an_empty_plan_writes_nothing(tmp_path):
-    site, _ = example("steel")
+    site, mapping = example("steel")
     kept = await Kept("memory", tmp_path, "").open(site)
     table, _ = written_year(tmp_path)
-    imported, _ = await import_file(
-        table, EXAMPLES / "steel-mapping.toml", site, store=kept.store, ledger=kept.ledger, now_ns=NOW_NS
-    )
+    imported, _ = await import_file(table, mapping, site, store=kept.store, ledger=kept.ledger, now_ns=NOW_NS)
     nothing = replace(imported.plan, blocks=())
     assert await write_plan(nothing, site, store=kept.store, ledger=kept.ledger, now_ns=NOW_NS) == Written(0, 0, 0)
     assert int(imported.plan.blocks[0].t_ns[0]) % QUARTER_NS == 0

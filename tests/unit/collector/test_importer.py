@@ -115,7 +115,9 @@ def test_columns_of_one_meter_share_its_frames():
 
 
 def test_two_meters_have_blocks_of_their_own_and_no_block_is_too_long():
-    rows = "".join(f"{datetime(2024, 1, 1) + timedelta(minutes=15 * i):%Y-%m-%d %H:%M},{i},{2 * i}\n" for i in range(2_300))
+    rows = "".join(
+        f"{datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=15 * i):%Y-%m-%d %H:%M},{i},{2 * i}\n" for i in range(2_300)
+    )
     columns = ENERGY + ENERGY.replace('"kWh"\nmeter = "m1"', '"other"\nmeter = "m2"')
     found = plan("time,kWh,other\n" + rows, columns)
     assert [(b.meters, len(b)) for b in found.blocks] == [((m,), n) for m in ("m1", "m2") for n in (FRAMES_MAX, FRAMES_MAX, 300)]
@@ -172,7 +174,9 @@ class TestMidnightOfTheDayThatCloses:
         assert 'time.midnight = "day_closed"' in hint
 
     def test_a_file_that_gives_midnight_to_the_new_day_is_left_alone(self):
-        rows = "".join(f"{datetime(2018, 1, 1) + timedelta(minutes=15 * i):%d/%m/%Y %H:%M},1\n" for i in range(1, 200))
+        rows = "".join(
+            f"{datetime(2018, 1, 1, tzinfo=UTC) + timedelta(minutes=15 * i):%d/%m/%Y %H:%M},1\n" for i in range(1, 200)
+        )
         assert plan("time,kWh\n" + rows, **STEEL_TIME).report.hints == ()
 
 
@@ -297,7 +301,7 @@ values = st.one_of(st.none(), st.floats(-1e9, 1e9).map(lambda x: float(f"{x:.6g}
 @given(st.dictionaries(st.integers(0, 3_000), values, min_size=1, max_size=60), st.randoms(use_true_random=False))
 def test_whatever_the_order_of_rows_the_same_values_come_out(table, random):
     def text(slots):
-        rows = ((datetime(2024, 1, 1) + timedelta(minutes=15 * slot), table[slot]) for slot in slots)
+        rows = ((datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=15 * slot), table[slot]) for slot in slots)
         return "time,kWh\n" + "".join(f"{t:%Y-%m-%d %H:%M},{'' if v is None else v!r}\n" for t, v in rows)
 
     shuffled = sorted(table)
