@@ -88,12 +88,24 @@ class MqttPublisher:
                     timeout=_ANSWER_S,
                 ) as client:
                     connected = True
-                    await self._publish_until_stopped(client)
+                    await self._publish_while_connected(client)
             except aiomqtt.MqttError as error:
                 if connected and not self._stopping:
                     _LOG.warning("simulated publisher: no connection to %s: %s", self._endpoint.id, error)
                 connected = False
                 await self._clock.sleep(_RECONNECT_S)
+
+    async def _publish_while_connected(self, client: aiomqtt.Client) -> None:
+        """Publish until stopped; a lost connection is noticed at once, not after the wait for an acknowledgement."""
+        tasks = [asyncio.create_task(self._publish_until_stopped(client)), asyncio.create_task(_until_lost(client))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _publish_until_stopped(self, client: aiomqtt.Client) -> None:
         while not self._stopping:
@@ -116,6 +128,12 @@ class MqttPublisher:
                 return
             await client.publish(publication.topic, publication.payload, qos=1)
             self._told_until_ns[meter.id] = publication.t_ns
+
+
+async def _until_lost(client: aiomqtt.Client) -> None:
+    """Raises MqttError when the connection is lost; nothing is subscribed, so no message ever comes."""
+    async for _ in client.messages:
+        pass
 
 
 def _span(start_ns: int, end_ns: int) -> Span:
