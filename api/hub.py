@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from itertools import count
 from typing import Any
 
 import orjson
@@ -15,6 +16,8 @@ from plant.ports import Bus, Clock
 
 TICK_S = 1.0
 KEEP_ALIVE_S = 15.0
+WHOLE_EVERY = 15
+QUICK = ("now", "last_15min")
 LISTENERS_MAX = 1_000
 _QUEUE_MAX = 16  # messages; a slow listener loses the oldest
 _FORWARDED = ("alert", "progress")
@@ -23,7 +26,11 @@ _Queue = asyncio.Queue[bytes | None]
 
 
 class LiveHub:
-    """Builds the live document while somebody wants it, hands it and the bus's updates to all listeners as SSE messages."""
+    """Builds the live document while somebody wants it, hands it and the bus's updates to all listeners as SSE messages.
+
+    A listener gets the whole document when it comes and every ``WHOLE_EVERY`` ticks, between them only the ``QUICK``
+    periods of it: the slow ones are most of its size and change by the minute.
+    """
 
     def __init__(self, build: Callable[[], Awaitable[dict[str, Any]]], bus: Bus, clock: Clock) -> None:
         self._build, self._bus, self._clock = build, bus, clock
@@ -31,6 +38,7 @@ class LiveHub:
         self._tasks: list[asyncio.Task[None]] = []
         self._lock = asyncio.Lock()
         self._body = b""
+        self._quick = b""
         self._built_ns = 0
         self._closed = False
 
@@ -56,12 +64,19 @@ class LiveHub:
 
     async def document(self) -> bytes:
         """The live document as JSON, at most one tick old. Raises what the analytics or a store raise."""
+        await self._refresh()
+        return self._body
+
+    async def _refresh(self) -> None:
         async with self._lock:
             now_ns = self._clock.now_ns()
-            if not self._body or now_ns - self._built_ns >= TICK_S * 1e9:
-                self._body = orjson.dumps(await self._build())
-                self._built_ns = now_ns
-            return self._body
+            if self._body and now_ns - self._built_ns < TICK_S * 1e9:
+                return
+            document = await self._build()
+            self._body = orjson.dumps(document)
+            quick = {name: period for name, period in document["periods"].items() if name in QUICK}
+            self._quick = orjson.dumps(document | {"periods": quick})
+            self._built_ns = now_ns
 
     def listen(self) -> AsyncIterator[bytes]:
         """Messages for one listener. Raises Problem 503 when there are too many."""
@@ -97,12 +112,13 @@ class LiveHub:
             _put(queue, text)
 
     async def _tick(self) -> None:
-        while True:
+        for tick in count(1):
             await self._clock.sleep(TICK_S)
             if not self._queues:
                 continue
             try:
-                self._send(message("live", await self.document()))
+                await self._refresh()
+                self._send(message("live", self._quick if tick % WHOLE_EVERY else self._body))
             except PotwattError as error:
                 self._send(message("fault", orjson.dumps({"detail": str(error)})))
             except Exception as error:  # a defect in one figure must not end the stream of all others

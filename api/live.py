@@ -19,7 +19,8 @@ async def live_document(context: Context) -> dict[str, Any]:
     """Everything the page shows of this second, ready for JSON. Raises what the analytics or the store raise."""
     site = context.site
     live = await context.analytics.live()
-    latest, now_ns = context.bus.latest(), context.clock.now_ns()
+    latest, now_ns, parts = context.bus.latest(), context.clock.now_ns(), context.health.all()
+    speaking = {p.part.removeprefix(_METER_PART) for p in parts if p.part.startswith(_METER_PART) and p.state == "ok"}
     return {
         "plant": site.id,
         "t": rfc3339(now_ns),
@@ -30,8 +31,8 @@ async def live_document(context: Context) -> dict[str, Any]:
         "branches": {name: asdict(branch) for name, branch in live.branches.items()},
         "storage": {name: {"state_of_charge_percent": p} for name, p in charge_percent(site, latest, now_ns).items()},
         "periods": {name: _window_json(period) for name, period in live.windows.items()},
-        "meters": {name: asdict(state) for name, state in meter_states(site, latest, now_ns).items()},
-        "parts": [health_json(part) for part in context.health.all() if not part.part.startswith(_METER_PART)],
+        "meters": {name: asdict(state) for name, state in meter_states(site, latest, now_ns, speaking).items()},
+        "parts": [health_json(part) for part in parts if not part.part.startswith(_METER_PART)],
         "alerts": context.alerts.active() if context.alerts else [],
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,13 +23,16 @@ class MeterState:
     age_s: float | None
 
 
-def meter_states(site: Site, latest: Mapping[str, LastFrame], now_ns: int) -> dict[str, MeterState]:
-    """State of every meter that is read."""
+def meter_states(
+    site: Site, latest: Mapping[str, LastFrame], now_ns: int, speaking: Collection[str] = ()
+) -> dict[str, MeterState]:
+    """State of every meter that is read. A meter of events has no Frame to show: it is ok where its collector says that
+    it is ``speaking``."""
     found = {}
     for meter in site.meters.values():
         frame = latest.get(meter.id)
         if frame is None:
-            found[meter.id] = MeterState("never", None)
+            found[meter.id] = MeterState("ok" if meter.id in speaking else "never", None)
             continue
         age_s = (now_ns - frame.t_ns) / NS
         found[meter.id] = MeterState("ok" if age_s <= meter.silent_after_s else "silent", age_s)

@@ -67,6 +67,13 @@ function renderLive() {
   renderAge();
 }
 
+// Most messages bring the quick periods alone; the slow ones stay as they came last.
+function takeLive(live) {
+  const periods = { ...state.live?.periods, ...live.periods };
+  Object.assign(state, { live: { ...live, periods }, receivedAt: performance.now(), fault: "" });
+  renderLive();
+}
+
 function renderLoad() {
   const load = document.querySelector('[data-power="load"]');
   const kw = state.live.power_kw.load ?? null;
@@ -184,7 +191,7 @@ async function start() {
   trendSafely();
   setInterval(trendSafely, TREND_EVERY_MS);
   await withKey(() => listen(`${base()}/events`, {
-    live: (live) => { Object.assign(state, { live, receivedAt: performance.now(), fault: "" }); renderLive(); },
+    live: takeLive,
     fault: (fault) => { state.fault = fault.detail; state.receivedAt = performance.now(); renderAge(); },
     progress: ({ what, percent }) => { state.progress[what] = percent; renderLive(); },
   }));

@@ -9,7 +9,8 @@ export function number(value, digits = 0) {
   if (!formats.has(digits)) {
     formats.set(digits, new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
   }
-  return formats.get(digits).format(value).replace("-", "−");
+  const text = formats.get(digits).format(value);
+  return /[1-9]/.test(text) ? text.replace("-", "−") : text.replace("-", ""); // a rounded zero has no sign
 }
 
 // Energies and powers of a smelter span kW to GWh: one unit a figure, chosen by its size.
@@ -23,7 +24,7 @@ export function scaled(value, unit) {
 const DIGITS = { "%": 1, "kWh/t": 0, t: 1, "1": 2 };
 
 export function quantity(value, unit) {
-  if (value === null || value === undefined) return { text: NONE, unit: unit };
+  if (value === null || value === undefined) return { text: NONE, unit: "" };
   if (unit in SCALES) return scaled(value, unit);
   return { text: number(value, DIGITS[unit] ?? 1), unit };
 }

@@ -163,7 +163,7 @@ export function showMeters(list, hint, plant, meters) {
   rows.sort((a, b) => rank[a.state] - rank[b.state]);
   list.replaceChildren(...rows.map((meter) => {
     const item = make("li", meter.state);
-    const words = meter.state === "ok" ? age(meter.age_s) : meter.state === "silent" ? t("silent", { age: age(meter.age_s) }) : t("never");
+    const words = meter.state === "ok" ? (meter.age_s === null ? t("ok") : age(meter.age_s)) : meter.state === "silent" ? t("silent", { age: age(meter.age_s) }) : t("never");
     item.dataset.meter = meter.id;
     item.append(make("span", "dot"), make("span", "name", title(meter.title)), make("span", "meta", words));
     return item;

@@ -30,7 +30,7 @@ class Builder:
         if self.error:
             raise self.error
         self.built += 1
-        return {"n": self.built}
+        return {"n": self.built, "periods": {"now": {}, "last_15min": {}, "month": {"n": self.built}}}
 
 
 def parsed(text: bytes) -> tuple[str, Any]:
@@ -73,6 +73,16 @@ async def test_listeners_share_one_document_a_tick(parts: tuple[LiveHub, Builder
         seen |= {(await next_event(first, "live"))["n"], (await next_event(second, "live"))["n"]}
     assert max(seen) <= builder.built
     assert builder.built <= max(seen) + 3
+
+
+async def test_the_slow_periods_come_first_and_then_now_and_again(parts: tuple[LiveHub, Builder, LiveBus]) -> None:
+    hub, _, _ = parts
+    messages = hub.listen()
+    periods = [set((await next_event(messages, "live"))["periods"]) for _ in range(40)]
+    assert periods[0] == {"now", "last_15min", "month"}
+    whole = [i for i, names in enumerate(periods) if "month" in names]
+    assert 3 <= len(whole) <= 4
+    assert all(names >= {"now", "last_15min"} for names in periods)
 
 
 async def test_alerts_and_progress_are_passed_on_and_other_topics_not(parts: tuple[LiveHub, Builder, LiveBus]) -> None:

@@ -60,6 +60,14 @@ async def test_a_silent_meter_has_no_charge_and_a_silent_branch_no_power(client:
     assert live["meters"]["tie-1-main"]["state"] == "silent"
 
 
+async def test_a_meter_of_events_speaks_when_its_collector_says_so(client: httpx.AsyncClient, sample: Sample) -> None:
+    del sample.bus.latest()["scale-1"]
+    assert (await get(client, "/live"))["meters"]["scale-1"] == {"state": "never", "age_s": None}
+    sample.board.set("meter:scale-1", "ok", "last message 40 s ago")
+    sample.clock.t_ns += 10**9
+    assert (await get(client, "/live"))["meters"]["scale-1"] == {"state": "ok", "age_s": None}
+
+
 async def test_live_is_built_once_a_second(client: httpx.AsyncClient, sample: Sample) -> None:
     first = await get(client, "/live")
     sample.analytics.scale = 0.5
