@@ -53,6 +53,13 @@ class Period:
         """The plant's date at the end of the span: the rules of that day are held against the figures."""
         return self.site.calendar.local(max(self.span.end_ns - 1, self.span.start_ns)).date()
 
+    def part(self, span: Span, kind: PeriodKind) -> Period:
+        """A span inside this one, cut at 15-min bounds."""
+        first, end = np.searchsorted(self.rows.start_ns, [span.start_ns, span.end_ns])
+        inside = [e for e in self.entries if span.start_ns <= e.end_ns and e.start_ns < span.end_ns]
+        rows = self.rows.take(slice(int(first), int(end)))
+        return Period(self.site, self.rulebook, span, kind, rows, self.status, inside)
+
     def sum(self, node: str, name: str) -> Sum:
         """Sum of a column of a node over the span."""
         amount = self.rows.banded(node, name)

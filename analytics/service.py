@@ -75,7 +75,7 @@ class Analytics:
         self._stale_fit = True
         self._coarse = False
         self._minute_ns = 0
-        self._recent: tuple[Span, Table] | None = None
+        self._recent: PeriodFigures | None = None
         self._seen: tuple[tuple[str, int, int], ...] = ()
         self._revision = 0
         self._windows: dict[str, tuple[int, int, PeriodFigures]] = {}
@@ -101,8 +101,8 @@ class Analytics:
     async def figures(self, span: Span, kind: PeriodKind = "interval") -> PeriodFigures:
         """Figures of the 15-min slots that a span touches, up to the last settled one."""
         await self._load()
-        end_ns = min(span.end_ns, self._settled_ns or span.start_ns)
-        return await self._period(Span(min(span.start_ns, end_ns), end_ns), kind)
+        end_ns = min(span.end_ns, self._done_ns or span.start_ns)
+        return period_figures(await self._read(Span(min(span.start_ns, end_ns), end_ns), kind))
 
     async def live(self) -> Live:
         """The plant now, and its running windows."""
@@ -112,8 +112,7 @@ class Analytics:
         instant = now(self._model, self._rulebook, self._bus.latest(), t_ns, Evidence({}, (), self._efficiency, pools))
         windows = {"now": instant.figures}
         if self._recent is not None:
-            span, rows = self._recent
-            windows["last_15min"] = period_figures(Period(self._site, self._rulebook, span, "interval", rows, "live"))
+            windows["last_15min"] = self._recent
         if self._done_ns is not None:
             for name, (span, kind) in window_spans(self._model, t_ns, self._done_ns).items():
                 windows[name] = await self._window(name, span, cast(PeriodKind, kind), t_ns)
@@ -141,27 +140,30 @@ class Analytics:
         return version
 
     async def _body(self, planned: ReportPlan) -> dict[str, Any]:
-        whole = await self.figures(planned.span, planned.kind)
-        whole = replace(whole, status="provisional")
+        """Body of a report over what is settled: the rows are read once and cut."""
+        await self._load()
+        until = min(planned.span.end_ns, self._done_ns or planned.span.start_ns)
+        whole = await self._read(Span(min(planned.span.start_ns, until), until), planned.kind)
         row_kind: dict[str, PeriodKind] = {"day": "interval", "month": "day", "year": "month"}
-        rows = []
-        for label, span in planned.rows:
-            if self._settled_ns is not None and span.start_ns < self._settled_ns:
-                rows.append((label, await self.figures(span, row_kind[planned.kind])))
-        return body(self._site, planned, whole, rows)
+        parts = [
+            (label, period_figures(whole.part(Span(span.start_ns, min(span.end_ns, until)), row_kind[planned.kind])))
+            for label, span in planned.rows
+            if span.start_ns < until
+        ]
+        return body(self._site, planned, period_figures(whole), parts)
 
-    async def _period(self, span: Span, kind: PeriodKind) -> PeriodFigures:
+    async def _read(self, span: Span, kind: PeriodKind) -> Period:
         rows = await self._gather.rows(span)
         entries = await self._ledger.entries(self._site.id, LEDGER_KINDS_READ, span)
         inside = [e for e in entries if e.start_ns < span.end_ns]
-        return period_figures(Period(self._site, self._rulebook, span, kind, rows, "provisional", inside))
+        return Period(self._site, self._rulebook, span, kind, rows, "provisional", inside)
 
     async def _window(self, name: str, span: Span, kind: PeriodKind, t_ns: int) -> PeriodFigures:
         """A running window, computed anew when rows have changed, at most every few seconds."""
         cached = self._windows.get(name)
         if cached and (cached[0] == self._revision or t_ns - cached[1] < WINDOW_S * 1e9):
             return cached[2]
-        found = replace(await self._period(span, kind), status="live")
+        found = replace(period_figures(await self._read(span, kind)), status="live")
         self._windows[name] = (self._revision, t_ns, found)
         return found
 
@@ -326,7 +328,8 @@ class Analytics:
             return
         _, pools = self._checkpoints.before(minute)
         evidence = Evidence(readings, (), self._efficiency, pools)
-        self._recent = (recent, derive(self._model, evidence, recent.bounds(MINUTE_NS), 15).coarse)
+        rows = derive(self._model, evidence, np.array([recent.start_ns, recent.end_ns]), 1).coarse
+        self._recent = period_figures(Period(self._site, self._rulebook, recent, "interval", rows, "live"))
         if minute > self._done_ns:
             running = Span(self._done_ns, minute).bounds(MINUTE_NS)
             fine = derive(self._model, evidence, running, len(running) - 1).fine

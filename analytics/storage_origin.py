@@ -55,8 +55,8 @@ class Pool:
         """
         content = np.array(self.content_kwh)
         total = content.sum()
-        if total > 0 and discharge_kwh > 0:
-            content = content * max(0.0, 1.0 - discharge_kwh / total)
+        if discharge_kwh > 0:
+            content = content * (1.0 - discharge_kwh / total) if discharge_kwh < total else np.zeros(len(ORIGINS))
         content = content + np.maximum(charge_by_origin_kwh, 0.0) * efficiency
         if capacity_kwh > 0 and content.sum() > capacity_kwh:
             content *= capacity_kwh / content.sum()
