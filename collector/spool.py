@@ -208,19 +208,30 @@ class Spool:
 
     async def _commit(self, batch: list[_Waiting]) -> None:
         data = b"".join([item.data for item in batch])
-        error = await self._write_until_durable(data)
+        try:
+            failed: BaseException | None = await self._write_until_durable(data)
+        except BaseException as error:
+            # a bug or a cancelled committer: nobody may wait for ever, and nothing more is taken
+            self._closing = True
+            self._settle(batch + self._waiting, error)
+            raise
         self._waiting_bytes -= len(data)
-        for item in batch:
-            if item.done.done():
-                continue  # its caller was cancelled
-            if error is None:
-                item.done.set_result(None)
-            else:
-                item.done.set_exception(SpoolError(f"spool {self._directory}: closed before the disk took the records: {error}"))
-        if error is None:
+        self._settle(batch, failed)
+        if failed is None:
             self._health.count("spool_frames_durable", {}, sum(item.frames for item in batch))
             async with self._grown:
                 self._grown.notify_all()
+
+    def _settle(self, batch: list[_Waiting], failed: BaseException | None) -> None:
+        for item in batch:
+            if item.done.done():
+                continue  # its caller was cancelled
+            if failed is None:
+                item.done.set_result(None)
+            else:
+                item.done.set_exception(
+                    SpoolError(f"spool {self._directory}: closed before the disk took the records: {failed!r}")
+                )
 
     async def _write_until_durable(self, data: bytes) -> OSError | None:
         """Try for as long as the spool is open: giving up would lose what the source counts on. The error when closing."""
