@@ -10,6 +10,7 @@ from analytics.counters import F64, Mask
 
 Rule = Literal["proportional", "renewable_first"]
 SinkTier = Literal["load", "charge", "export"]
+NOTHING_KWH = 1e-12  # rounding, not energy; its reciprocal would overflow
 TIERS: tuple[SinkTier, ...] = ("load", "charge", "export")
 
 
@@ -50,5 +51,5 @@ def _spread(sources: F64, sinks: F64, otherwise: F64 | None = None) -> F64:
 
 
 def _ratio(part: F64, whole: F64) -> F64:
-    ratio: F64 = np.divide(part, whole, out=np.zeros_like(whole), where=whole != 0)
+    ratio: F64 = np.divide(part, whole, out=np.zeros_like(whole), where=~(whole <= NOTHING_KWH))
     return ratio
