@@ -25,7 +25,7 @@ from analytics.reconcile import day_bounds, efficiencies, restated
 from analytics.report import ReportPlan, body, frozen, plan
 from analytics.table import Table
 from plant import nodes
-from plant.errors import ConfigError, Fault
+from plant.errors import ConfigError, Fault, StoreError
 from plant.ports import Bus, Clock, DirtySlot, HealthBoard, Ledger, ReportVersion, SeriesStore
 from plant.rulebook import Rulebook
 from plant.series import MINUTE_NS, QUARTER_NS, Series, Span
@@ -36,7 +36,7 @@ DIRTY_AT_ONCE = 20_000
 COARSE_DAYS = 31  # rows without readings finer than 15 min are computed a month at a time
 REFIT_DAYS = 62
 FORWARD_S = 3.0  # a durable reading reaches the store within this, or marks its slot dirty when it does
-IDLE_S, QUIET_S, WINDOW_S = 1.0, 0.2, 5.0
+IDLE_S, QUIET_S, WINDOW_S, RETRY_S = 1.0, 0.2, 5.0, 5.0
 LEDGER_KINDS_READ = ("metal_tapped", "metal_in_pots", "certificate")
 Wraps = Callable[[str, str], float | None] | Mapping[tuple[str, str], float | None]
 
@@ -81,9 +81,18 @@ class Analytics:
         self._windows: dict[str, tuple[int, int, PeriodFigures]] = {}
 
     async def run(self) -> None:
-        """Work until cancelled; a store that does not answer is retried, everything else is a bug and is raised."""
+        """Work until cancelled; a store or ledger that does not answer is asked again, any other error is raised."""
         while True:
-            if not await self.step():
+            try:
+                more = await self.step()
+            except StoreError as error:
+                if not error.transient:
+                    raise
+                self._health.set("analytics", "degraded", f"{error}; trying again in {RETRY_S:g} s")
+                await self._clock.sleep(RETRY_S)
+                continue
+            self._health.set("analytics", "ok", "settling" if more else "up to date", settled_until_s=(self._done_ns or 0) / 1e9)
+            if not more:
                 await self._clock.sleep(IDLE_S)
 
     async def step(self) -> bool:
