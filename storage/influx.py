@@ -31,7 +31,8 @@ LINES_MAX = 5_000  # of one request
 NAMES_MAX = 50  # meters or nodes in one statement
 ROWS_WANTED = 50_000  # of one reply; the spans asked for adapt to it
 FIRST_WINDOW_NS = 6 * 3_600_000_000_000
-NEAR_NS = (60_000_000_000, 900_000_000_000)  # how far to look first for a neighbouring reading
+NEAR_NS = 60_000_000_000  # how far to look first for a neighbouring reading; no span asked for is shorter
+DAY_NS = 86_400_000_000_000
 NAMED_MAX = 3  # lines quoted in an error
 
 
@@ -129,6 +130,8 @@ class InfluxStore:
         found = {pair: Series.empty() for pair in pairs}
         missing = list(found)
         for span in spans:
+            if not missing:
+                break
             for pair, series in (await self.read_many(missing, span)).items():
                 rows = np.flatnonzero(np.isfinite(series.value))
                 if len(rows):
@@ -186,7 +189,7 @@ class InfluxStore:
 def _next_window_ns(window_ns: int, rows: int) -> int:
     """A span that will bring about ROWS_WANTED rows, after one of ``window_ns`` brought ``rows``."""
     if rows > ROWS_WANTED:
-        return max(window_ns // 2, NEAR_NS[0])
+        return max(window_ns // 2, NEAR_NS)
     return window_ns * 4 if rows < ROWS_WANTED // 4 else window_ns
 
 
@@ -213,9 +216,13 @@ def _groups(pairs: Sequence[Pair]) -> list[tuple[tuple[str, ...], Sequence[str]]
 
 
 def _reaches(reach_s: float) -> list[int]:
-    """How far to look, in ns: near first, since what is near is mostly there."""
-    reach_ns = round(reach_s * 1e9)
-    return [near for near in NEAR_NS if near < reach_ns] + [reach_ns]
+    """How far to look step by step, in ns: near first, since what is near is mostly there, and never a day more at once."""
+    reach_ns, near_ns = round(reach_s * 1e9), NEAR_NS
+    reaches = []
+    while near_ns < reach_ns:
+        reaches.append(near_ns)
+        near_ns = min(4 * near_ns, near_ns + DAY_NS)
+    return [*reaches, reach_ns]
 
 
 def _series_of(table: Table) -> list[Series]:

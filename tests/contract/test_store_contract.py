@@ -184,6 +184,15 @@ async def test_neighbours_are_finite_and_within_reach(store: SeriesStore) -> Non
     assert told((await store.first_from(pairs, T0 + 20 * S, 1980.0))["m1", "active_power"]) == []
 
 
+async def test_a_neighbour_may_be_weeks_away(store: SeriesStore) -> None:
+    day = 86_400 * S
+    await store.write([frames([T0 - 40 * day, T0 + 40 * day], [[1.0], [2.0]])])
+    pairs = [("m1", "active_power")]
+    assert (await store.last_before(pairs, T0, 45 * 86_400.0))[pairs[0]].value.tolist() == [1.0]
+    assert (await store.first_from(pairs, T0, 45 * 86_400.0))[pairs[0]].value.tolist() == [2.0]
+    assert len((await store.last_before(pairs, T0, 39 * 86_400.0))[pairs[0]]) == 0
+
+
 async def test_extent_and_count_of_nothing(store: SeriesStore) -> None:
     assert await store.extent() is None
     assert await store.count() == {}
