@@ -14,7 +14,6 @@ from plant.site import Endpoint
 KEEP_ALIVE_S = 30
 SESSION_EXPIRY_S = 7 * 86_400  # an outage of the collector up to a week loses nothing while the broker has room
 PACKET_BYTES_MAX = 2**20
-TOPIC_BYTES_MAX = 65_535
 
 
 class Session(Enum):

@@ -1,0 +1,111 @@
+"""Screening: limits, checks and clocks to quality bits, from message and profile alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from collector_blocks import T0_NS, block
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.screen import ScreenRules, clock_offsets_s, screen
+from devices.maps import Check
+from plant.quality import ABSENT, Quality
+
+DC = ("dc_current", "dc_voltage", "dc_power")
+
+
+def rules(*limits: tuple[float, float], rated: tuple[bool, ...] = (), checks: tuple[Check, ...] = ()) -> ScreenRules:
+    low, high = np.array(limits).T
+    return ScreenRules(low, high, np.array(rated or (False,) * len(limits)), checks)
+
+
+OPEN = rules((-np.inf, np.inf), (-np.inf, np.inf))
+
+
+def test_value_outside_its_limits_is_invalid_and_kept() -> None:
+    given_block = block(3)
+    given_block.value[:, 0] = [99.0, 100.0, 100.5]
+    out = screen(given_block, rules((99.5, 100.0), (0, 10)))
+    assert out.quality[:, 0].tolist() == [
+        int(Quality.INVALID | Quality.OUT_OF_RANGE),
+        0,
+        int(Quality.INVALID | Quality.OUT_OF_RANGE),
+    ]
+    assert out.value[:, 0].tolist() == [99.0, 100.0, 100.5]
+    assert not given_block.quality.any(), "the block given is not changed"
+
+
+def test_limit_of_the_rating_is_each_meters_own() -> None:
+    given_block = block(2, meters=("small", "large"))
+    given_block.value[:, 0] = 120.0
+    out = screen(given_block, rules((-1.1, 1.1), (0, 10), rated=(True, False)), {"small": 100.0, "large": 200.0})
+    assert out.quality[:, 0].tolist() == [int(Quality.INVALID | Quality.OUT_OF_RANGE), 0]
+
+
+@pytest.mark.parametrize("ratings", [{}, {"m-1": 0.0}])
+def test_limit_of_an_unknown_rating_limits_nothing(ratings: dict[str, float]) -> None:
+    assert not screen(block(2), rules((-1.1, 1.1), (0, 10), rated=(True, False)), ratings).quality.any()
+
+
+def test_missing_and_infinite_values_get_a_reason() -> None:
+    given_block = block(4)
+    given_block.value[:, 0] = [np.nan, np.inf, np.nan, 1.0]
+    given_block.quality[2, 0] = int(Quality.INVALID | Quality.FAILURE)
+    out = screen(given_block, OPEN)
+    assert out.quality[:, 0].tolist() == [
+        int(ABSENT),
+        int(Quality.INVALID | Quality.OVERFLOW),
+        int(Quality.INVALID | Quality.FAILURE),
+        0,
+    ]
+    assert np.isnan(out.value[:3, 0]).all()
+
+
+def test_product_that_does_not_fit_makes_all_three_questionable() -> None:
+    given_block = block(4, quantities=DC)
+    given_block.value[:] = [[350, 800, 280_000], [350, 800, 284_000], [350, 800, np.nan], [350, 800, 290_000]]
+    given_block.quality[2, 2] = int(ABSENT)
+    given_block.quality[3, 0] = int(Quality.INVALID)
+    free = [(-np.inf, np.inf)] * 3
+    out = screen(given_block, rules(*free, checks=(Check("product", DC[:2], "dc_power", 0.01),)))
+    wrong = int(Quality.QUESTIONABLE | Quality.INCONSISTENT)
+    assert out.quality.tolist() == [[0, 0, 0], [wrong] * 3, [0, 0, int(ABSENT)], [int(Quality.INVALID), 0, 0]]
+
+
+def test_sum_check() -> None:
+    given_block = block(2, quantities=("active_power_l1", "active_power_l2", "active_power"))
+    given_block.value[:] = [[1, 2, 3], [1, 2, 4]]
+    check = Check("sum", ("active_power_l1", "active_power_l2"), "active_power", 0.1)
+    out = screen(given_block, rules(*[(-10.0, 10.0)] * 3, checks=(check,)))
+    assert out.quality.any(axis=1).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(("instant_s", "bad"), [(0, True), (946_684_800, True), (978_307_200, False), (4_102_444_800, True)])
+def test_clock_that_was_never_set_is_told_by_the_instant(instant_s: int, bad: bool) -> None:
+    given_block = replace(block(1), t_ns=np.array([instant_s * 10**9]))
+    assert screen(given_block, OPEN).quality.tolist() == [[int(Quality.INVALID | Quality.CLOCK) if bad else 0] * 2]
+
+
+def test_other_columns_than_the_profiles_are_a_mistake() -> None:
+    with pytest.raises(ValueError, match="2 quantities in the block, 3 in the rules"):
+        screen(block(1), ScreenRules.none(3))
+
+
+@given(st.lists(st.floats(), min_size=1, max_size=8))
+def test_screening_twice_changes_nothing(values: list[float]) -> None:
+    given_block = block(len(values))
+    given_block.value[:, 0] = values
+    once = screen(given_block, rules((-5, 5), (0, 3)))
+    twice = screen(once, rules((-5, 5), (0, 3)))
+    assert twice.quality.tobytes() == once.quality.tobytes()
+    assert twice.value.tobytes() == once.value.tobytes()
+    assert np.isfinite(once.value[(once.quality & int(Quality.INVALID)) == 0]).all()
+
+
+def test_clock_offset_is_the_newest_instant_against_the_receipt() -> None:
+    given_block = block(4, meters=("a", "b"))
+    assert clock_offsets_s(given_block, T0_NS) == {"a": 2.0, "b": 3.0}
+    assert clock_offsets_s(replace(given_block, t_ns=np.zeros(4, np.int64)), T0_NS) == {}
