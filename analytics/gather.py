@@ -28,6 +28,7 @@ _BANDED = (
     "dc_energy",
     "comprehensive_energy",
     "comprehensive_energy_tariff",
+    "green_share_physical",  # rows are restated whole: a field left out here would be stored as null
 )
 _PLAIN = ("captive_generation", "storage_charge", "storage_discharge", "renewable_export", "current_efficiency")
 PROCESS_FIELDS = (*(f"{n}{e}" for n in _BANDED for e in _BAND), *_PLAIN, "completeness", "measured_share")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from importlib import metadata, resources
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from plant.errors import ConfigError, PotwattError
+from potwatt import logs
 from potwatt.program import ROLES
 
 app = typer.Typer(
@@ -44,6 +46,7 @@ def demo(
     """A simulated smelter on real protocols with everything running. Ctrl-C stops it; the same --data goes on."""
     from potwatt.demo import run_demo  # noqa: PLC0415  (the demo alone needs the simulators)
 
+    logs.set_up(logging.WARNING)
     asyncio.run(run_demo(port=port, data_dir=data, days=days, seed=seed, console=console))
 
 
@@ -172,7 +175,6 @@ def dashboards_write(
 ) -> None:
     """Write the dashboards as files for Grafana's provisioning."""
     from dashboards.build import write_dashboards  # noqa: PLC0415
-
     from potwatt.load import load_site  # noqa: PLC0415
 
     loaded = load_site(site)
@@ -225,6 +227,7 @@ def root(
     ] = None,
 ) -> None:
     """Options before the command."""
+    logs.set_up()
 
 
 def main() -> None:

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
-from analytics.service import Analytics
 from rich.console import Console
 
-from collector.import_report import ImportReport
+from analytics.service import Analytics
+from collector.import_report import report_lines
 from collector.import_store import import_file
 from plant.errors import ConfigError, Fault, InputError
 from plant.ports import Ledger, SeriesStore
-from plant.series import Span
 from potwatt.board import Board
 from potwatt.clock import SystemClock
 from potwatt.ledger_csv import parse_entries
@@ -42,7 +41,7 @@ async def opened(loaded: Loaded, secrets: Mapping[str, str]) -> AsyncIterator[Op
     """Open what the site names, close it again. Raises StoreMisconfigured where a running program holds the files."""
     loaded.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     clock = SystemClock()
-    store, ledger = build_store(loaded, secrets), build_ledger(loaded, clock)
+    store, ledger = build_store(loaded, secrets, clock), build_ledger(loaded, clock)
     try:
         await ledger.setup()
         await store.setup()
@@ -56,8 +55,9 @@ async def opened(loaded: Loaded, secrets: Mapping[str, str]) -> AsyncIterator[Op
 async def import_history(loaded: Loaded, secrets: Mapping[str, str], file: Path, mapping: Path, console: Console) -> None:
     """Take in a table by its mapping, compute what it touches, say what was found and what became of it."""
     async with opened(loaded, secrets) as at:
-        done, _ = await import_file(file, mapping, loaded.site, store=at.store, ledger=at.ledger, now_ns=at.clock.now_ns())
-        _say(done.plan.report, loaded, console)
+        done, read_as = await import_file(file, mapping, loaded.site, store=at.store, ledger=at.ledger, now_ns=at.clock.now_ns())
+        for line in report_lines(done.plan.report, read_as.zone):
+            console.print(line, markup=False)
         written = done.written
         console.print(
             f"stored {written.stored} values; {written.repeated} were there already; "
@@ -68,37 +68,6 @@ async def import_history(loaded: Loaded, secrets: Mapping[str, str], file: Path,
                 while await at.analytics.step():
                     pass
             console.print("computed: reports and figures of that span are up to date")
-
-
-def _say(report: ImportReport, loaded: Loaded, console: Console) -> None:
-    local = loaded.site.calendar.local
-    console.print(f"{report.rows} rows, {report.taken} taken, {_words(report.span, loaded)}")
-    for column in report.columns:
-        total = "" if column.total is None else f", sum {column.total:.3f} {column.unit}"
-        negative = f", {column.negative} negative (lowest {column.lowest:g})" if column.negative else ""
-        missing = f", {column.missing} missing" if column.missing else ""
-        console.print(f"  {column.name} -> {column.meter} {column.quantity}: {column.values} values{total}{negative}{missing}")
-    odd = {
-        "repeated": report.repeated,
-        "conflicting": report.conflicting,
-        "out of order": report.out_of_order,
-        "overlapping": report.overlapping,
-    }
-    console.print("  " + ", ".join(f"{count} rows {name}" for name, count in odd.items()))
-    console.print(f"  {report.gap_count} gaps, {report.gap_s / 3600:.2f} h in all")
-    for gap in report.gaps:
-        console.print(f"    {local(gap.start_ns):%Y-%m-%d %H:%M} to {local(gap.end_ns):%Y-%m-%d %H:%M}")
-    for problem in report.problems:
-        console.print(f"  line {problem.line}: {problem.reason}: {problem.text}", markup=False)
-    if report.problem_count > len(report.problems):
-        console.print(f"  and {report.problem_count - len(report.problems)} more lines that could not be read")
-
-
-def _words(span: Span | None, loaded: Loaded) -> str:
-    if span is None:
-        return "nothing in them"
-    local = loaded.site.calendar.local
-    return f"{local(span.start_ns):%Y-%m-%d %H:%M} to {local(span.end_ns):%Y-%m-%d %H:%M} ({loaded.site.calendar.zone.key})"
 
 
 async def print_report(loaded: Loaded, secrets: Mapping[str, str], kind: str, period: str) -> None:

@@ -8,10 +8,9 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import metadata
 
-from analytics.service import Analytics
-
 from alerts.notify import parse_addresses
 from alerts.service import AlertService
+from analytics.service import Analytics
 from api.app import close_streams, create_app
 from api.auth import Keys, parse_keys, refuse_unsafe_binding
 from collector.forward import Forwarder
@@ -58,14 +57,14 @@ def _keys(loaded: Loaded) -> Keys | None:
     return parse_keys(path.read_text("utf-8"), str(path))
 
 
-def build_store(loaded: Loaded, secrets: Mapping[str, str]) -> SeriesStore:
+def build_store(loaded: Loaded, secrets: Mapping[str, str], clock: SystemClock) -> SeriesStore:
     """The series store that the site names."""
     settings, plant = loaded.site.store, loaded.site.id
     if settings.kind == "influxdb":
         return InfluxStore(settings, plant, secrets)
     if settings.kind == "memory":
         return MemoryStore(plant)
-    return EmbeddedStore(loaded.data_dir / "series.duckdb", plant, settings)
+    return EmbeddedStore(loaded.data_dir / "series.duckdb", plant, settings, clock)
 
 
 def build_ledger(loaded: Loaded, clock: SystemClock) -> SqlLedger:
@@ -100,7 +99,7 @@ class Program:
         self.loaded, self.roles = loaded, roles
         self.clock, self.bus, self.health = SystemClock(), LiveBus(), Board()
         loaded.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.store = build_store(loaded, secrets)
+        self.store = build_store(loaded, secrets, self.clock)
         self.ledger = build_ledger(loaded, self.clock)
         self.analytics = build_analytics(
             loaded, store=self.store, ledger=self.ledger, clock=self.clock, bus=self.bus, health=self.health
