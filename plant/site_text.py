@@ -15,15 +15,21 @@ Port = Annotated[int, Field(ge=1, le=65_535)]
 
 
 class StrictText(BaseModel):
+    """A table of the file: a key it does not know is a fault."""
+
     model_config = ConfigDict(extra="forbid")
 
 
 class TitleText(StrictText):
+    """A name in English and Chinese."""
+
     en: str
     zh: str = ""
 
 
 class PlantText(StrictText):
+    """[plant]: who and where, and how its days are cut."""
+
     id: Id
     name: TitleText
     enterprise: str = ""
@@ -39,16 +45,22 @@ class PlantText(StrictText):
 
 
 class BusText(StrictText):
+    """[[bus]]: a bus section."""
+
     id: Id
     voltage_kv: Positive = 10.0
 
 
 class AllocationText(StrictText):
+    """A dated key by which a shared consumer is split over potlines."""
+
     valid_from: datetime
     shares: dict[str, Share] = {}
 
 
 class BranchText(StrictText):
+    """[[branch]]: an edge of the graph."""
+
     id: Id
     kind: Literal["grid_tie", "generator", "pv", "storage", "rectifier_group", "feeder", "transformer", "coupler"]
     bus: str
@@ -67,6 +79,8 @@ class BranchText(StrictText):
 
 
 class MountingText(StrictText):
+    """[[point.mounting]]: a meter on a point, from when to when."""
+
     meter: str
     valid_from: datetime | None = None
     valid_to: datetime | None = None
@@ -81,6 +95,8 @@ class MountingText(StrictText):
 
 
 class PointText(StrictText):
+    """[[point]]: a metering point with its mountings."""
+
     id: Id
     branch: str
     rank: Literal["main", "check", "derived"] = "main"
@@ -105,6 +121,8 @@ class MeasuresText(StrictText):
 
 
 class MeterText(StrictText):
+    """[[meter]]: a device that is read."""
+
     id: Id
     profile: str
     endpoint: str
@@ -117,6 +135,8 @@ class MeterText(StrictText):
 
 
 class EndpointText(StrictText):
+    """[[endpoint]]: a gateway, broker or import."""
+
     id: Id
     protocol: Literal["modbus_tcp", "mqtt", "import"]
     host: str = ""
@@ -136,6 +156,8 @@ class EndpointText(StrictText):
 
 
 class PotsText(StrictText):
+    """Pots of a line by state, from an instant on."""
+
     valid_from: datetime
     running: Annotated[int, Field(ge=0)]
     preheating: Annotated[int, Field(ge=0)] = 0
@@ -145,6 +167,8 @@ class PotsText(StrictText):
 
 
 class PotlineText(StrictText):
+    """[[potline]]: pots, expectation, feed and scale."""
+
     id: Id
     name: TitleText | None = None
     pots: list[PotsText] = Field(min_length=1)
@@ -156,6 +180,8 @@ class PotlineText(StrictText):
 
 
 class AccountingText(StrictText):
+    """[accounting]: settings of the balance."""
+
     attribution: Literal["proportional", "renewable_first"] = "proportional"
     gap_max_s: Positive = 900.0
     settle_after_s: Annotated[float, Field(ge=0)] = 120.0
@@ -166,6 +192,8 @@ class AccountingText(StrictText):
 
 
 class StoreText(StrictText):
+    """[store]: where series go."""
+
     kind: Literal["embedded", "influxdb", "memory"] = "embedded"
     server: Literal["influxdb-1", "influxdb-2", "influxdb-3", "opengemini"] = "influxdb-1"
     url: Annotated[str, Field(pattern=r"^https?://")] = "http://127.0.0.1:8086"
@@ -182,6 +210,8 @@ class StoreText(StrictText):
 
 
 class SpoolText(StrictText):
+    """[spool]: bound and group commit."""
+
     max_mib: Annotated[int, Field(ge=8)] = 2048
     max_hours: Positive = 168.0
     segment_mib: Annotated[int, Field(ge=1)] = 16
@@ -190,6 +220,8 @@ class SpoolText(StrictText):
 
 
 class ApiText(StrictText):
+    """[api]: where the API listens."""
+
     host: str = "127.0.0.1"
     port: Port = 8000
     tls_cert: str = ""
@@ -198,6 +230,8 @@ class ApiText(StrictText):
 
 
 class AlertsText(StrictText):
+    """[alerts]: where alerts go and how long a condition must hold."""
+
     urls_env: str = ""
     language: Literal["en", "zh"] = "en"
     e1_for_s: Positive = 900.0
@@ -210,6 +244,8 @@ class AlertsText(StrictText):
 
 
 class SiteFile(StrictText):
+    """The whole file."""
+
     plant: PlantText
     bus: list[BusText] = Field(min_length=1)
     branch: list[BranchText] = []

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from plant.errors import ConfigError, PotwattError
 from potwatt import logs
-from potwatt.program import ROLES
+from potwatt.roles import ROLES
 
 app = typer.Typer(
     help="Energy monitoring and microgrid telemetry for aluminium smelters. "

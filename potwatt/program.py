@@ -26,6 +26,7 @@ from potwatt.board import Board
 from potwatt.clock import SystemClock
 from potwatt.live_bus import LiveBus
 from potwatt.load import Loaded
+from potwatt.roles import ROLES
 from potwatt.server import bind, make_server
 from potwatt.store_tail import follow_store
 from potwatt.supervise import keep_running
@@ -35,7 +36,6 @@ from storage.ledger import SqlLedger
 from storage.memory import MemoryStore
 
 STORE_RETRY_S = 5.0
-ROLES = ("collect", "analyse", "alert", "serve")
 
 
 def check_roles(loaded: Loaded, roles: tuple[str, ...]) -> None:
