@@ -12,7 +12,7 @@ from api.context import Context, Ctx, Plant, Viewer
 from api.live import period_json, points_json
 from api.problem import Problem
 from api.schemas import limits_json, site_json
-from api.times import last_day, parse_span
+from api.times import last_day, parse_span, whole_slots
 from plant.indicators import INDICATORS
 
 router = APIRouter(prefix="/api/v1", tags=["plants"])
@@ -66,7 +66,7 @@ async def _kpis(context: Context, plant: str, span: Running | None, start: str, 
             )
         period = windows[span]
     else:
-        period = await context.analytics.figures(parse_span(start, end, now_ns, KPI_SPAN_MAX_S))
+        period = await context.analytics.figures(whole_slots(parse_span(start, end, now_ns, KPI_SPAN_MAX_S)))
     day = last_day(context.site.calendar, period.span)
     return {
         "plant": plant,

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 from api.problem import Problem
 from plant.calendar import PlantCalendar
-from plant.series import Span
+from plant.series import QUARTER_NS, Span
 
 NS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -57,6 +57,12 @@ def parse_span(start: str, end: str, now_ns: int, longest_s: float) -> Span:
             422, "span-too-long", "Span too long", f"at most {days:g} days at this resolution; ask for less or for a coarser one"
         )
     return Span(start_ns, end_ns)
+
+
+def whole_slots(span: Span) -> Span:
+    """The span of the 15-min slots that a span touches: figures are sums of slots, so an answer names these bounds."""
+    bounds = span.bounds(QUARTER_NS)
+    return Span(int(bounds[0]), int(bounds[-1]))
 
 
 def parse_day(text: str) -> date:

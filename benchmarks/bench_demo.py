@@ -9,11 +9,13 @@ import argparse
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ def measure(folder: Path, days: int, seed: int) -> None:
     try:
         first = wait_for(lambda: live_share(base), 60)
         print(f"first live figure after {time.monotonic() - started_s:.1f} s: green share now {first:.2f} %")
-        wait_for(lambda: history_done(base, days), 600)
+        wait_for(lambda: history_done(folder), 600)
         print(f"{days} days of history read, stored and computed after {time.monotonic() - started_s:.1f} s")
         print(f"peak memory of the whole demo (simulated plant included): {peak_mib(process.pid):.0f} MiB")
         compare(base, folder, seed, days)
@@ -53,9 +55,9 @@ def measure(folder: Path, days: int, seed: int) -> None:
 
 def compare(base: str, folder: Path, seed: int, days: int) -> None:
     smelter = SimulatedPlant(seed, folder / "smelter", SystemClock())
-    month = smelter.site.calendar.local(time.time_ns())
-    report = get(f"{base}/kpis?start={days - 1}d&end=now" if month.day == 1 else f"{base}/kpis?window=month")
-    span = Span(report["start_ns"], report["end_ns"])
+    report = get(f"{base}/kpis?start=-{days - 1}d&end=now")
+    span = Span(*(round(datetime.fromisoformat(report[edge]).timestamp()) * 1_000_000_000 for edge in ("start", "end")))
+    print(f"figures of {report['start']} to {report['end']} ({report['status']}):")
     truth = smelter.truth
     wanted = {
         ("plant", "load_energy"): truth.load_kwh(span),
@@ -68,7 +70,7 @@ def compare(base: str, folder: Path, seed: int, days: int) -> None:
         wanted[node, "specific_energy_e2_tariff"] = truth.specific_energy_e2_tariff_kwh_per_t(line, span)
     print(f"{'node':12} {'indicator':28} {'figure':>16} {'low':>16} {'high':>16} {'truth':>16} {'off':>9}")
     for (node, indicator), true in wanted.items():
-        figure = report["figures"][node][indicator]
+        figure = next(f for f in report["figures"][node].values() if f["indicator"] == indicator)
         cells = [figure["value"], figure["low"], figure["high"], true]
         off = "" if figure["value"] is None else f"{100 * (figure['value'] / true - 1):+.3f} %"
         inside = figure["low"] is not None and figure["low"] <= true <= figure["high"]
@@ -77,13 +79,18 @@ def compare(base: str, folder: Path, seed: int, days: int) -> None:
 
 
 def live_share(base: str) -> float | None:
-    figure = get(f"{base}/live")["windows"].get("now", {}).get("figures", {}).get("plant", {}).get("green_share_physical")
+    window = get(f"{base}/live").get("periods", {}).get("now") or {"figures": {}}
+    figure = window["figures"].get("plant", {}).get("green_share_physical_percent")
     return figure["value"] if figure else None
 
 
-def history_done(base: str, days: int) -> bool | None:
-    window = get(f"{base}/live")["windows"].get("last_24h")
-    return None if window is None or days == 0 else True
+def history_done(folder: Path) -> bool | None:
+    """The demo says so itself, in the state that lets it go on after a stop."""
+    with sqlite3.connect(f"file:{folder / 'plant' / 'ledger.sqlite'}?mode=ro", uri=True) as ledger:
+        dirty = ledger.execute("SELECT count(*) FROM ledger_dirty").fetchone()[0]
+        row = ledger.execute("SELECT value FROM ledger_state WHERE name = 'demo_history'").fetchone()
+    state = json.loads(row[0]) if row else None
+    return True if state and state["done_ns"] >= state["end_ns"] and not dirty else None
 
 
 def get(url: str) -> Any:
@@ -91,7 +98,7 @@ def get(url: str) -> Any:
         with urllib.request.urlopen(url, timeout=10) as answer:
             return json.load(answer)
     except OSError:
-        return {"windows": {}}
+        return {}
 
 
 def wait_for(ask: Any, limit_s: float) -> Any:

@@ -19,9 +19,11 @@ from plant.errors import SpoolFull
 from plant.frame import FrameBlock
 from plant.ports import LedgerEntry
 from plant.series import QUARTER_NS, Span
+from plant.site import ApiSettings
 from potwatt.clock import SystemClock
 from potwatt.load import load_text
 from potwatt.program import Program
+from potwatt.server import bind
 from simulators.documents import certificates, inventories
 from simulators.plant import SimulatedPlant
 
@@ -35,6 +37,7 @@ async def run_demo(*, port: int, data_dir: Path, days: int, seed: int, console: 
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
+    bind(ApiSettings(port=port)).close()  # a taken port is said before a smelter is started for nothing
     clock = SystemClock()
     data_dir = _folder(data_dir)
     smelter = SimulatedPlant(seed=seed, data_dir=data_dir / "smelter", clock=clock)
@@ -44,7 +47,7 @@ async def run_demo(*, port: int, data_dir: Path, days: int, seed: int, console: 
         program = Program(site, {})
         try:
             await program.start()
-            console.print(f"\n  {program.greeting()}   (Ctrl-C stops; the data stay in {data_dir})\n")
+            console.print(f"\n  {program.greeting()}\n  Ctrl-C stops; the data stay in {data_dir}\n", soft_wrap=True)
             filling = asyncio.create_task(History(program, smelter, days, console).fill())
             running = asyncio.create_task(program.run())
             waiting = asyncio.create_task(stop.wait())

@@ -244,10 +244,14 @@ class Program:
 
         async def serve() -> None:
             assert self._socket is not None
+            serving = asyncio.create_task(server.serve(sockets=[self._socket]))
             try:
-                await server.serve(sockets=[self._socket])
+                await asyncio.shield(serving)
             except asyncio.CancelledError:
+                # asked, not cancelled: the server ends its answers and its lifespan in order
                 close_streams(app)
+                server.should_exit = True
+                await serving
                 raise
 
         return serve
@@ -259,7 +263,8 @@ class Program:
     async def stop(self) -> None:
         """Sources first, then what they write to; nothing acknowledged is left outside the spool."""
         for task in self._tasks:
-            task.cancel()
+            if not task.cancelling():  # a second request would break into the first one's orderly end
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.spool is not None:
             await self.spool.close()
