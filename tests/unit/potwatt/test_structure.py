@@ -12,8 +12,8 @@ PURE = ["plant", "devices", "analytics"]
 SHELL_IN_PURE = {"analytics/service.py"}
 MAY_READ_PACKAGE_DATA = {"devices/catalog.py", "plant/rulebook.py"}
 FORBIDDEN = {
-    "asyncio", "socket", "time", "logging", "os", "pathlib", "subprocess", "threading", "structlog", "pymodbus", "aiomqtt", "paho",
-    "mqtt5", "influxdb_client", "aiohttp", "httpx", "requests", "duckdb", "sqlalchemy", "fastapi", "uvicorn", "apprise",
+    "asyncio", "socket", "time", "logging", "os", "pathlib", "subprocess", "threading", "structlog", "pymodbus", "aiomqtt",
+    "paho", "mqtt5", "influxdb_client", "aiohttp", "httpx", "requests", "duckdb", "sqlalchemy", "fastapi", "uvicorn", "apprise",
 }  # fmt: skip
 ONE_FILE_EACH = {
     "pymodbus": {"collector/modbus.py", "simulators/modbus_server.py"},
