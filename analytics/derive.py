@@ -12,7 +12,7 @@ from analytics.balance import Balance, Banded, Energies, balance, imported, resi
 from analytics.counters import F64, I64
 from analytics.intervals import MeteredPoint, PointIntervals, WrapsAt, point_intervals
 from analytics.lines import Process, process_columns, rectifiers
-from analytics.metal import EfficiencyByDay, faraday_t, pots_running
+from analytics.metal import Fits, faraday_t, pots_running
 from analytics.ownership import owned, owners
 from analytics.samples import Readings
 from analytics.storage_origin import Pool
@@ -72,7 +72,7 @@ class Evidence:
 
     readings: Readings
     annotations: Sequence[Annotation] = ()
-    efficiency: Mapping[str, EfficiencyByDay] = field(default_factory=dict)
+    efficiency: Mapping[str, Fits] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
 
 

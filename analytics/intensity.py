@@ -60,9 +60,12 @@ def _less(whole: Banded, part: Banded) -> Banded:
 
 
 def per_tonne(energy_kwh: Banded, metal_t: Banded) -> Banded:
-    """kWh/t with the band of both; NaN where no metal was made."""
+    """kWh/t, NaN where no metal was made. Meters of energy and of metal err independently: their shares add as squares."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        best, low, high = energy_kwh.best / metal_t.best, energy_kwh.low / metal_t.high, energy_kwh.high / metal_t.low
+        best = energy_kwh.best / metal_t.best
+        less = np.hypot(1 - energy_kwh.low / energy_kwh.best, 1 - metal_t.best / metal_t.high)
+        more = np.hypot(energy_kwh.high / energy_kwh.best - 1, metal_t.best / metal_t.low - 1)
+        low, high = best * np.maximum(1 - less, 0.0), best * (1 + more)
     made = metal_t.best > 0
     return Banded(*(np.where(made & np.isfinite(x), x, np.nan) for x in (best, low, high)))
 

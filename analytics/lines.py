@@ -10,7 +10,7 @@ import numpy as np
 from analytics.balance import Banded, Energies, imported, total
 from analytics.counters import F64, I64
 from analytics.intensity import LineEnergy, allocate, consumers_to_tapping, per_tonne
-from analytics.metal import EfficiencyByDay
+from analytics.metal import Fits
 from analytics.table import Columns, banded_columns
 from analytics.topology import Component
 from plant import nodes
@@ -32,17 +32,28 @@ class Process:
     parts: tuple[Component, ...]
     dc_energy: Mapping[str, Banded]
     full_metal_t: Mapping[str, F64]
-    efficiency: Mapping[str, EfficiencyByDay]
+    efficiency: Mapping[str, Fits]
 
     def efficiency_at(self, line: str, start_ns: I64) -> tuple[F64, F64]:
         """Current efficiency of a line and half its band at each interval; the stated one until metal was weighed."""
-        known = self.efficiency.get(line) or EfficiencyByDay.stated(self.site.potlines[line])
+        known = self.efficiency.get(line) or stated_fits(self.site, line)
         return known.at(start_ns)
 
 
 def rectifiers(site: Site, line: str) -> list[Branch]:
     """Rectifier groups of a line."""
     return [b for b in site.branches_of("rectifier_group") if b.potline == line]
+
+
+def charge_class_percent(site: Site, line: str) -> float:
+    """Accuracy class of the meters that count a line's ampere-hours: the worst of them."""
+    points = [p for b in rectifiers(site, line) for p in site.points_of(b.id, "dc")]
+    return max((m.class_percent for p in points for m in p.mountings), default=0.0)
+
+
+def stated_fits(site: Site, line: str) -> Fits:
+    """What the plant expects of a line, until metal was weighed."""
+    return Fits.stated(site.potlines[line], charge_class_percent(site, line))
 
 
 def process_columns(process: Process, ac: Energies, load: Banded, start_ns: I64) -> dict[str, Columns]:

@@ -58,7 +58,7 @@ def now(model: PlantModel, rulebook: Rulebook, frames: Frames, t_ns: int, eviden
     fed = replace(evidence, readings=_feeds(model, fresh, t_ns))
     rows = assemble(model, fed, {n: [p, p] for n, p in per_point.items()}, bounds, 1).coarse
     rows = Table(rows.resolution, rows.start_ns, HOUR_NS, rows.columns)
-    found = period_figures(Period(model.site, rulebook, Span(t_ns, t_ns), "interval", rows, "live"))
+    found = period_figures(Period(model.site, rulebook, Span(t_ns, t_ns), "interval", rows, "live", (), evidence.efficiency))
     ratios = {
         node: {name: f for name, f in by.items() if INDICATORS[name].unit not in ("kWh", "t")}
         for node, by in found.figures.items()

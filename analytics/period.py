@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
 
+from analytics.balance import Banded
+from analytics.counters import F64
 from analytics.estimate import Sum, close_gaps, summed
 from analytics.figures import Flow, PeriodFigures, PeriodStatus, PointEnergy
 from analytics.flags import flag_names
 from analytics.green import certificate_ratio_percent, certificates_of_year
 from analytics.limits import PeriodKind, standing
-from analytics.lines import NUMERATORS
-from analytics.metal import tapped_by_day
+from analytics.lines import NUMERATORS, charge_class_percent, stated_fits
+from analytics.metal import Fits, tapped_kg
 from analytics.table import Table, interval_hash
 from plant import nodes
 from plant.indicators import Figure
@@ -47,6 +49,7 @@ class Period:
     rows: Table
     status: PeriodStatus
     entries: Sequence[LedgerEntry] = field(default_factory=tuple)
+    efficiency: Mapping[str, Fits] = field(default_factory=dict)
 
     @property
     def day(self) -> date:
@@ -58,7 +61,7 @@ class Period:
         first, end = np.searchsorted(self.rows.start_ns, [span.start_ns, span.end_ns])
         inside = [e for e in self.entries if span.start_ns <= e.end_ns and e.start_ns < span.end_ns]
         rows = self.rows.take(slice(int(first), int(end)))
-        return Period(self.site, self.rulebook, span, kind, rows, self.status, inside)
+        return Period(self.site, self.rulebook, span, kind, rows, self.status, inside, self.efficiency)
 
     def sum(self, node: str, name: str) -> Sum:
         """Sum of a column of a node over the span."""
@@ -78,7 +81,7 @@ def period_figures(period: Period) -> PeriodFigures:
     """Everything about a period. A figure below the site's smallest measured share is null, its band stays."""
     figures = {nodes.PLANT: _plant(period)}
     for line in period.site.potlines:
-        figures[nodes.line(line)] = _line(period, nodes.line(line), (line, nodes.line(line)))
+        figures[nodes.line(line)] = _line(period, nodes.line(line), [line])
     residual = {}
     for bus in period.site.buses:
         found = period.sum(nodes.bus(bus), "residual")
@@ -128,6 +131,18 @@ def _ratio(part: Sum, whole: Sum, factor: float = 1.0, most: float | None = None
     return Sum(over(part.value, whole.value), over(part.low, whole.high), over(part.high, whole.low), share, slots)
 
 
+def independent_ratio(part: Sum, whole: Sum, factor: float = 1.0) -> Sum:
+    """Ratio of two sums whose meters err independently: the shares by which they may be off add as squares."""
+    found = _ratio(part, whole, factor)
+    if not found.value or found.low is None or found.high is None or part.value is None or whole.value is None:
+        return found
+    assert part.low is not None and part.high is not None and whole.low is not None and whole.high is not None  # noqa: PT018
+    less = float(np.hypot(1 - part.low / part.value, 1 - whole.value / whole.high))
+    more = float(np.hypot(part.high / part.value - 1, whole.value / whole.low - 1))
+    low, high = found.value * max(1 - less, 0.0), found.value * (1 + more)
+    return Sum(found.value, low, high, found.measured_share, found.estimated_slots)
+
+
 def _plant(period: Period) -> dict[str, Figure]:
     sums = {name: period.sum(nodes.PLANT, name) for name in PLANT_SUMS}
     found = {name: _figure(period, nodes.PLANT, name, s) for name, s in sums.items() if s.value is not None or s.high is not None}
@@ -142,8 +157,7 @@ def _plant(period: Period) -> dict[str, Figure]:
         shares["certificate_ratio"] = certified
     found |= {name: _figure(period, nodes.PLANT, name, s) for name, s in shares.items()}
     if period.site.potlines:
-        subjects = tuple(s for line in period.site.potlines for s in (line, nodes.line(line)))
-        found |= _line(period, nodes.PLANT, subjects)
+        found |= _line(period, nodes.PLANT, list(period.site.potlines))
     return found
 
 
@@ -165,30 +179,94 @@ def _certified(period: Period, load: Sum, charge: Sum, discharge: Sum) -> Sum | 
     return Sum(ratios[0], ratios[1], ratios[2], load.measured_share, load.estimated_slots)
 
 
-def _line(period: Period, node: str, subjects: tuple[str, ...]) -> dict[str, Figure]:
+def _line(period: Period, node: str, lines: Sequence[str]) -> dict[str, Figure]:
     """Process figures of a line, or of the plant as the sum of its lines: ratios of sums."""
-    metal = period.sum(node, "metal_produced")
+    metal = process_metal(period, node, lines)
     sums = {name: period.sum(node, name) for name in dict.fromkeys(NUMERATORS.values())}
     found = {"metal_produced": metal, "rectifier_energy": sums["rectifier_energy"], "dc_energy": sums["dc_energy"]}
     for indicator, numerator in NUMERATORS.items():
-        found[indicator] = _ratio(sums[numerator], metal)
-    found["rectifier_efficiency"] = _ratio(sums["dc_energy"], sums["rectifier_energy"], 100.0)
-    found["current_efficiency"] = _current_efficiency(period, node, metal)
+        found[indicator] = independent_ratio(sums[numerator], metal)
+    found["rectifier_efficiency"] = independent_ratio(sums["dc_energy"], sums["rectifier_energy"], 100.0)
+    found["current_efficiency"] = _current_efficiency(period, node, lines, metal)
     figures = {name: _figure(period, node, name, s) for name, s in found.items()}
-    tapped = float(tapped_by_day(period.entries, subjects, np.array([period.span.start_ns, period.span.end_ns])).sum()) / 1000.0
-    if any(e.kind == "metal_tapped" and e.subject in subjects for e in period.entries):
-        figures["metal_tapped"] = Figure("metal_tapped", tapped, tapped, tapped, 1.0, 1.0)
+    if any(e.kind == "metal_tapped" and e.subject in _subjects(lines) for e in period.entries):
+        figures["metal_tapped"] = _tapped(period, lines)
     return figures
 
 
-def _current_efficiency(period: Period, node: str, metal: Sum) -> Sum:
-    """Metal of the metal at 100 % over the intervals that have both, with the band of the metal."""
+def _subjects(lines: Sequence[str]) -> tuple[str, ...]:
+    return tuple(subject for line in lines for subject in (line, nodes.line(line)))
+
+
+def _tapped(period: Period, lines: Sequence[str]) -> Figure:
+    """What the scales showed, with the band of their class; each line has its own scale."""
+    masses = [tapped_kg(period.entries, _subjects([line]), period.span) / 1000.0 for line in lines]
+    shares = [period.site.potlines[line].scale_class_percent / 100 for line in lines]
+    value, half = sum(masses), float(np.linalg.norm([m * s for m, s in zip(masses, shares, strict=True)]))
+    return Figure("metal_tapped", value, value - half, value + half, 1.0, 1.0)
+
+
+def _fits(period: Period, line: str) -> Fits:
+    return period.efficiency.get(line) or stated_fits(period.site, line)
+
+
+def _full_t(period: Period, line: str) -> F64:
+    """Metal at 100 % efficiency of the rows, t; what is missing on the line between its neighbours, 0 where nothing is known."""
+    node = nodes.line(line)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        full = period.rows.column(node, "metal_produced") / (period.rows.column(node, "current_efficiency") / 100)
+    known = np.flatnonzero(np.isfinite(full))
+    return np.interp(np.arange(len(full)), known, full[known]) if len(known) else np.zeros(len(full))
+
+
+def process_metal(period: Period, node: str, lines: Sequence[str]) -> Sum:
+    """Metal produced with its band: weighed where there are statements, else by the stated efficiency; lines independent."""
+    parts = [_line_metal(period, line) for line in lines]
+    if any(p.value is None for p in parts):
+        return period.sum(node, "metal_produced")
+    value = sum(p.value or 0.0 for p in parts)
+    less, more = (np.linalg.norm([(edge or 0.0) - (p.value or 0.0) for p in parts for edge in (side(p),)]) for side in (_low, _high))
+    share = sum((p.value or 0.0) * p.measured_share for p in parts) / value if value else min(p.measured_share for p in parts)
+    slots = max(p.estimated_slots for p in parts)
+    return Sum(value, max(value - float(less), 0.0), value + float(more), share, slots)
+
+
+def _low(found: Sum) -> float | None:
+    return found.low
+
+
+def _high(found: Sum) -> float | None:
+    return found.high
+
+
+def _line_metal(period: Period, line: str) -> Sum:
+    """Rows hold the band of single intervals; the period has its own, as errors of its parts cancel against the weighed total."""
+    node, start_ns = nodes.line(line), period.rows.start_ns
+    made = period.rows.column(node, "metal_produced")
+    found = summed(Banded(made, made, made), period.rows.column(node, "measured_share"), start_ns)
+    if found.value is None or found.low is None or found.high is None:
+        return period.sum(node, "metal_produced")
+    fits, full = _fits(period, line), _full_t(period, line)
+    half = fits.half_width_t(start_ns, full)
+    # what was estimated for a hole is made good by the rest of the window where the window's metal was weighed
+    unweighed = 1.0 - fits.window_share(start_ns, full)
+    less = float(np.hypot(half, (found.value - found.low) * unweighed))
+    more = float(np.hypot(half, (found.high - found.value) * unweighed))
+    return Sum(found.value, max(found.value - less, 0.0), found.value + more, found.measured_share, found.estimated_slots)
+
+
+def _current_efficiency(period: Period, node: str, lines: Sequence[str], metal: Sum) -> Sum:
+    """Metal of the metal at 100 % over the intervals that have both; weighed metal over ampere-hours has the band of both."""
     made, ce = period.rows.column(node, "metal_produced"), period.rows.column(node, "current_efficiency")
     rows = np.isfinite(made) & np.isfinite(ce) & (ce > 0) & (made > 0)
     if not rows.any() or not metal.value:
         return Sum(None, None, None, 0.0)
     value = float(made[rows].sum() / (made[rows] / ce[rows]).sum())
-    low, high = (None if edge is None else value * edge / metal.value for edge in (metal.low, metal.high))
+    charge = max(charge_class_percent(period.site, line) for line in lines) / 100
+    low, high = (
+        None if edge is None else value * (1 + sign * float(np.hypot(edge / metal.value - 1, charge)))
+        for sign, edge in ((-1, metal.low), (1, metal.high))
+    )
     return Sum(value, low, high, metal.measured_share, metal.estimated_slots)
 
 

@@ -13,15 +13,15 @@ from typing import Any, cast
 import numpy as np
 
 from analytics.checkpoints import DAY_NS, Checkpoints
-from analytics.counters import I64
 from analytics.derive import POINT_FIELDS, Derived, Evidence, PlantModel, derive
 from analytics.figures import Live, PeriodFigures
 from analytics.gather import PROCESS_FIELDS, Gather
 from analytics.limits import PeriodKind
+from analytics.lines import stated_fits
 from analytics.live import now, window_spans
-from analytics.metal import EfficiencyByDay
+from analytics.metal import Fits
 from analytics.period import Period, period_figures
-from analytics.reconcile import day_bounds, efficiencies, restated
+from analytics.reconcile import METAL_FIELDS, changed_from, efficiencies, fits_from, fits_state, months, refit_span, restated
 from analytics.report import ReportPlan, body, frozen, plan
 from analytics.table import Table
 from plant import nodes
@@ -34,7 +34,7 @@ from plant.site import Site
 STATE, POOLS, EFFICIENCY, GAPS = "analytics", "analytics.storage", "analytics.efficiency", "analytics.gaps"
 DIRTY_AT_ONCE = 20_000
 COARSE_DAYS = 31  # rows without readings finer than 15 min are computed a month at a time
-REFIT_DAYS = 62
+REFIT_DAYS = 31  # each midnight the months that this reaches back into are fitted anew
 FORWARD_S = 3.0  # a durable reading reaches the store within this, or marks its slot dirty when it does
 IDLE_S, QUIET_S, WINDOW_S, RETRY_S = 1.0, 0.2, 5.0, 5.0
 LEDGER_KINDS_READ = ("metal_tapped", "metal_in_pots", "certificate")
@@ -68,11 +68,11 @@ class Analytics:
         self._done_ns: int | None = None
         self._settled_ns: int | None = None
         self._checkpoints = Checkpoints(None)
-        self._efficiency: dict[str, EfficiencyByDay] = {}
+        self._efficiency: dict[str, Fits] = {}
         self._gaps: dict[str, int] = {}
         self._ready = False
         self._refit_day = 0
-        self._stale_fit = True
+        self._refit_from_ns: int | None = None
         self._coarse = False
         self._minute_ns = 0
         self._recent: PeriodFigures | None = None
@@ -165,7 +165,7 @@ class Analytics:
         rows = await self._gather.rows(span)
         entries = await self._ledger.entries(self._site.id, LEDGER_KINDS_READ, span)
         inside = [e for e in entries if e.start_ns < span.end_ns]
-        return Period(self._site, self._rulebook, span, kind, rows, "provisional", inside)
+        return Period(self._site, self._rulebook, span, kind, rows, "provisional", inside, self._efficiency)
 
     async def _window(self, name: str, span: Span, kind: PeriodKind, t_ns: int) -> PeriodFigures:
         """A running window, computed anew when rows have changed, at most every few seconds."""
@@ -191,8 +191,9 @@ class Analytics:
         if not self._ready:
             self._ready = True
             self._checkpoints = Checkpoints(await self._ledger.get_state(self._site.id, POOLS))
-            fits = await self._ledger.get_state(self._site.id, EFFICIENCY) or {}
-            self._efficiency = {line: _fit_from(f) for line, f in fits.items() if line in self._site.potlines}
+            fits = await self._ledger.get_state(self._site.id, EFFICIENCY) or {"refit_from_ns": self._done_ns, "lines": {}}
+            self._refit_from_ns = fits["refit_from_ns"]
+            self._efficiency = {line: fits_from(f) for line, f in fits["lines"].items() if line in self._site.potlines}
             self._gaps = {str(k): int(v) for k, v in (await self._ledger.get_state(self._site.id, GAPS) or {}).items()}
 
     async def _settle(self) -> bool:
@@ -213,6 +214,7 @@ class Analytics:
         self._done_ns = end
         self._settled_ns = max(end, self._settled_ns)
         await self._ledger.put_state(self._site.id, STATE, {"settled_until_ns": self._settled_ns, "done_until_ns": end})
+        await self._note_metal(dirty)
         await self._ledger.clear_dirty(dirty)
         return True
 
@@ -245,8 +247,9 @@ class Analytics:
         if not self._site.branches_of("storage"):
             end = min(end, max(d.slot_ns for d in mine) + QUARTER_NS)
         await self._compute(Span(start, end))
-        await self._ledger.clear_dirty([d for d in mine if d.slot_ns < end])
-        self._stale_fit |= _concerns_metal(mine, self._clock.now_ns())
+        cleaned = [d for d in mine if d.slot_ns < end]
+        await self._note_metal(cleaned)
+        await self._ledger.clear_dirty(cleaned)
         return True
 
     async def _compute(self, span: Span) -> bool:
@@ -302,27 +305,51 @@ class Analytics:
         """Fit current efficiency when a day is over or metal was stated late, and restate the rows that it changes."""
         if self._done_ns is None or not self._site.potlines:
             return False
-        today = self._site.calendar.instant_ns(self._site.calendar.local(self._done_ns).date())
-        if today == self._refit_day and not self._stale_fit:
+        calendar = self._site.calendar
+        today = calendar.instant_ns(calendar.local(self._done_ns).date())
+        if today == self._refit_day and self._refit_from_ns is None:
             return False
-        self._refit_day, self._stale_fit = today, False
-        bounds = day_bounds(self._model, self._done_ns - REFIT_DAYS * DAY_NS, self._done_ns)
-        span = Span(int(bounds[0]), self._done_ns)
+        self._refit_day = today
+        late = self._done_ns if self._refit_from_ns is None else self._refit_from_ns
+        reach = min(late, today - REFIT_DAYS * DAY_NS)
+        since = months(calendar, Span(reach, reach))[0].start_ns
+        span = refit_span(calendar, since, self._done_ns)
         lines = [nodes.line(n) for n in self._site.potlines]
-        branches = [nodes.branch(b) for b in self._site.branches]
-        groups = [([nodes.PLANT, *lines], PROCESS_FIELDS), (branches, (*POINT_FIELDS, "flags"))]
-        rows = await self._gather.columns(span, groups)
+        rows = await self._gather.columns(span, [(lines, METAL_FIELDS)])
         entries = await self._ledger.entries(self._site.id, ("metal_tapped", "metal_in_pots"), span)
-        first = _first_day(rows, lines, bounds)
-        found = efficiencies(self._model, rows, bounds[first:], entries) if first < len(bounds) - 1 else {}
-        if not found or _same_fits(found, self._efficiency):
-            return False
-        self._efficiency = found
-        version = self._clock.now_ns() // 1_000_000
-        for block in restated(self._model, rows, found).blocks(self._site.id, version):
-            await self._store.write_derived(block)
-        await self._ledger.put_state(self._site.id, EFFICIENCY, {line: _fit_state(f) for line, f in found.items()})
-        return True
+        stated = {line: stated_fits(self._site, line) for line in self._site.potlines}
+        before = self._efficiency
+        self._efficiency = efficiencies(self._model, rows, entries, before, since)
+        first = changed_from(self._efficiency, before, stated)
+        if first is not None:
+            start = max(first // QUARTER_NS * QUARTER_NS, rows.first_known_ns(lines, "metal_produced"))
+            await self._restate(Span(min(start, self._done_ns), self._done_ns))
+        self._refit_from_ns = None
+        await self._keep_fits()
+        return first is not None
+
+    async def _restate(self, span: Span) -> None:
+        """Bring the rows of a span to the efficiency now known, a month at a time."""
+        groups = [
+            ([nodes.PLANT, *(nodes.line(n) for n in self._site.potlines)], PROCESS_FIELDS),
+            ([nodes.branch(b) for b in self._site.branches], (*POINT_FIELDS, "flags")),
+        ]
+        for start in range(span.start_ns, span.end_ns, COARSE_DAYS * DAY_NS):
+            rows = await self._gather.columns(Span(start, min(start + COARSE_DAYS * DAY_NS, span.end_ns)), groups)
+            for block in restated(self._model, rows, self._efficiency).blocks(self._site.id, self._clock.now_ns() // 1_000_000):
+                await self._store.write_derived(block)
+
+    async def _note_metal(self, dirty: Sequence[DirtySlot]) -> None:
+        """Remember from where on metal was stated late, before the slots are cleared; today's taps wait for midnight."""
+        before_ns = self._clock.now_ns() - DAY_NS
+        late = [d.slot_ns for d in dirty if d.node.startswith(nodes.line("")) and d.slot_ns < before_ns]
+        if late and (self._refit_from_ns is None or min(late) < self._refit_from_ns):
+            self._refit_from_ns = min(late)
+            await self._keep_fits()
+
+    async def _keep_fits(self) -> None:
+        lines = {line: fits_state(fits) for line, fits in self._efficiency.items()}
+        await self._ledger.put_state(self._site.id, EFFICIENCY, {"refit_from_ns": self._refit_from_ns, "lines": lines})
 
     async def _run_minutes(self) -> None:
         """Rows of the minutes since the last settled slot, and the last 15 minutes, once a minute."""
@@ -338,7 +365,7 @@ class Analytics:
         _, pools = self._checkpoints.before(minute)
         evidence = Evidence(readings, (), self._efficiency, pools)
         rows = derive(self._model, evidence, np.array([recent.start_ns, recent.end_ns]), 1).coarse
-        self._recent = period_figures(Period(self._site, self._rulebook, recent, "interval", rows, "live"))
+        self._recent = period_figures(Period(self._site, self._rulebook, recent, "interval", rows, "live", (), self._efficiency))
         if minute > self._done_ns:
             running = Span(self._done_ns, minute).bounds(MINUTE_NS)
             fine = derive(self._model, evidence, running, len(running) - 1).fine
@@ -352,31 +379,3 @@ def _lookup(wraps: Mapping[tuple[str, str], float | None]) -> Callable[[str, str
 
 def _inside(series: Series, span: Span) -> bool:
     return bool(((series.t_ns >= span.start_ns) & (series.t_ns < span.end_ns)).any())
-
-
-def _concerns_metal(dirty: Sequence[DirtySlot], t_ns: int) -> bool:
-    """Whether a line has a late statement: today's taps wait for the end of the day."""
-    return any(d.node.startswith(nodes.line("")) and d.slot_ns < t_ns - DAY_NS for d in dirty)
-
-
-def _first_day(rows: Table, lines: Sequence[str], bounds_ns: I64) -> int:
-    """Index of the first day that has metal: a plant younger than the window has no days before it."""
-    known = np.zeros(len(rows.start_ns), bool)
-    for line in lines:
-        known |= np.isfinite(rows.column(line, "metal_produced"))
-    if not known.any():
-        return len(bounds_ns)
-    return int(np.searchsorted(bounds_ns, rows.start_ns[known][0], "left"))
-
-
-def _same_fits(new: Mapping[str, EfficiencyByDay], old: Mapping[str, EfficiencyByDay]) -> bool:
-    return new.keys() == old.keys() and all(_fit_state(new[line]) == _fit_state(old[line]) for line in new)
-
-
-def _fit_state(fit: EfficiencyByDay) -> dict[str, list[float]]:
-    value, half = (np.round(x, 9).tolist() for x in (fit.value, fit.uncertainty))
-    return {"day_ns": fit.day_ns.tolist(), "value": value, "uncertainty": half}
-
-
-def _fit_from(state: Mapping[str, Sequence[float]]) -> EfficiencyByDay:
-    return EfficiencyByDay(np.array(state["day_ns"], np.int64), np.array(state["value"]), np.array(state["uncertainty"]))

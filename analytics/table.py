@@ -38,6 +38,13 @@ class Table:
         """Whether anything is known in a column."""
         return bool(np.isfinite(self.column(node, field)).any())
 
+    def first_known_ns(self, nodes: Sequence[str], field: str) -> int:
+        """Start of the first interval in which any of the nodes has a value; the end of all where none has."""
+        known = np.any([np.isfinite(self.column(n, field)) for n in nodes], axis=0)
+        if not known.any():
+            return int(self.start_ns[-1]) + self.step_ns if len(self.start_ns) else 0
+        return int(self.start_ns[np.argmax(known)])
+
     def blocks(self, plant: str, version: int) -> list[DerivedBlock]:
         """Blocks for the store: nodes of the same fields together."""
         groups: dict[tuple[str, ...], list[str]] = {}

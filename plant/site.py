@@ -132,6 +132,9 @@ class Potline:
     feed_meter: str = ""  # meter with pots_running and pot_voltage_mean
     scale_meter: str = ""  # meter of kind event with metal_tapped
     capacity_t_per_year: float = 0.0
+    scale_class_percent: float = 0.3  # of what the ladle scale weighed, the same way for every tap
+    inventory_uncertainty_percent: float = 0.5  # of one statement of the metal in the pots
+    current_efficiency_drift: float = 0.01  # by how much the mean of some days may differ from that of others (0..1)
 
     def pots_at(self, t_ns: int) -> PotRegister | None:
         """The register in force at an instant."""

@@ -177,6 +177,9 @@ class PotlineText(StrictText):
     feed_meter: str = ""
     scale_meter: str = ""
     capacity_t_per_year: Annotated[float, Field(ge=0)] = 0.0
+    scale_class_percent: Annotated[float, Field(ge=0, le=10)] = 0.3
+    inventory_uncertainty_percent: Annotated[float, Field(ge=0, le=50)] = 0.5
+    current_efficiency_drift: Annotated[float, Field(ge=0, le=0.1)] = 0.01
 
 
 class AccountingText(StrictText):
