@@ -63,7 +63,7 @@ class Balance:
     storage_charge: Banded
     storage_discharge: Banded
     green_to_load: Banded
-    renewable_export: F64
+    renewable_export: Banded
 
 
 def imported(intervals: PointIntervals) -> Banded:
@@ -120,7 +120,7 @@ def balance(
         charge,
         discharge,
         _green_band(green, green_made + discharge, load),
-        exports,
+        _green_band(exports, green_made + discharge, ties_out),
     )
     return found, after
 
@@ -179,7 +179,8 @@ def _by_origin(into: F64, origins: I64, charge: F64) -> F64:
 
 
 def _green_band(green: F64, made: Banded, load: Banded) -> Banded:
-    """Green energy to load with a band: as sure as the renewable sources behind it, never below 0 or above the load."""
+    """Green energy to a sink (``load``) with a band: as sure as the renewable sources behind it, never below 0 or above the
+    sink."""
     with np.errstate(invalid="ignore", divide="ignore"):
         less = np.where(made.best > 0, np.clip(made.low / made.best, 0.0, 1.0), 1.0)
         more = np.where(made.best > 0, np.maximum(made.high / made.best, 1.0), 1.0)
@@ -190,14 +191,16 @@ def _green_band(green: F64, made: Banded, load: Banded) -> Banded:
     return Banded(capped, np.fmin(low, capped), np.where(np.isnan(high), np.nan, np.fmax(high, capped)))
 
 
-def residuals(site: Site, energies: Energies, m: int) -> dict[str, F64]:
+def residuals(site: Site, energies: Energies, m: int) -> dict[str, Banded]:
     """Sources minus metered sinks of each bus section, kWh [m], keeping its sign: losses, unmetered load, meter errors."""
     found = {}
     for bus in site.buses:
-        residual = np.zeros(m)
+        residual = Banded.zero(m)
         for b in site.branches.values():
-            if b.id in energies:
-                residual = residual + _inflow(b, bus) * (energies[b.id].energy_import - energies[b.id].energy_export)
+            sign = _inflow(b, bus)
+            if b.id in energies and sign:
+                flow = imported(energies[b.id]) - exported(energies[b.id])
+                residual = residual + flow if sign > 0 else residual - flow
         found[bus] = residual
     return found
 

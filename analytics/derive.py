@@ -44,8 +44,8 @@ SUMMED = {  # field of the plant's rows -> attribute of Balance
     "storage_charge": "storage_charge",
     "storage_discharge": "storage_discharge",
     "green_to_load": "green_to_load",
+    "renewable_export": "renewable_export",
 }
-BANDED = ("load_energy", "green_to_load", "renewable_generation", "grid_import", "grid_export")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +150,7 @@ def _plant_columns(balances: Sequence[Balance], group: int) -> Columns:
     sums = {name: total([getattr(b, attribute) for b in balances], m) for name, attribute in SUMMED.items()}
     sums = {name: _grouped(value, group) for name, value in sums.items()}
     for name, value in sums.items():
-        columns |= banded_columns(name, value) if name in BANDED else {name: value.best}
-    columns["renewable_export"] = np.sum([grouped(b.renewable_export, group) for b in balances], axis=0)
+        columns |= banded_columns(name, value)
     load, green = sums["load_energy"], sums["green_to_load"]
     columns |= banded_columns("green_share_physical", share_percent(green, load))
     return columns
@@ -200,7 +199,7 @@ def _coarse_table(
     columns |= {nodes.branch(b): _point_columns(i) for b, i in branches.items()}
     for bus, residual in residuals(model.site, branches, m).items():
         on_bus = [branches[b.id] for b in model.site.branches.values() if b.id in branches and bus in (b.bus, b.to_bus)]
-        columns[nodes.bus(bus)] = {"residual": residual, "completeness": _trust(on_bus, m)["completeness"]}
+        columns[nodes.bus(bus)] = banded_columns("residual", residual) | {"completeness": _trust(on_bus, m)["completeness"]}
     plant = _plant_columns(balances, group)
     supply = [branches[b.id] for part in model.parts for b in (*part.ties, *part.generators, *part.storages)]
     plant |= _trust(supply or list(branches.values()), m)

@@ -23,6 +23,10 @@ _BANDED = (
     "renewable_generation",
     "grid_import",
     "grid_export",
+    "captive_generation",
+    "storage_charge",
+    "storage_discharge",
+    "renewable_export",
     "metal_produced",
     "rectifier_energy",
     "dc_energy",
@@ -30,8 +34,7 @@ _BANDED = (
     "comprehensive_energy_tariff",
     "green_share_physical",  # rows are restated whole: a field left out here would be stored as null
 )
-_PLAIN = ("captive_generation", "storage_charge", "storage_discharge", "renewable_export", "current_efficiency")
-PROCESS_FIELDS = (*(f"{n}{e}" for n in _BANDED for e in _BAND), *_PLAIN, "completeness", "measured_share")
+PROCESS_FIELDS = (*(f"{n}{e}" for n in _BANDED for e in _BAND), "current_efficiency", "completeness", "measured_share")
 
 
 class Gather:
@@ -69,7 +72,7 @@ class Gather:
         groups: list[tuple[list[str], tuple[str, ...]]] = [
             ([nodes.point(p) for p in site.points], (*POINT_FIELDS, "flags")),
             ([nodes.PLANT, *(nodes.line(n) for n in site.potlines)], PROCESS_FIELDS),
-            ([nodes.bus(b) for b in site.buses], ("residual", "completeness")),
+            ([nodes.bus(b) for b in site.buses], ("residual", "residual_low", "residual_high", "completeness")),
             (flow_nodes(self._model), ("flow_energy",)),
         ]
         return await self.columns(Span(int(bounds[0]), int(bounds[-1])), groups)

@@ -14,7 +14,8 @@ from analytics.derive import Evidence, PlantModel, assemble
 from analytics.figures import BranchNow, Flow, PeriodFigures
 from analytics.intervals import MeteredPoint, PointIntervals, missing
 from analytics.ownership import owners
-from analytics.period import Period, period_figures
+from analytics.period import period_figures
+from analytics.period_rows import Period
 from analytics.table import Table
 from plant import nodes
 from plant.indicators import INDICATORS

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Sequence
 
 import numpy as np
 
-from analytics.balance import Banded
-from analytics.counters import F64
 from analytics.estimate import Sum, close_gaps, summed
-from analytics.figures import Flow, PeriodFigures, PeriodStatus, PointEnergy
+from analytics.figures import Flow, PeriodFigures, PointEnergy
 from analytics.flags import flag_names
 from analytics.green import certificate_ratio_percent, certificates_of_year
-from analytics.limits import PeriodKind, standing
-from analytics.lines import NUMERATORS, charge_class_percent, stated_fits
-from analytics.metal import Fits, tapped_kg
-from analytics.table import Table, interval_hash
+from analytics.limits import standing
+from analytics.lines import NUMERATORS, charge_class_percent
+from analytics.metal import tapped_kg
+from analytics.period_metal import process_metal, subjects_of
+from analytics.period_rows import Period
+from analytics.table import interval_hash
 from plant import nodes
 from plant.indicators import Figure
-from plant.ports import LedgerEntry
-from plant.rulebook import Rulebook
-from plant.series import Span
-from plant.site import Site
 
-SOLAR = ("renewable_generation", "green_to_load", "renewable_export")
 PLANT_SUMS = (
     "load_energy",
     "grid_import",
@@ -36,45 +29,6 @@ PLANT_SUMS = (
     "storage_discharge",
     "green_to_load",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """A span to be summed up: its rows, the ledger entries that touch it, and how it is to be read."""
-
-    site: Site
-    rulebook: Rulebook
-    span: Span
-    kind: PeriodKind
-    rows: Table
-    status: PeriodStatus
-    entries: Sequence[LedgerEntry] = field(default_factory=tuple)
-    efficiency: Mapping[str, Fits] = field(default_factory=dict)
-
-    @property
-    def day(self) -> date:
-        """The plant's date at the end of the span: the rules of that day are held against the figures."""
-        return self.site.calendar.local(max(self.span.end_ns - 1, self.span.start_ns)).date()
-
-    def part(self, span: Span, kind: PeriodKind) -> Period:
-        """A span inside this one, cut at 15-min bounds."""
-        first, end = np.searchsorted(self.rows.start_ns, [span.start_ns, span.end_ns])
-        inside = [e for e in self.entries if span.start_ns <= e.end_ns and e.start_ns < span.end_ns]
-        rows = self.rows.take(slice(int(first), int(end)))
-        return Period(self.site, self.rulebook, span, kind, rows, self.status, inside, self.efficiency)
-
-    def sum(self, node: str, name: str) -> Sum:
-        """Sum of a column of a node over the span."""
-        amount = self.rows.banded(node, name)
-        if not np.isfinite(amount.low).any() and not np.isfinite(amount.high).any():
-            amount = type(amount)(amount.best, amount.best, amount.best)
-        share = self.rows.column(node, "measured_share")
-        return summed(amount, share, self.rows.start_ns, "solar" if name in SOLAR else "load")
-
-    def completeness(self, node: str) -> float:
-        """Mean of the slots' completeness, a slot without a row counting 0."""
-        column = self.rows.column(node, "completeness")
-        return float(np.nan_to_num(column).mean()) if len(column) else 0.0
 
 
 def period_figures(period: Period) -> PeriodFigures:
@@ -136,7 +90,7 @@ def independent_ratio(part: Sum, whole: Sum, factor: float = 1.0) -> Sum:
     found = _ratio(part, whole, factor)
     if not found.value or found.low is None or found.high is None or part.value is None or whole.value is None:
         return found
-    assert part.low is not None and part.high is not None and whole.low is not None and whole.high is not None  # noqa: PT018
+    assert part.low is not None and part.high is not None and whole.low is not None and whole.high is not None
     less = float(np.hypot(1 - part.low / part.value, 1 - whole.value / whole.high))
     more = float(np.hypot(part.high / part.value - 1, whole.value / whole.low - 1))
     low, high = found.value * max(1 - less, 0.0), found.value * (1 + more)
@@ -172,11 +126,17 @@ def _certified(period: Period, load: Sum, charge: Sum, discharge: Sum) -> Sum | 
     """R of the span's year to date: only for a year, since certificates are cancelled for a year."""
     if period.kind != "year" or load.value is None:
         return None
-    lost = (charge.value or 0.0) - (discharge.value or 0.0)
+    lost = [(into or 0.0) - (out or 0.0) for into, out in _edges(charge, discharge)]
     certificates = certificates_of_year(period.entries, period.day.year)
-    ends = [None if x is None or x + lost <= 0 else x + lost for x in (load.value, load.high, load.low)]
+    uses = zip((load.value, load.high, load.low), lost, strict=True)
+    ends = [None if use is None or use + more <= 0 else use + more for use, more in uses]
     ratios = [None if use is None else certificate_ratio_percent(certificates, use / 1000.0) for use in ends]
     return Sum(ratios[0], ratios[1], ratios[2], load.measured_share, load.estimated_slots)
+
+
+def _edges(charge: Sum, discharge: Sum) -> list[tuple[float | None, float | None]]:
+    """Charge and discharge as they are, and where their difference is largest and smallest."""
+    return [(charge.value, discharge.value), (charge.high, discharge.low), (charge.low, discharge.high)]
 
 
 def _line(period: Period, node: str, lines: Sequence[str]) -> dict[str, Figure]:
@@ -189,70 +149,17 @@ def _line(period: Period, node: str, lines: Sequence[str]) -> dict[str, Figure]:
     found["rectifier_efficiency"] = independent_ratio(sums["dc_energy"], sums["rectifier_energy"], 100.0)
     found["current_efficiency"] = _current_efficiency(period, node, lines, metal)
     figures = {name: _figure(period, node, name, s) for name, s in found.items()}
-    if any(e.kind == "metal_tapped" and e.subject in _subjects(lines) for e in period.entries):
+    if any(e.kind == "metal_tapped" and e.subject in subjects_of(lines) for e in period.entries):
         figures["metal_tapped"] = _tapped(period, lines)
     return figures
 
 
-def _subjects(lines: Sequence[str]) -> tuple[str, ...]:
-    return tuple(subject for line in lines for subject in (line, nodes.line(line)))
-
-
 def _tapped(period: Period, lines: Sequence[str]) -> Figure:
     """What the scales showed, with the band of their class; each line has its own scale."""
-    masses = [tapped_kg(period.entries, _subjects([line]), period.span) / 1000.0 for line in lines]
+    masses = [tapped_kg(period.entries, subjects_of([line]), period.span) / 1000.0 for line in lines]
     shares = [period.site.potlines[line].scale_class_percent / 100 for line in lines]
     value, half = sum(masses), float(np.linalg.norm([m * s for m, s in zip(masses, shares, strict=True)]))
     return Figure("metal_tapped", value, value - half, value + half, 1.0, 1.0)
-
-
-def _fits(period: Period, line: str) -> Fits:
-    return period.efficiency.get(line) or stated_fits(period.site, line)
-
-
-def _full_t(period: Period, line: str) -> F64:
-    """Metal at 100 % efficiency of the rows, t; what is missing on the line between its neighbours, 0 where nothing is known."""
-    node = nodes.line(line)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        full = period.rows.column(node, "metal_produced") / (period.rows.column(node, "current_efficiency") / 100)
-    known = np.flatnonzero(np.isfinite(full))
-    return np.interp(np.arange(len(full)), known, full[known]) if len(known) else np.zeros(len(full))
-
-
-def process_metal(period: Period, node: str, lines: Sequence[str]) -> Sum:
-    """Metal produced with its band: weighed where there are statements, else by the stated efficiency; lines independent."""
-    parts = [_line_metal(period, line) for line in lines]
-    if any(p.value is None for p in parts):
-        return period.sum(node, "metal_produced")
-    value = sum(p.value or 0.0 for p in parts)
-    less, more = (np.linalg.norm([(edge or 0.0) - (p.value or 0.0) for p in parts for edge in (side(p),)]) for side in (_low, _high))
-    share = sum((p.value or 0.0) * p.measured_share for p in parts) / value if value else min(p.measured_share for p in parts)
-    slots = max(p.estimated_slots for p in parts)
-    return Sum(value, max(value - float(less), 0.0), value + float(more), share, slots)
-
-
-def _low(found: Sum) -> float | None:
-    return found.low
-
-
-def _high(found: Sum) -> float | None:
-    return found.high
-
-
-def _line_metal(period: Period, line: str) -> Sum:
-    """Rows hold the band of single intervals; the period has its own, as errors of its parts cancel against the weighed total."""
-    node, start_ns = nodes.line(line), period.rows.start_ns
-    made = period.rows.column(node, "metal_produced")
-    found = summed(Banded(made, made, made), period.rows.column(node, "measured_share"), start_ns)
-    if found.value is None or found.low is None or found.high is None:
-        return period.sum(node, "metal_produced")
-    fits, full = _fits(period, line), _full_t(period, line)
-    half = fits.half_width_t(start_ns, full)
-    # what was estimated for a hole is made good by the rest of the window where the window's metal was weighed
-    unweighed = 1.0 - fits.window_share(start_ns, full)
-    less = float(np.hypot(half, (found.value - found.low) * unweighed))
-    more = float(np.hypot(half, (found.high - found.value) * unweighed))
-    return Sum(found.value, max(found.value - less, 0.0), found.value + more, found.measured_share, found.estimated_slots)
 
 
 def _current_efficiency(period: Period, node: str, lines: Sequence[str], metal: Sum) -> Sum:

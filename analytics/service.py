@@ -20,7 +20,8 @@ from analytics.limits import PeriodKind
 from analytics.lines import stated_fits
 from analytics.live import now, window_spans
 from analytics.metal import Fits
-from analytics.period import Period, period_figures
+from analytics.period import period_figures
+from analytics.period_rows import Period
 from analytics.reconcile import METAL_FIELDS, changed_from, efficiencies, fits_from, fits_state, months, refit_span, restated
 from analytics.report import ReportPlan, body, frozen, plan
 from analytics.table import Table

@@ -1,0 +1,60 @@
+"""A span to be summed up: its rows, what the ledger says of it, and the sums of its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
+
+from analytics.estimate import Sum, summed
+from analytics.figures import PeriodStatus
+from analytics.limits import PeriodKind
+from analytics.metal import Fits
+from analytics.table import Table
+from plant.ports import LedgerEntry
+from plant.rulebook import Rulebook
+from plant.series import Span
+from plant.site import Site
+
+SOLAR = ("renewable_generation", "green_to_load", "renewable_export")
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A span to be summed up: its rows, the ledger entries that touch it, and how it is to be read."""
+
+    site: Site
+    rulebook: Rulebook
+    span: Span
+    kind: PeriodKind
+    rows: Table
+    status: PeriodStatus
+    entries: Sequence[LedgerEntry] = field(default_factory=tuple)
+    efficiency: Mapping[str, Fits] = field(default_factory=dict)
+
+    @property
+    def day(self) -> date:
+        """The plant's date at the end of the span: the rules of that day are held against the figures."""
+        return self.site.calendar.local(max(self.span.end_ns - 1, self.span.start_ns)).date()
+
+    def part(self, span: Span, kind: PeriodKind) -> Period:
+        """A span inside this one, cut at 15-min bounds."""
+        first, end = np.searchsorted(self.rows.start_ns, [span.start_ns, span.end_ns])
+        inside = [e for e in self.entries if span.start_ns <= e.end_ns and e.start_ns < span.end_ns]
+        rows = self.rows.take(slice(int(first), int(end)))
+        return Period(self.site, self.rulebook, span, kind, rows, self.status, inside, self.efficiency)
+
+    def sum(self, node: str, name: str) -> Sum:
+        """Sum of a column of a node over the span."""
+        amount = self.rows.banded(node, name)
+        if not np.isfinite(amount.low).any() and not np.isfinite(amount.high).any():
+            amount = type(amount)(amount.best, amount.best, amount.best)
+        share = self.rows.column(node, "measured_share")
+        return summed(amount, share, self.rows.start_ns, "solar" if name in SOLAR else "load")
+
+    def completeness(self, node: str) -> float:
+        """Mean of the slots' completeness, a slot without a row counting 0."""
+        column = self.rows.column(node, "completeness")
+        return float(np.nan_to_num(column).mean()) if len(column) else 0.0
