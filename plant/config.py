@@ -13,7 +13,7 @@ import io
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -27,12 +27,24 @@ from plant.site_checks import cross_check
 from plant.site_text import BranchText, MeasuresText, MountingText, PotlineText, SiteFile
 
 
-def table_files(text: str) -> list[str]:
-    """Names of the CSV tables that a site file asks for; empty where the file cannot be read at all."""
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Files and folders that a site file names, needed before it can be checked."""
+
+    tables: tuple[str, ...] = ()
+    profiles_dir: str = ""
+    rules_dir: str = ""
+
+
+def neighbours(text: str) -> Neighbours:
+    """What a site file names beside itself; nothing where it cannot be read at all."""
     try:
-        return [str(t.get("file", "")) for t in tomllib.loads(text).get("table", [])]
+        raw = tomllib.loads(text)
+        plant = raw.get("plant", {})
+        tables = tuple(str(table.get("file", "")) for table in raw.get("table", []))
+        return Neighbours(tables, str(plant.get("profiles_dir", "")), str(plant.get("rules_dir", "")))
     except (tomllib.TOMLDecodeError, AttributeError):
-        return []
+        return Neighbours()
 
 
 def parse_site(

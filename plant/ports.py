@@ -155,6 +155,16 @@ class DirtySlot:
 
 
 @dataclass(frozen=True, slots=True)
+class DirtyNode:
+    """The dirty slots of one node within a span: the first and the last of them, and the newest generation among them."""
+
+    node: str
+    first_slot_ns: int
+    last_slot_ns: int
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReportVersion:
     """One frozen version of a report; a new one names its predecessor and the cause."""
 
@@ -202,6 +212,14 @@ class Ledger(Protocol):
 
     async def clear_dirty(self, slots: Sequence[DirtySlot]) -> None:
         """Remove those whose generation is still the one given."""
+        ...
+
+    async def dirty_nodes(self, plant: str, span: Span) -> list[DirtyNode]:
+        """What is dirty among the slots that start in the span, by node in order of name: a row a node however many slots."""
+        ...
+
+    async def clear_dirty_span(self, plant: str, span: Span, generation: int) -> None:
+        """Remove the slots that start in the span and were not marked again after ``generation`` was the newest."""
         ...
 
     async def get_state(self, plant: str, name: str) -> dict[str, Any] | None:

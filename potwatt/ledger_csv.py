@@ -108,6 +108,6 @@ def _amount(kind: str, text: str, unit: str) -> int:
     scaled = amount * factor
     if target != wanted:
         raise ValueError(f"unit {unit!r} does not fit {kind}, which is kept in {wanted}")
-    if scaled != int(scaled) or scaled < 0:
+    if not scaled.is_finite() or scaled != int(scaled) or scaled < 0:
         raise ValueError(f"amount {text} {unit} is not a whole, non-negative number of {wanted}")
     return int(scaled)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from devices.catalog import profiles_from_texts, shipped_profiles
 from devices.profile import Profile
-from plant.config import parse_site, table_files
+from plant.config import neighbours, parse_site
 from plant.errors import ConfigError, Fault
 from plant.rulebook import Rulebook, parse_rules, shipped_rule_texts
 from plant.site import Site
@@ -39,16 +39,15 @@ def load_site(path: Path) -> Loaded:
 
 def load_text(text: str, name: str, folder: Path) -> Loaded:
     """The same from a text; files it names are looked up in ``folder``."""
-    tables = {file: _read(folder / file, "a table of the site file") for file in table_files(text) if (folder / file).is_file()}
+    beside = neighbours(text)
+    tables = {file: _read(folder / file, "a table of the site file") for file in beside.tables if (folder / file).is_file()}
     profiles = dict(shipped_profiles())
-    site = parse_site(text, name, tables=tables)
-    if site.profiles_dir:
-        profiles |= profiles_from_texts(_folder(folder / site.profiles_dir, name, "plant.profiles_dir"))
-    # once more with the profiles known, so that a wrong profile name is listed with all other faults
+    if beside.profiles_dir:
+        profiles |= profiles_from_texts(_folder(folder / beside.profiles_dir, name, "plant.profiles_dir"))
     site = parse_site(text, name, tables=tables, known_profiles=profiles)
     rules = shipped_rule_texts()
-    if site.rules_dir:
-        rules |= _folder(folder / site.rules_dir, name, "plant.rules_dir")
+    if beside.rules_dir:
+        rules |= _folder(folder / beside.rules_dir, name, "plant.rules_dir")
     return Loaded(site, profiles, parse_rules(rules), folder)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plant.config import parse_site, table_files
+from plant.config import neighbours, parse_site
 from plant.errors import ConfigError
 
 GOOD = """
@@ -188,7 +188,7 @@ def test_a_table_adds_meters() -> None:
     rows = "id,profile,endpoint,unit,measures.branch,measures.rank,measures.ct_ratio\n"
     rows += "t-1,generic,gateway,41,tie-1,check,3\nt-2,generic,gateway,42,,,\n"
     site = parse_site(GOOD + TABLE, "site.toml", tables={"meters.csv": rows})
-    assert table_files(GOOD + TABLE) == ["meters.csv"]
+    assert neighbours(GOOD + TABLE).tables == ("meters.csv",)
     assert [site.meters[m].unit for m in ("t-1", "t-2")] == [41, 42]
     assert (site.points["t-1"].rank, site.points["t-1"].mountings[0].ratio) == ("check", 3.0)
     assert "t-2" not in site.points
@@ -204,7 +204,7 @@ def test_a_table_that_is_missing_or_broken_is_named() -> None:
 
 @given(st.text(max_size=200))
 def test_any_text_is_a_site_or_a_list_of_faults(text: str) -> None:
-    assert isinstance(table_files(text), list)
+    assert isinstance(neighbours(text).tables, tuple)
     with pytest.raises(ConfigError) as caught:
         parse_site(text, "site.toml")
     assert caught.value.faults
