@@ -27,13 +27,12 @@ from analytics.report import ReportPlan, body, frozen, plan
 from analytics.table import Table
 from plant import nodes
 from plant.errors import ConfigError, Fault, StoreError
-from plant.ports import Bus, Clock, DirtySlot, HealthBoard, Ledger, ReportVersion, SeriesStore
+from plant.ports import Bus, Clock, DirtyNode, HealthBoard, Ledger, ReportVersion, SeriesStore
 from plant.rulebook import Rulebook
 from plant.series import MINUTE_NS, QUARTER_NS, Series, Span
 from plant.site import Site
 
 STATE, POOLS, EFFICIENCY, GAPS = "analytics", "analytics.storage", "analytics.efficiency", "analytics.gaps"
-DIRTY_AT_ONCE = 20_000
 COARSE_DAYS = 31  # rows without readings finer than 15 min are computed a month at a time
 REFIT_DAYS = 31  # each midnight the months that this reaches back into are fitted anew
 FORWARD_S = 3.0  # a durable reading reaches the store within this, or marks its slot dirty when it does
@@ -77,7 +76,7 @@ class Analytics:
         self._coarse = False
         self._minute_ns = 0
         self._recent: PeriodFigures | None = None
-        self._seen: tuple[tuple[str, int, int], ...] = ()
+        self._seen = (0, 0)
         self._revision = 0
         self._windows: dict[str, tuple[int, int, PeriodFigures]] = {}
 
@@ -208,15 +207,14 @@ class Analytics:
         span = Span(self._done_ns, end)
         self._settled_ns = max(end, self._settled_ns or end)
         await self._ledger.put_state(self._site.id, STATE, {"settled_until_ns": self._settled_ns, "done_until_ns": self._done_ns})
-        dirty = [d for d in await self._ledger.dirty(self._site.id, DIRTY_AT_ONCE) if span.start_ns <= d.slot_ns < end]
+        dirty = await self._ledger.dirty_nodes(self._site.id, span)
         if not await self._compute(span):
             following = await self._gather.next_reading_ns(end)
             end = limit if following is None else min(limit, following // QUARTER_NS * QUARTER_NS)
         self._done_ns = end
         self._settled_ns = max(end, self._settled_ns)
         await self._ledger.put_state(self._site.id, STATE, {"settled_until_ns": self._settled_ns, "done_until_ns": end})
-        await self._note_metal(dirty)
-        await self._ledger.clear_dirty(dirty)
+        await self._clear(span, dirty)
         return True
 
     def _settle_limit(self) -> int:
@@ -232,26 +230,30 @@ class Analytics:
 
     async def _clean(self) -> bool:
         """Recompute from the oldest dirty slot on, for up to a day; a burst of late readings is let through first."""
-        found = await self._ledger.dirty(self._site.id, DIRTY_AT_ONCE)
-        due = [d for d in found if d.slot_ns < (self._done_ns or 0)]
-        if not due or self._done_ns is None:
+        oldest = await self._ledger.dirty(self._site.id, 1)
+        if not oldest or self._done_ns is None or oldest[0].slot_ns >= self._done_ns:
             return False
-        start = due[0].slot_ns
-        end = min(start + (COARSE_DAYS if self._coarse else 1) * DAY_NS, self._done_ns)
-        mine = [d for d in due if d.slot_ns < end]
-        seen = tuple((d.node, d.slot_ns, d.generation) for d in mine)
+        start = oldest[0].slot_ns
+        # up to midnight, where the storage pools that later slots started from are known
+        midnight = (start // DAY_NS + (COARSE_DAYS if self._coarse else 1)) * DAY_NS
+        span = Span(start, min(midnight, self._done_ns))
+        dirty = await self._ledger.dirty_nodes(self._site.id, span)
+        seen = (start, max((d.generation for d in dirty), default=0))
         if seen != self._seen:
             self._seen = seen
             await self._clock.sleep(QUIET_S)
             return True
-        self._seen = ()
-        if not self._site.branches_of("storage"):
-            end = min(end, max(d.slot_ns for d in mine) + QUARTER_NS)
-        await self._compute(Span(start, end))
-        cleaned = [d for d in mine if d.slot_ns < end]
-        await self._note_metal(cleaned)
-        await self._ledger.clear_dirty(cleaned)
+        self._seen = (0, 0)
+        touched = max((d.last_slot_ns for d in dirty), default=start) + QUARTER_NS
+        await self._compute(span if self._site.branches_of("storage") else Span(start, touched))
+        await self._clear(span, dirty)
         return True
+
+    async def _clear(self, span: Span, dirty: Sequence[DirtyNode]) -> None:
+        """Take slots off the list that were computed since they were seen there; one marked again meanwhile stays."""
+        if dirty:
+            await self._note_metal(dirty)
+            await self._ledger.clear_dirty_span(self._site.id, span, max(d.generation for d in dirty))
 
     async def _compute(self, span: Span) -> bool:
         """Rows of the whole slots of a span, stored; False where there is nothing to compute them from."""
@@ -340,10 +342,10 @@ class Analytics:
             for block in restated(self._model, rows, self._efficiency).blocks(self._site.id, self._clock.now_ns() // 1_000_000):
                 await self._store.write_derived(block)
 
-    async def _note_metal(self, dirty: Sequence[DirtySlot]) -> None:
+    async def _note_metal(self, dirty: Sequence[DirtyNode]) -> None:
         """Remember from where on metal was stated late, before the slots are cleared; today's taps wait for midnight."""
         before_ns = self._clock.now_ns() - DAY_NS
-        late = [d.slot_ns for d in dirty if d.node.startswith(nodes.line("")) and d.slot_ns < before_ns]
+        late = [d.first_slot_ns for d in dirty if d.node.startswith(nodes.line("")) and d.first_slot_ns < before_ns]
         if late and (self._refit_from_ns is None or min(late) < self._refit_from_ns):
             self._refit_from_ns = min(late)
             await self._keep_fits()

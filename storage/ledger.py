@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from plant import nodes
 from plant.errors import InputError, StoreMisconfigured
-from plant.ports import LEDGER_KINDS, Annotation, Clock, DirtySlot, LedgerEntry, ReportVersion
+from plant.ports import LEDGER_KINDS, Annotation, Clock, DirtyNode, DirtySlot, LedgerEntry, ReportVersion
 from plant.series import QUARTER_NS, Span
 from storage.ledger_engine import LedgerEngine
 from storage.ledger_tables import (
@@ -175,6 +175,21 @@ class SqlLedger:
         statement = sa.delete(DIRTY).where(*(DIRTY.c[name] == sa.bindparam(f"its_{name}") for name in names))
         rows = [{f"its_{name}": getattr(slot, name) for name in names} for slot in slots]
         await self._engine.write(lambda c: c.execute(statement, rows))
+
+    async def dirty_nodes(self, plant: str, span: Span) -> list[DirtyNode]:
+        """See Ledger.dirty_nodes."""
+        d = DIRTY.c
+        query = sa.select(d.node, sa.func.min(d.slot_ns), sa.func.max(d.slot_ns), sa.func.max(d.generation)).where(
+            d.plant == plant, d.slot_ns >= span.start_ns, d.slot_ns < span.end_ns
+        )
+        rows = await self._engine.read(lambda c: c.execute(query.group_by(d.node).order_by(d.node)).all())
+        return [DirtyNode(*row) for row in rows]
+
+    async def clear_dirty_span(self, plant: str, span: Span, generation: int) -> None:
+        """See Ledger.clear_dirty_span."""
+        d = DIRTY.c
+        old = (d.slot_ns >= span.start_ns, d.slot_ns < span.end_ns, d.generation <= generation)
+        await self._engine.write(lambda c: c.execute(sa.delete(DIRTY).where(d.plant == plant, *old)))
 
     async def get_state(self, plant: str, name: str) -> dict[str, Any] | None:
         """See Ledger.get_state."""

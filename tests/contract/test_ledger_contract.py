@@ -236,3 +236,19 @@ async def test_two_writers_share_one_ledger(url: str, ledger: SqlLedger) -> None
     generations = [slot.generation for slot in await other.dirty("p", 100) if slot.node == "plant"]
     assert len(set(generations)) == 10
     await other.close()
+
+
+async def test_dirty_slots_are_summed_up_by_node(ledger: Ledger) -> None:
+    await ledger.mark_dirty("p", "point:b", [T0 + i * QUARTER_NS for i in range(8)])
+    await ledger.mark_dirty("p", "point:a", [T0 + 3 * QUARTER_NS])
+    await ledger.mark_dirty("q", "point:a", [T0])
+    span = Span(T0 + QUARTER_NS, T0 + 4 * QUARTER_NS)
+    a, b = await ledger.dirty_nodes("p", span)
+    assert (a.node, a.first_slot_ns, a.last_slot_ns) == ("point:a", T0 + 3 * QUARTER_NS, T0 + 3 * QUARTER_NS)
+    assert (b.node, b.first_slot_ns, b.last_slot_ns) == ("point:b", T0 + QUARTER_NS, T0 + 3 * QUARTER_NS)
+    assert a.generation > b.generation
+    await ledger.mark_dirty("p", "point:b", [T0 + 2 * QUARTER_NS])
+    await ledger.clear_dirty_span("p", span, a.generation)
+    left = [(slot.node, (slot.slot_ns - T0) // QUARTER_NS) for slot in await ledger.dirty("p", 100)]
+    assert left == [("point:b", i) for i in (0, 2, 4, 5, 6, 7)]
+    assert len(await ledger.dirty("q", 10)) == 1
