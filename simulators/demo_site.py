@@ -252,6 +252,7 @@ n = "1-3"
 profile = "@rectifier_ac@"
 endpoint = "gateway-1"
 unit = "4{n}"
+name = { en = "Rectifier 1-{n}, AC", zh = "一系列{n}号整流交流表" }
 measures = { branch = "rect-1-{n}", rated_power_kw = 90000, class_percent = 0.2 }
 [[meter]]
 id = "rect-1-{n}-dc"
@@ -259,6 +260,7 @@ n = "1-3"
 profile = "@rectifier_dc@"
 endpoint = "gateway-1"
 unit = "5{n}"
+name = { en = "Rectifier 1-{n}, DC", zh = "一系列{n}号整流直流表" }
 measures = { branch = "rect-1-{n}", side = "dc", rated_power_kw = 90000, class_percent = 0.5 }
 [[meter]]
 id = "rect-2-{n}-ac"
@@ -266,6 +268,7 @@ n = "1-2"
 profile = "@rectifier_ac@"
 endpoint = "gateway-2"
 unit = "4{n}"
+name = { en = "Rectifier 2-{n}, AC", zh = "二系列{n}号整流交流表" }
 measures = { branch = "rect-2-{n}", rated_power_kw = 100000, class_percent = 0.2 }
 [[meter]]
 id = "rect-2-{n}-dc"
@@ -273,36 +276,42 @@ n = "1-2"
 profile = "@rectifier_dc@"
 endpoint = "gateway-2"
 unit = "5{n}"
+name = { en = "Rectifier 2-{n}, DC", zh = "二系列{n}号整流直流表" }
 measures = { branch = "rect-2-{n}", side = "dc", rated_power_kw = 100000, class_percent = 0.5 }
 [[meter]]
 id = "fume-1-meter"
 profile = "@ac_meter@"
 endpoint = "gateway-2"
 unit = 61
+name = { en = "Fume treatment 1", zh = "1号净化电表" }
 measures = { branch = "fume-1", rated_power_kw = 5000 }
 [[meter]]
 id = "fume-2-meter"
 profile = "@ac_meter@"
 endpoint = "gateway-2"
 unit = 62
+name = { en = "Fume treatment 2", zh = "2号净化电表" }
 measures = { branch = "fume-2", rated_power_kw = 5000 }
 [[meter]]
 id = "desulphurisation-meter"
 profile = "@ac_meter@"
 endpoint = "gateway-2"
 unit = 63
+name = { en = "Desulphurisation", zh = "脱硫电表" }
 measures = { branch = "desulphurisation", rated_power_kw = 4000 }
 [[meter]]
 id = "compressors-meter"
 profile = "@ac_meter@"
 endpoint = "gateway-2"
 unit = 64
+name = { en = "Compressor station", zh = "空压站电表" }
 measures = { branch = "compressors", rated_power_kw = 6000 }
 [[meter]]
 id = "casthouse-meter"
 profile = "@ac_meter@"
 endpoint = "gateway-2"
 unit = 65
+name = { en = "Casthouse", zh = "铸造电表" }
 measures = { branch = "casthouse", rated_power_kw = 4000 }
 
 # SunSpec: W > 0 and the growing WH are generation, against the sign of the plant.
@@ -325,6 +334,7 @@ id = "potroom-aux-meter"
 profile = "@feeder_meter@"
 endpoint = "broker"
 topic = "smelter/potroom-aux"
+name = { en = "Potroom auxiliaries", zh = "电解车间动力电表" }
 measures = { branch = "potroom-aux", rated_power_kw = 4000 }
 [[meter]]
 id = "scale-{n}"

@@ -24,6 +24,8 @@ const texts = {
     grafana: "Grafana dashboards need the InfluxDB store; this plant keeps its series in the {store} store.",
     report_day: "Report of today", report_month: "Report of the month", report_year: "Report of the year",
     key_wanted: "This plant's data ask for a key", key_send: "Open", unit_age_s: "s", unit_age_min: "min", unit_age_h: "h",
+    part_endpoint: "Endpoint", part_broker: "Broker", part_spool: "Spool", part_store: "Store", part_analytics: "Analytics",
+    part_alerts: "Alerts", part_notify: "Delivery", part_quarantine: "Quarantine", part_role: "Role",
     judged_year: "judged by the year", coupler: "Coupler", unmetered: "{count} of {all} branches not metered now", band: "band {low} to {high}",
   },
   zh: {
@@ -50,8 +52,19 @@ const texts = {
     grafana: "Grafana 看板需要 InfluxDB 存储；本厂时序数据保存在 {store} 存储中。",
     report_day: "今日报告", report_month: "本月报告", report_year: "本年报告",
     key_wanted: "查看本厂数据需要访问密钥", key_send: "进入", unit_age_s: "秒", unit_age_min: "分钟", unit_age_h: "小时",
+    part_endpoint: "通信端口", part_broker: "消息代理", part_spool: "本地缓存", part_store: "时序库", part_analytics: "计算",
+    part_alerts: "告警", part_notify: "告警投递", part_quarantine: "隔离区", part_role: "角色",
     judged_year: "按年度考核", coupler: "母联", unmetered: "{all} 条支路中 {count} 条当前无计量", band: "区间 {low} 至 {high}",
   },
+};
+
+// why a figure is null comes from the service in English, in one of these forms
+const reasons = {
+  zh: [
+    [/^nothing was measured$/, "无实测数据"],
+    [/^measured share (.+) is below (.+)$/, "实测占比 $1 低于 $2"],
+    [/^(\d+) of (\d+) intervals are estimated$/, "$2 个时段中 $1 个为估算值"],
+  ],
 };
 
 const asked = new URLSearchParams(location.search).get("lang");
@@ -70,6 +83,11 @@ export function t(key, values = {}) {
   const text = texts[language][key];
   if (text === undefined) return key;
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+export function reason(text) {
+  const found = (reasons[language] || []).find(([form]) => form.test(text));
+  return found ? text.replace(...found) : text;
 }
 
 export const known = (key) => key in texts[language];

@@ -1,7 +1,7 @@
 // The panels of figures, alerts, meters and parts.
 import { drawBullet } from "./bullet.js";
 import { age, clock, NONE, number, percent, quantity } from "./format.js";
-import { currentLanguage, t, title } from "./i18n.js";
+import { currentLanguage, known, reason, t, title } from "./i18n.js";
 
 const SUFFIX = { "%": "percent", "kWh/t": "kwh_per_t", kWh: "kwh", t: "t" };
 const E1 = "specific_energy_e1", E2T = "specific_energy_e2_tariff";
@@ -22,12 +22,12 @@ function setFigure(element, figure) {
   const shown = figure ? quantity(figure.value, figure.unit) : { text: NONE, unit: "" };
   element.dataset.value = figure && figure.value !== null ? String(figure.value) : "";
   element.replaceChildren(shown.text, make("small", "", shown.text === NONE ? "" : ` ${shown.unit}`));
-  element.title = figure?.reason || "";
+  element.title = figure?.reason ? reason(figure.reason) : "";
 }
 
 function trust(figure) {
   if (!figure) return t("waiting");
-  const why = figure.value === null && figure.reason ? `${figure.reason} · ` : "";
+  const why = figure.value === null && figure.reason ? `${reason(figure.reason)} · ` : "";
   return `${why}${t("completeness")} ${percent(figure.completeness)} · ${t("measured")} ${percent(figure.measured_share)}`;
 }
 
@@ -173,8 +173,12 @@ export function showMeters(list, hint, plant, meters) {
 export function showParts(list, history, parts, progress) {
   list.replaceChildren(...parts.map((part) => {
     const item = make("li", `part ${part.state}`);
-    const state = part.state === "ok" ? "" : `${t(part.state)} · `;
-    item.append(make("span", "dot"), make("span", "name", part.part), make("span", "meta", state + part.detail));
+    const [kind, ...id] = part.part.split(":");
+    const name = [known(`part_${kind}`) ? t(`part_${kind}`) : kind, ...id].join(" ");
+    // details are written by the service in English: a part that is well needs none of them in another language
+    const words = part.state !== "ok" ? `${t(part.state)} · ${part.detail}` : currentLanguage() === "en" ? part.detail : t("ok");
+    item.title = part.detail;
+    item.append(make("span", "dot"), make("span", "name", name), make("span", "meta", words));
     return item;
   }));
   showProgress(history, progress);
