@@ -10,7 +10,7 @@ import numpy as np
 from analytics.attribution import Rule, SinkTier, attribute
 from analytics.counters import F64, I64
 from analytics.intervals import PointIntervals
-from analytics.storage_origin import ORIGINS, Pool, origin_of
+from analytics.storage_origin import ORIGINS, UNKNOWN, Pool, origin_of
 from analytics.topology import Component
 from plant.site import LOAD_KINDS, RENEWABLE_SOURCES, Branch, Site
 
@@ -107,6 +107,8 @@ def balance(
     mask = np.array(renewable, bool)
     green = flows[mask, 0].sum(axis=0) if part.has_sources else np.full(m, np.nan)
     exports = flows[mask][:, 1 + len(part.storages) :].sum(axis=(0, 1))
+    unknown = flows[[name.endswith(f"/{ORIGINS[UNKNOWN]}") for name in sources]]
+    stored, sold = unknown[:, 0].sum(axis=0), unknown[:, 1 + len(part.storages) :].sum(axis=(0, 1))
     found = Balance(
         sources,
         sink_names(part),
@@ -119,8 +121,8 @@ def balance(
         other_made,
         charge,
         discharge,
-        _green_band(green, green_made + discharge, load),
-        _green_band(exports, green_made + discharge, ties_out),
+        _green_band(green, green_made + discharge, load, stored),
+        _green_band(exports, green_made + discharge, ties_out, sold),
     )
     return found, after
 
@@ -178,14 +180,14 @@ def _by_origin(into: F64, origins: I64, charge: F64) -> F64:
     return found
 
 
-def _green_band(green: F64, made: Banded, load: Banded) -> Banded:
+def _green_band(green: F64, made: Banded, load: Banded, unknown: F64) -> Banded:
     """Green energy to a sink (``load``) with a band: as sure as the renewable sources behind it, never below 0 or above the
-    sink."""
+    sink. What storage gave of ``unknown`` origin does not count, and may have been green."""
     with np.errstate(invalid="ignore", divide="ignore"):
         less = np.where(made.best > 0, np.clip(made.low / made.best, 0.0, 1.0), 1.0)
         more = np.where(made.best > 0, np.maximum(made.high / made.best, 1.0), 1.0)
     low = np.where(np.isnan(green), 0.0, green * less)
-    most = np.where(np.isnan(green), made.high, green * more)
+    most = np.where(np.isnan(green), made.high, green * more + np.nan_to_num(unknown))
     high = np.fmin(most, np.where(np.isnan(load.high), np.inf, np.maximum(load.high, 0.0)))
     capped = np.minimum(green, np.maximum(load.best, 0.0))
     return Banded(capped, np.fmin(low, capped), np.where(np.isnan(high), np.nan, np.fmax(high, capped)))

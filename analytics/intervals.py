@@ -7,7 +7,7 @@ integrated power. Mountings are dated; each contributes the time it was in force
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -108,17 +108,22 @@ def _mounting_intervals(
     signals = _Signals(metered, mounting, validity, readings, wraps_at, annotations)
     span = (min(int(b[0]) for b in bounds_ns), max(int(b[-1]) for b in bounds_ns))
     curves = {d: signals.energy_curve(d, span) for d in DIRECTIONS}
-    if not any(curves.values()):
-        return [missing(b, metered) for b in bounds_ns]
     charge = signals.charge_curve(span) if metered.point.side == "dc" else None
+    if not any(curves.values()):
+        # ampere-hours make metal even where the meter has no energy to tell
+        return [replace(missing(b, metered), dc_charge=_charge(charge, b)) for b in bounds_ns]
     poll_s = metered.poll_interval_s.get(mounting.meter, 1.0)
     found = []
     for bounds in bounds_ns:
         imported, exported = (_amounts(curves[d], bounds, metered.rated_kw(d), mounting.class_percent) for d in DIRECTIONS)
         complete = completeness(signals.leading_ns(), bounds, poll_s)
-        ah = np.full(len(bounds) - 1, np.nan) if charge is None else read_off(charge, bounds, None, 0.0).energy
-        found.append(_point(imported, exported, bounds, complete, ah))
+        found.append(_point(imported, exported, bounds, complete, _charge(charge, bounds)))
     return found
+
+
+def _charge(curve: Curve | None, bounds_ns: I64) -> F64:
+    """Ampere-hours of each interval in kAh, NaN where nothing counts them."""
+    return np.full(len(bounds_ns) - 1, np.nan) if curve is None else read_off(curve, bounds_ns, None, 0.0).energy
 
 
 @dataclass(frozen=True, slots=True)
