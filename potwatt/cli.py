@@ -46,7 +46,7 @@ def demo(
     """A simulated smelter on real protocols with everything running. Ctrl-C stops it; the same --data goes on."""
     from potwatt.demo import run_demo  # noqa: PLC0415  (the demo alone needs the simulators)
 
-    logs.set_up(logging.WARNING)
+    logs.set_up(logging.ERROR)  # states are on the page; the terminal keeps to the address and the progress
     asyncio.run(run_demo(port=port, data_dir=data, days=days, seed=seed, console=console))
 
 

@@ -35,9 +35,9 @@ class SecureServer:
 
 
 @contextmanager
-def influxd(folder: Path, http: str = "") -> Iterator[int]:
-    """A running influxd in ``folder``; ``http`` adds lines to the section [http] of its configuration."""
-    command, port, backup_port = program("influxd"), free_port(), free_port()
+def influxd(folder: Path, http: str = "", port: int = 0) -> Iterator[int]:
+    """A running influxd in ``folder`` on ``port`` or a free one; ``http`` adds lines to the section [http]."""
+    command, port, backup_port = program("influxd"), port or free_port(), free_port()
     config = folder / "influxdb.conf"
     config.write_text(
         f'reporting-disabled = true\nbind-address = "127.0.0.1:{backup_port}"\n'
