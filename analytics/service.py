@@ -36,7 +36,7 @@ STATE, POOLS, EFFICIENCY, GAPS = "analytics", "analytics.storage", "analytics.ef
 COARSE_DAYS = 31  # rows without readings finer than 15 min are computed a month at a time
 REFIT_DAYS = 31  # each midnight the months that this reaches back into are fitted anew
 FORWARD_S = 3.0  # a durable reading reaches the store within this, or marks its slot dirty when it does
-IDLE_S, QUIET_S, WINDOW_S, RETRY_S = 1.0, 0.2, 5.0, 5.0
+IDLE_S, QUIET_S, PATIENCE_S, WINDOW_S, RETRY_S = 1.0, 0.2, 5.0, 5.0, 5.0
 LEDGER_KINDS_READ = ("metal_tapped", "metal_in_pots", "certificate")
 Wraps = Callable[[str, str], float | None] | Mapping[tuple[str, str], float | None]
 
@@ -76,7 +76,7 @@ class Analytics:
         self._coarse = False
         self._minute_ns = 0
         self._recent: PeriodFigures | None = None
-        self._seen = (0, 0)
+        self._seen, self._seen_ns = (0, 0), 0
         self._revision = 0
         self._windows: dict[str, tuple[int, int, PeriodFigures]] = {}
 
@@ -208,6 +208,9 @@ class Analytics:
         self._settled_ns = max(end, self._settled_ns or end)
         await self._ledger.put_state(self._site.id, STATE, {"settled_until_ns": self._settled_ns, "done_until_ns": self._done_ns})
         dirty = await self._ledger.dirty_nodes(self._site.id, span)
+        if await self._arriving(span, dirty):
+            await self._clock.sleep(QUIET_S)
+            return True
         if not await self._compute(span):
             following = await self._gather.next_reading_ns(end)
             end = limit if following is None else min(limit, following // QUARTER_NS * QUARTER_NS)
@@ -238,16 +241,28 @@ class Analytics:
         midnight = (start // DAY_NS + (COARSE_DAYS if self._coarse else 1)) * DAY_NS
         span = Span(start, min(midnight, self._done_ns))
         dirty = await self._ledger.dirty_nodes(self._site.id, span)
-        seen = (start, max((d.generation for d in dirty), default=0))
-        if seen != self._seen:
-            self._seen = seen
+        if self._quiet_s(span, dirty) < QUIET_S:
             await self._clock.sleep(QUIET_S)
             return True
-        self._seen = (0, 0)
         touched = max((d.last_slot_ns for d in dirty), default=start) + QUARTER_NS
         await self._compute(span if self._site.branches_of("storage") else Span(start, touched))
         await self._clear(span, dirty)
         return True
+
+    def _quiet_s(self, span: Span, dirty: Sequence[DirtyNode]) -> float:
+        """For how long a span has not been marked anew, as far as was looked."""
+        seen = (span.start_ns, max((d.generation for d in dirty), default=0))
+        if seen != self._seen:
+            self._seen, self._seen_ns = seen, self._clock.now_ns()
+        return (self._clock.now_ns() - self._seen_ns) / 1e9
+
+    async def _arriving(self, span: Span, dirty: Sequence[DirtyNode]) -> bool:
+        """Whether history of a span long past still comes in: computed now, it and all that follows would be computed again.
+        It comes in order of time, so readings of the next day say that this one is there; where none follow, patience does."""
+        if not dirty or span.end_ns > self._clock.now_ns() - DAY_NS:
+            return False
+        following = await self._ledger.dirty_nodes(self._site.id, Span(span.end_ns, span.end_ns + DAY_NS))
+        return self._quiet_s(span, dirty) < (QUIET_S if following else PATIENCE_S)
 
     async def _clear(self, span: Span, dirty: Sequence[DirtyNode]) -> None:
         """Take slots off the list that were computed since they were seen there; one marked again meanwhile stays."""
@@ -313,8 +328,7 @@ class Analytics:
         if today == self._refit_day and self._refit_from_ns is None:
             return False
         self._refit_day = today
-        late = self._done_ns if self._refit_from_ns is None else self._refit_from_ns
-        reach = min(late, today - REFIT_DAYS * DAY_NS)
+        reach = min(self._refit_from_ns or self._done_ns, today - REFIT_DAYS * DAY_NS)
         since = months(calendar, Span(reach, reach))[0].start_ns
         span = refit_span(calendar, since, self._done_ns)
         lines = [nodes.line(n) for n in self._site.potlines]

@@ -18,6 +18,7 @@ from plant.errors import StoreError, StoreMisconfigured, StoreUnavailable
 FORMAT_VERSION = 1
 MEMORY_LIMIT = "256MB"
 THREADS = 2
+CHECKPOINT = "128MiB"  # the log is folded into the file at this size: at the usual 16 MB a history spends its time doing it
 
 Answer = TypeVar("Answer")
 Columns = Mapping[str, npt.NDArray[Any]]
@@ -59,7 +60,7 @@ class Database:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            connection = duckdb.connect(str(self._path), config={"memory_limit": MEMORY_LIMIT, "threads": THREADS})
+            connection = duckdb.connect(str(self._path), config={"memory_limit": MEMORY_LIMIT, "threads": THREADS, "checkpoint_threshold": CHECKPOINT})
         except (duckdb.Error, OSError) as error:
             raise self._refusal(error) from error
         try:
