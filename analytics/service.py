@@ -261,7 +261,9 @@ class Analytics:
         It comes in order of time, so readings of the next day say that this one is there; where none follow, patience does."""
         if not dirty or span.end_ns > self._clock.now_ns() - DAY_NS:
             return False
-        following = await self._ledger.dirty_nodes(self._site.id, Span(span.end_ns, span.end_ns + DAY_NS))
+        following = await self._ledger.dirty_nodes(self._site.id, Span(span.end_ns, span.end_ns + 2 * DAY_NS))
+        if any(d.last_slot_ns >= span.end_ns + DAY_NS for d in following):
+            return False  # the next day is there whole, and with it what touches the end of this one
         return self._quiet_s(span, dirty) < (QUIET_S if following else PATIENCE_S)
 
     async def _clear(self, span: Span, dirty: Sequence[DirtyNode]) -> None:
