@@ -48,18 +48,30 @@ async def run_demo(*, port: int, data_dir: Path, days: int, seed: int, console: 
         try:
             await program.start()
             console.print(f"\n  {program.greeting()}\n  Ctrl-C stops; the data stay in {data_dir}\n", soft_wrap=True)
-            filling = asyncio.create_task(History(program, smelter, days, console).fill())
-            running = asyncio.create_task(program.run())
-            waiting = asyncio.create_task(stop.wait())
-            await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (filling, running, waiting):
-                task.cancel()
-            await asyncio.gather(filling, running, waiting, return_exceptions=True)
+            await _until_stopped(program, History(program, smelter, days, console), stop)
         finally:
             await program.stop()
     finally:
         await smelter.stop()
     console.print("Stopped.")
+
+
+async def _until_stopped(program: Program, history: History, stop: asyncio.Event) -> None:
+    """Run until the signal. Raises what ended the program or the history, if either fails."""
+    running = asyncio.create_task(program.run())
+    filling = asyncio.create_task(history.fill())
+    waiting = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({running, filling, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if filling.done():
+            filling.result()
+            await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            running.result()
+    finally:
+        for task in (filling, running, waiting):
+            task.cancel()
+        await asyncio.gather(filling, running, waiting, return_exceptions=True)
 
 
 def _folder(path: Path) -> Path:

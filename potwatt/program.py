@@ -287,5 +287,7 @@ async def run_until_signal(program: Program, on_ready: Callable[[], None]) -> No
         waiting = asyncio.create_task(stop.wait())
         await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
+        if running.done():
+            running.result()  # raises what ended it
     finally:
         await program.stop()
