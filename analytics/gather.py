@@ -60,9 +60,9 @@ class Gather:
             found[pair] = _joined([s for s in (before.get(pair), found[pair], after.get(pair)) if s is not None and len(s)])
         return found
 
-    async def next_reading_ns(self, t_ns: int) -> int | None:
-        """Instant of the first reading of any meter at or after ``t_ns``."""
-        found = await self._store.first_from(self.pairs, t_ns, 100 * 366 * 86_400.0)
+    async def next_reading_ns(self, t_ns: int, reach_s: float = 100 * 366 * 86_400.0) -> int | None:
+        """Instant of the first reading of any meter at or after ``t_ns``, None where there is none within ``reach_s``."""
+        found = await self._store.first_from(self.pairs, t_ns, reach_s)
         return min((int(s.t_ns[0]) for s in found.values() if len(s)), default=None)
 
     async def rows(self, span: Span) -> Table:

@@ -258,13 +258,12 @@ class Analytics:
 
     async def _arriving(self, span: Span, dirty: Sequence[DirtyNode]) -> bool:
         """Whether history of a span long past still comes in: computed now, it and all that follows would be computed again.
-        It comes in order of time, so readings of the next day say that this one is there; where none follow, patience does."""
+        It comes in order of time: a reading beyond the next day says that this one is stored, and what touches its end."""
         if not dirty or span.end_ns > self._clock.now_ns() - DAY_NS:
             return False
-        following = await self._ledger.dirty_nodes(self._site.id, Span(span.end_ns, span.end_ns + 2 * DAY_NS))
-        if any(d.last_slot_ns >= span.end_ns + DAY_NS for d in following):
-            return False  # the next day is there whole, and with it what touches the end of this one
-        return self._quiet_s(span, dirty) < (QUIET_S if following else PATIENCE_S)
+        if await self._gather.next_reading_ns(span.end_ns + DAY_NS, DAY_NS / 1e9) is not None:
+            return False
+        return self._quiet_s(span, dirty) < PATIENCE_S
 
     async def _clear(self, span: Span, dirty: Sequence[DirtyNode]) -> None:
         """Take slots off the list that were computed since they were seen there; one marked again meanwhile stays."""
