@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -204,6 +204,10 @@ class Ledger(Protocol):
 
     async def mark_dirty(self, plant: str, node: str, slots_ns: Sequence[int]) -> None:
         """Raise the generation of each slot (15-min starts)."""
+        ...
+
+    async def mark_dirty_many(self, plant: str, slots_ns: Mapping[str, Sequence[int]]) -> None:
+        """The same for the slots of several nodes, by node, in one transaction."""
         ...
 
     async def dirty(self, plant: str, limit: int) -> list[DirtySlot]:

@@ -145,9 +145,16 @@ class SqlLedger:
 
     async def mark_dirty(self, plant: str, node: str, slots_ns: Sequence[int]) -> None:
         """See Ledger.mark_dirty. Raises ValueError for an instant that does not start a 15-min slot."""
-        if any(slot % QUARTER_NS for slot in slots_ns):
-            raise ValueError(f"dirty slots of {node} have to be starts of 15-min intervals")
-        await self._engine.write(lambda c: self._mark(c, {(plant, node, int(slot)) for slot in slots_ns}))
+        await self.mark_dirty_many(plant, {node: slots_ns})
+
+    async def mark_dirty_many(self, plant: str, slots_ns: Mapping[str, Sequence[int]]) -> None:
+        """See Ledger.mark_dirty_many. Raises ValueError for an instant that does not start a 15-min slot."""
+        for node, slots in slots_ns.items():
+            if any(slot % QUARTER_NS for slot in slots):
+                raise ValueError(f"dirty slots of {node} have to be starts of 15-min intervals")
+        keys = {(plant, node, int(slot)) for node, slots in slots_ns.items() for slot in slots}
+        if keys:
+            await self._engine.write(lambda c: self._mark(c, keys))
 
     def _mark(self, c: Connection, keys: Iterable[tuple[str, str, int]]) -> None:
         rows = [{"plant": plant, "node": node, "slot_ns": slot} for plant, node, slot in sorted(keys)]

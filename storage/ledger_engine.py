@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from plant.errors import StoreError, StoreMisconfigured, StoreUnavailable
+from plant.errors import StoreError, StoreMisconfigured, StoreRejected, StoreUnavailable
 
 Answer = TypeVar("Answer")
 
@@ -73,6 +73,8 @@ class LedgerEngine:
 
     def _translated(self, error: SQLAlchemyError) -> StoreError:
         told = " ".join(str(error.orig if isinstance(error, DBAPIError) else error).split())
+        if isinstance(error, sa.exc.DataError | sa.exc.IntegrityError):
+            return StoreRejected(f"ledger {self.where}: {told}; these very values can never be kept")
         if any(words in told for words in _MISCONFIGURED):
             return StoreMisconfigured(f"ledger {self.where}: {told}; check plant.ledger_url, its user and its rights")
         if isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError | sa.exc.TimeoutError):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from plant.errors import InputError
+from plant.errors import InputError, StoreRejected
 from plant.ports import Annotation, DirtySlot, LedgerEntry, ReportVersion
 from plant.series import QUARTER_NS, Span
 from storage.ledger import SqlLedger
@@ -185,6 +185,23 @@ async def test_the_oldest_dirty_slots_come_first_and_only_of_the_plant(ledger: S
     await ledger.clear_dirty([DirtySlot("p", "plant", T0, 1)])
 
 
+async def test_slots_of_several_nodes_are_marked_in_one_generation(ledger: SqlLedger) -> None:
+    await ledger.mark_dirty_many("p", {"plant": [T0], "line:l1": [T0, T0 + QUARTER_NS], "point:a": []})
+    assert await slots(ledger) == [("line:l1", 0), ("plant", 0), ("line:l1", 1)]
+    assert len({slot.generation for slot in await ledger.dirty("p", 10)}) == 1
+    with pytest.raises(ValueError, match="15-min"):
+        await ledger.mark_dirty_many("p", {"plant": [T0 + QUARTER_NS], "line:l1": [T0 + 1]})
+    assert len(await slots(ledger)) == 3
+
+
+async def test_what_a_database_can_never_keep_is_rejected_not_tried_again(postgresql: str) -> None:
+    ledger = SqlLedger(postgresql, StepClock())
+    await ledger.setup()
+    with pytest.raises(StoreRejected, match="NUL"):
+        await ledger.add([tap(key="tap-\0")])
+    await ledger.close()
+
+
 async def test_states_are_replaced(ledger: SqlLedger) -> None:
     assert await ledger.get_state("p", "watermark") is None
     await ledger.put_state("p", "watermark", {"t_ns": T0, "名": [1.5, None]})
@@ -238,7 +255,7 @@ async def test_two_writers_share_one_ledger(url: str, ledger: SqlLedger) -> None
     await other.close()
 
 
-async def test_dirty_slots_are_summed_up_by_node(ledger: Ledger) -> None:
+async def test_dirty_slots_are_summed_up_by_node(ledger: SqlLedger) -> None:
     await ledger.mark_dirty("p", "point:b", [T0 + i * QUARTER_NS for i in range(8)])
     await ledger.mark_dirty("p", "point:a", [T0 + 3 * QUARTER_NS])
     await ledger.mark_dirty("q", "point:a", [T0])
