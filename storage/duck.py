@@ -60,7 +60,9 @@ class Database:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            connection = duckdb.connect(str(self._path), config={"memory_limit": MEMORY_LIMIT, "threads": THREADS, "checkpoint_threshold": CHECKPOINT})
+            connection = duckdb.connect(
+                str(self._path), config={"memory_limit": MEMORY_LIMIT, "threads": THREADS, "checkpoint_threshold": CHECKPOINT}
+            )
         except (duckdb.Error, OSError) as error:
             raise self._refusal(error) from error
         try:
