@@ -28,8 +28,9 @@ class PlantCalendar:
         return round(datetime.combine(day, at, self.zone).timestamp()) * NS
 
     def local(self, t_ns: int) -> datetime:
-        """Wall clock of an instant in the plant's zone."""
-        return datetime.fromtimestamp(t_ns / NS, self.zone)
+        """Wall clock of an instant in the plant's zone, cut to the microsecond: 1 ns before midnight is still the old day."""
+        second, ns = divmod(t_ns, NS)
+        return datetime.fromtimestamp(second, self.zone).replace(microsecond=ns // 1_000)
 
     def day(self, day: date) -> Span:
         """Calendar day."""

@@ -90,3 +90,14 @@ def test_days_and_shifts_join_without_gap_and_hold_their_instants(day: date, cal
 def test_local_time_is_the_wall_clock_of_the_plant() -> None:
     assert SHANGHAI.local(ns("2026-07-01T00:00:00+00:00")).isoformat() == "2026-07-01T08:00:00+08:00"
     assert SHANGHAI.local(0).astimezone(UTC) == datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@given(DAYS, st.sampled_from([SHANGHAI, BERLIN]), st.integers(1, 10**9))
+def test_the_last_nanoseconds_of_a_day_belong_to_it(day: date, calendar: PlantCalendar, before_ns: int) -> None:
+    assert calendar.local(calendar.day(day).end_ns - before_ns).date() == day
+    assert calendar.local(calendar.day(day).start_ns + before_ns - 1).date() == day
+
+
+def test_the_second_of_a_repeated_hour_stays_the_second() -> None:
+    later_ns = ns("2026-10-25T01:30:00+00:00") + 250_000_000
+    assert BERLIN.local(later_ns).isoformat() == "2026-10-25T02:30:00.250000+01:00"
