@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NoReturn
 
 from collector.forward_step import (
@@ -40,14 +40,14 @@ SINK = "store"
 ANALYTICS_STATE = "analytics"
 REPORT_S = 2.0
 RETRY_S = 1.0
-OnStored = Callable[[Sequence[FrameBlock]], None]
 
 
 class Forwarder:
     """Moves durable blocks into the store: at least once, stored exactly once because stores and ledger know repeats.
 
-    Order within a batch: late slots are marked dirty, events go to the ledger, then readings and cursor to the store,
-    so that being killed anywhere repeats work and never leaves any out. ``on_stored`` hears of every part stored.
+    Order within a batch: events go to the ledger, readings to the store, then their late slots are marked dirty and last
+    the cursor is kept, so that being killed anywhere repeats work and never leaves any out. Slots marked before their
+    readings are stored could be computed, and cleared, without them.
     """
 
     def __init__(
@@ -61,12 +61,11 @@ class Forwarder:
         health: HealthBoard,
         quarantine: Quarantine,
         settings: ForwardSettings | None = None,
-        on_stored: OnStored | None = None,
     ) -> None:
         self._spool, self._store, self._ledger = spool, store, ledger
         self._clock, self._health, self._quarantine = clock, health, quarantine
         self._site, self._owners = site, Owners.of(site)
-        self._settings, self._on_stored = settings or ForwardSettings(), on_stored
+        self._settings = settings or ForwardSettings()
 
     async def run(self) -> NoReturn:
         """Forward until cancelled. The store may be down, also at the start."""
@@ -121,54 +120,76 @@ class Forwarder:
         return None
 
     async def _fetch(self, cursor: SpoolCursor, frames_max: int) -> Event:
+        durable = self._spool.durable
         try:
             blocks, behind = await self._spool.read(cursor, frames_max)
         except SpoolError as error:
             self._health.set("spool", "down", str(error))
             await self._clock.sleep(RETRY_S)
             return Grown()
-        return Fetched(tuple(blocks), behind)
+        return Fetched(tuple(blocks), behind, "more" if behind < durable else "nothing")
 
     async def _post(self, part: Sequence[FrameBlock], cursor: SpoolCursor | None) -> Event:
         try:
-            rejected = await self._deliver(part, cursor)
-        except StoreRejected as error:
-            return Refused(str(error), error.lines)
-        except InputError as error:
+            return await self._deliver(part, cursor)
+        except (StoreRejected, InputError) as error:
             return Refused(str(error), ())
         except StoreMisconfigured as error:
             return Failed("misconfigured", str(error))
         except StoreError as error:
+            # one that names no values says nothing about them: they wait until the store is mended
             return Failed("unavailable", str(error))
-        await self._quarantine.put(rejected)
-        if self._on_stored is not None and part:
-            self._on_stored(part)
-        return Posted()
 
-    async def _deliver(self, part: Sequence[FrameBlock], cursor: SpoolCursor | None) -> list[Rejected]:
-        """Events that the ledger cannot take, once everything else is stored. Raises StoreError and InputError."""
+    async def _deliver(self, part: Sequence[FrameBlock], cursor: SpoolCursor | None) -> Event:
+        """Posted, or Refused with the lines that the store will never take, all else being stored. Raises StoreError."""
         readings = [block for block in part if not block.event_ids]
-        outcomes = [event_entries(block, self._owners) for block in part if block.event_ids]
-        await self._mark_late(readings)
-        entries = [entry for found, _ in outcomes for entry in found]
-        if entries:
+        rejected = [reject for block in part if block.event_ids for reject in await self._enter(block)]
+        refused = await self._store_readings(readings) if readings else None
+        await self._quarantine.put(rejected)
+        if refused is None and cursor is not None:
+            await self._store.write([], cursor)
+        return refused or Posted()
+
+    async def _enter(self, block: FrameBlock) -> list[Rejected]:
+        """Enter a block of events; those that the ledger cannot take. One of them does not keep out the others."""
+        entries, rejected = event_entries(block, self._owners)
+        try:
             added = await self._ledger.add(entries)
-            self._health.count("forwarded_events", {"outcome": "added"}, len(added))
-            self._health.count("forwarded_events", {"outcome": "repeated"}, len(entries) - len(added))
-        if readings or cursor is not None:
-            written = await self._store.write(readings, cursor)
+        except (InputError, StoreRejected) as error:
+            if len(block) > 1:
+                rows = [block.take(slice(row, row + 1)) for row in range(len(block))]
+                return [reject for row in rows for reject in await self._enter(row)]
+            self._health.count("forwarded_events", {"outcome": "refused"})
+            return [*rejected, Rejected(block.meter_of(0), str(error), encode_block(block))]
+        self._health.count("forwarded_events", {"outcome": "added"}, len(added))
+        self._health.count("forwarded_events", {"outcome": "repeated"}, len(entries) - len(added))
+        self._health.count("forwarded_events", {"outcome": "refused"}, len(rejected))
+        return rejected
+
+    async def _store_readings(self, readings: Sequence[FrameBlock]) -> Refused | None:
+        """Store readings and mark what they are late for; the lines that were refused, if any. Raises StoreError."""
+        refused: Refused | None = None
+        try:
+            written = await self._store.write(readings)
+        except StoreRejected as error:
+            if not error.lines:
+                raise
+            refused = Refused(str(error), error.lines)
+            self._health.count("forwarded_lines_refused", {}, len(error.lines))
+        else:
             self._health.count("forwarded_values", {"outcome": "stored"}, written.stored)
             self._health.count("forwarded_values", {"outcome": "repeated"}, written.repeated)
             self._health.count("forwarded_values", {"outcome": "conflicting"}, written.conflicting)
-        return [reject for _, found in outcomes for reject in found]
+        await self._mark_late(readings)
+        return refused
 
     async def _mark_late(self, readings: Sequence[FrameBlock]) -> None:
-        if not readings:
-            return
+        """Mark by the watermark and the clock as they are now, behind the write: both may have moved while it lasted."""
         state = await self._ledger.get_state(self._site.id, ANALYTICS_STATE)
         settled_ns = None if state is None else state.get("settled_until_ns")
-        for node, slots_ns in late_slots(readings, self._owners, settled_ns, self._clock.now_ns()).items():
-            await self._ledger.mark_dirty(self._site.id, node, slots_ns)
+        slots_ns = late_slots(readings, self._owners, settled_ns, self._clock.now_ns())
+        if slots_ns:
+            await self._ledger.mark_dirty_many(self._site.id, slots_ns)
 
     async def _advance(self, cursor: SpoolCursor) -> None:
         """Let the spool go on; a store that committed the cursor with the rows needs no second copy of it."""

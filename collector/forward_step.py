@@ -11,11 +11,12 @@ from plant.ports import SpoolCursor
 RETRY_FIRST_S, RETRY_MAX_S = 0.5, 60.0
 
 Part = tuple[FrameBlock, ...]
+Remainder = Literal["more", "nothing"]
 
 
 @dataclass(frozen=True, slots=True)
 class ForwardSettings:
-    """Size and age of a batch: one that is not full waits ``gather_s`` for company."""
+    """Size and age of a batch: once the spool is empty, the next one waits ``gather_s`` for company."""
 
     frames_max: int = 10_000
     gather_s: float = 0.5
@@ -29,7 +30,7 @@ class ForwardState:
     parts: tuple[Part, ...] = ()
     behind: SpoolCursor | None = None
     failures: int = 0
-    batch: Literal["full", "partial"] = "full"
+    durable: Remainder = "more"
 
 
 # ---- events ----
@@ -42,10 +43,12 @@ class Begun:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fetched:
-    """The spool gave blocks (none: nothing more is durable, or only rotten spans) and the cursor behind them."""
+    """The spool gave blocks (none: nothing more is durable, or only rotten spans) and the cursor behind them; ``durable``
+    says whether there was more behind it when it was read."""
 
     blocks: Part
     behind: SpoolCursor
+    durable: Remainder
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +153,8 @@ def step(state: ForwardState, event: Event, now_ns: int, settings: ForwardSettin
             return state, (Fetch(state.committed, settings.frames_max),)
         case Grown():
             return state, (Fetch(state.committed, settings.frames_max),)
-        case Fetched(blocks, behind):
-            return _fetched(state, blocks, behind, settings)
+        case Fetched(blocks, behind, durable):
+            return _fetched(replace(state, durable=durable), blocks, behind, settings)
         case Posted():
             return _next(replace(state, parts=state.parts[1:], failures=0), settings, (Report("ok", "writes"),))
         case Failed(kind, reason):
@@ -174,8 +177,7 @@ def pause_s(failures: int, now_ns: int) -> float:
 def _fetched(state: ForwardState, blocks: Part, behind: SpoolCursor, settings: ForwardSettings) -> Step:
     if not blocks and behind == state.committed:
         return state, (AwaitGrowth(state.committed, settings.gather_s),)
-    batch: Literal["full", "partial"] = "full" if sum(map(len, blocks)) >= settings.frames_max else "partial"
-    state = replace(state, parts=(blocks,), behind=behind, batch=batch)
+    state = replace(state, parts=(blocks,), behind=behind)
     return state, (_post(state),)
 
 
@@ -184,14 +186,14 @@ def _post(state: ForwardState) -> Post:
 
 
 def _next(state: ForwardState, settings: ForwardSettings, before: tuple[Action, ...]) -> Step:
-    """Post the next part, or advance and go on; a batch that was not full has emptied the spool, so that the next gathers."""
+    """Post the next part, or advance and go on at once with what else is durable; a batch behind an emptied spool gathers."""
     if state.parts:
         return state, (*before, _post(state))
     assert state.behind is not None
     advanced = replace(state, committed=state.behind, behind=None)
     go_on = (
         Fetch(advanced.committed, settings.frames_max)
-        if state.batch == "full"
+        if state.durable == "more"
         else AwaitGrowth(advanced.committed, settings.gather_s)
     )
     return advanced, (*before, Advance(advanced.committed), go_on)

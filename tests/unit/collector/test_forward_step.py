@@ -48,12 +48,12 @@ def test_begins_by_fetching_at_the_cursor() -> None:
 
 
 def test_empty_spool_is_waited_for() -> None:
-    assert run(ForwardState(AT), Fetched((), AT))[1] == (AwaitGrowth(AT, 0.5),)
+    assert run(ForwardState(AT), Fetched((), AT, "nothing"))[1] == (AwaitGrowth(AT, 0.5),)
 
 
 def test_batch_is_posted_with_the_cursor_behind_it_and_then_advances() -> None:
     given_block = block(3)
-    state, (post,) = run(ForwardState(AT), Fetched((given_block,), BEHIND))
+    state, (post,) = run(ForwardState(AT), Fetched((given_block,), BEHIND, "nothing"))
     assert isinstance(post, Post)
     assert (post.part, post.cursor) == ((given_block,), BEHIND)
     state, actions = run(state, Posted())
@@ -61,20 +61,20 @@ def test_batch_is_posted_with_the_cursor_behind_it_and_then_advances() -> None:
     assert state.committed == BEHIND
 
 
-def test_full_batch_is_followed_by_the_next_at_once() -> None:
-    _, actions = run(ForwardState(AT), Fetched((block(10),), BEHIND), Posted())
+def test_batch_with_more_behind_it_is_followed_by_the_next_at_once() -> None:
+    _, actions = run(ForwardState(AT), Fetched((block(3),), BEHIND, "more"), Posted())
     assert actions[-1] == Fetch(BEHIND, 10)
 
 
 def test_rotten_spans_alone_move_the_cursor() -> None:
-    _, (post,) = run(ForwardState(AT), Fetched((), BEHIND))
+    _, (post,) = run(ForwardState(AT), Fetched((), BEHIND, "nothing"))
     assert isinstance(post, Post)
     assert (post.part, post.cursor) == ((), BEHIND)
 
 
 @pytest.mark.parametrize("kind", ["unavailable", "misconfigured"])
 def test_failing_store_is_tried_for_ever_with_the_same_part(kind: str) -> None:
-    state, first = run(ForwardState(AT), Fetched((block(3),), BEHIND))
+    state, first = run(ForwardState(AT), Fetched((block(3),), BEHIND, "nothing"))
     pauses = []
     for _ in range(12):
         state, (report, pause) = run(state, Failed(kind, "no answer"))  # type: ignore[arg-type]
@@ -95,7 +95,7 @@ def test_pause_is_bounded_and_spread(failures: int, now_ns: int) -> None:
 
 
 def test_named_lines_are_put_aside_and_the_rest_counts_as_stored() -> None:
-    state, _ = run(ForwardState(AT), Fetched((block(3), block(2)), BEHIND))
+    state, _ = run(ForwardState(AT), Fetched((block(3), block(2)), BEHIND, "nothing"))
     state, (aside, post) = run(state, Refused("beyond retention", ("line 1",)))
     assert isinstance(aside, PutAside)
     assert (aside.reason, aside.block, aside.lines) == ("beyond retention", None, ("line 1",))
@@ -106,7 +106,7 @@ def test_named_lines_are_put_aside_and_the_rest_counts_as_stored() -> None:
 @given(st.lists(st.booleans(), min_size=1, max_size=12))
 def test_bisection_puts_aside_exactly_the_refused_blocks(bad: list[bool]) -> None:
     given_blocks = tuple(block(1, first=n) for n in range(len(bad)))
-    state, actions = run(ForwardState(AT), Fetched(given_blocks, BEHIND))
+    state, actions = run(ForwardState(AT), Fetched(given_blocks, BEHIND, "nothing"))
     stored: list[FrameBlock] = []
     aside: list[FrameBlock] = []
     advanced: list[SpoolCursor] = []
