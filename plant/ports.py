@@ -187,11 +187,17 @@ class Ledger(Protocol):
 
     async def add(self, entries: Sequence[LedgerEntry]) -> list[int]:
         """Ids of the entries that were new, in order (one already there, by its identity, is left out). In the same
-        transaction the 15-min slots that each entry touches are marked dirty under its subject's node."""
+        transaction the 15-min slots that each entry, and the entry it supersedes, touches are marked dirty under its
+        subject's node. Raises InputError, and then adds nothing, for an entry that cannot be true."""
+        ...
+
+    async def contradicted(self, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+        """Those of ``entries`` whose identity the ledger knows with another amount or other instants: not repeats of
+        what is there but something else under its name. Corrections are left out."""
         ...
 
     async def entries(self, plant: str, kinds: Sequence[str], span: Span, *, with_superseded: bool = False) -> list[LedgerEntry]:
-        """Entries that touch the span (start < span.end and end >= span.start), oldest first, superseded ones left out."""
+        """Entries whose [start, end) overlaps the span, or whose instant lies in it, oldest first, superseded ones left out."""
         ...
 
     async def annotate(self, annotations: Sequence[Annotation]) -> list[int]:
@@ -199,7 +205,7 @@ class Ledger(Protocol):
         ...
 
     async def annotations(self, plant: str, span: Span) -> list[Annotation]:
-        """Verdicts that touch the span."""
+        """Verdicts whose [start, end) overlaps the span, or whose instant lies in it."""
         ...
 
     async def mark_dirty(self, plant: str, node: str, slots_ns: Sequence[int]) -> None:
@@ -212,10 +218,6 @@ class Ledger(Protocol):
 
     async def dirty(self, plant: str, limit: int) -> list[DirtySlot]:
         """The oldest dirty slots."""
-        ...
-
-    async def clear_dirty(self, slots: Sequence[DirtySlot]) -> None:
-        """Remove those whose generation is still the one given."""
         ...
 
     async def dirty_nodes(self, plant: str, span: Span) -> list[DirtyNode]:

@@ -33,6 +33,9 @@ from storage.ledger_tables import (
 
 SLOTS_MAX = 400 * 96  # one statement covers at most a year and a month: anything longer is a slip of the pen
 _POINT_KINDS = ("meter_reading", "meter_exchange")
+_INT64_END = 2**63
+
+SlotKey = tuple[str, str, int]  # plant, node, start of the slot
 
 
 class SqlLedger:
@@ -74,23 +77,49 @@ class SqlLedger:
         recorded_ns = self._clock.now_ns()
 
         def work(c: Connection) -> list[int]:
-            added = []
+            added: list[int] = []
+            touched: set[SlotKey] = set()
             for entry in entries:
-                number = self._add_one(c, entry, recorded_ns)
+                old = None if entry.supersedes is None else _superseded(c, entry)
+                number = self._add_one(c, entry, 0 if old is None else old[1] + 1, recorded_ns)
                 if number is not None:
-                    added.append((number, entry))
-            self._mark(c, {key for _, entry in added for key in _touched(entry)})
-            return [number for number, _ in added]
+                    added.append(number)
+                    # a correction may move metal to another line or day: where it was counted so far is wrong now as well
+                    touched.update(_touched(entry), () if old is None else _touched(old[0]))
+            self._mark(c, touched)
+            return added
 
         return await self._engine.write(work)
 
-    def _add_one(self, c: Connection, entry: LedgerEntry, recorded_ns: int) -> int | None:
+    async def contradicted(self, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+        """See Ledger.contradicted."""
+        e = ENTRY.c
+        firsts = [entry for entry in entries if entry.supersedes is None]
+
+        def work(c: Connection) -> list[LedgerEntry]:
+            found = []
+            for entry in firsts:
+                known = (
+                    e.plant == entry.plant,
+                    e.kind == entry.kind,
+                    e.source == entry.source,
+                    e.key == entry.key,
+                    e.revision == 0,
+                )
+                stated = c.execute(sa.select(e.amount, e.start_ns, e.end_ns).where(*known)).one_or_none()
+                if stated is not None and tuple(stated) != (entry.amount, entry.start_ns, entry.end_ns):
+                    found.append(entry)
+            return found
+
+        return await self._engine.read(work)
+
+    def _add_one(self, c: Connection, entry: LedgerEntry, revision: int, recorded_ns: int) -> int | None:
         row = {
             "plant": entry.plant,
             "kind": entry.kind,
             "source": entry.source,
             "key": entry.key,
-            "revision": _revision(c, entry),
+            "revision": revision,
             "subject": entry.subject,
             "start_ns": entry.start_ns,
             "end_ns": entry.end_ns,
@@ -109,9 +138,7 @@ class SqlLedger:
     async def entries(self, plant: str, kinds: Sequence[str], span: Span, *, with_superseded: bool = False) -> list[LedgerEntry]:
         """See Ledger.entries."""
         later = ENTRY.alias("later")
-        query = sa.select(ENTRY).where(
-            ENTRY.c.plant == plant, ENTRY.c.kind.in_(kinds), ENTRY.c.start_ns < span.end_ns, ENTRY.c.end_ns >= span.start_ns
-        )
+        query = sa.select(ENTRY).where(ENTRY.c.plant == plant, ENTRY.c.kind.in_(kinds), *_touching(ENTRY, span))
         if not with_superseded:
             query = query.where(~sa.exists().where(later.c.supersedes == ENTRY.c.id))
         query = query.order_by(ENTRY.c.start_ns, ENTRY.c.id)
@@ -123,7 +150,8 @@ class SqlLedger:
         Raises InputError for a span that is reversed or longer than a year.
         """
         for a in annotations:
-            _check_span(a.start_ns, a.end_ns, f"annotation of {a.meter}")
+            _check_texts((a.plant, a.meter, a.quantity, a.verdict, a.author, a.cause), f"annotation of {a.meter!r}")
+            _check_span(a.start_ns, a.end_ns, f"annotation of {a.meter!r}")
         recorded_ns = self._clock.now_ns()
 
         def work(c: Connection) -> list[int]:
@@ -139,7 +167,7 @@ class SqlLedger:
     async def annotations(self, plant: str, span: Span) -> list[Annotation]:
         """See Ledger.annotations; oldest first."""
         a = ANNOTATION.c
-        query = sa.select(ANNOTATION).where(a.plant == plant, a.start_ns < span.end_ns, a.end_ns >= span.start_ns)
+        query = sa.select(ANNOTATION).where(a.plant == plant, *_touching(ANNOTATION, span))
         rows = await self._engine.read(lambda c: c.execute(query.order_by(a.start_ns, a.id)).mappings().all())
         return [Annotation(**row) for row in rows]
 
@@ -156,7 +184,7 @@ class SqlLedger:
         if keys:
             await self._engine.write(lambda c: self._mark(c, keys))
 
-    def _mark(self, c: Connection, keys: Iterable[tuple[str, str, int]]) -> None:
+    def _mark(self, c: Connection, keys: Iterable[SlotKey]) -> None:
         rows = [{"plant": plant, "node": node, "slot_ns": slot} for plant, node, slot in sorted(keys)]
         if not rows:
             return
@@ -173,15 +201,6 @@ class SqlLedger:
         """See Ledger.dirty."""
         query = sa.select(DIRTY).where(DIRTY.c.plant == plant).order_by(DIRTY.c.slot_ns, DIRTY.c.node).limit(limit)
         return [DirtySlot(**row) for row in await self._engine.read(lambda c: c.execute(query).mappings().all())]
-
-    async def clear_dirty(self, slots: Sequence[DirtySlot]) -> None:
-        """See Ledger.clear_dirty."""
-        if not slots:
-            return
-        names = ("plant", "node", "slot_ns", "generation")
-        statement = sa.delete(DIRTY).where(*(DIRTY.c[name] == sa.bindparam(f"its_{name}") for name in names))
-        rows = [{f"its_{name}": getattr(slot, name) for name in names} for slot in slots]
-        await self._engine.write(lambda c: c.execute(statement, rows))
 
     async def dirty_nodes(self, plant: str, span: Span) -> list[DirtyNode]:
         """See Ledger.dirty_nodes."""
@@ -267,35 +286,55 @@ def _check_entry(entry: LedgerEntry) -> None:
         raise InputError(f"{what}: unknown kind; use one of {', '.join(LEDGER_KINDS)}")
     if entry.unit != LEDGER_KINDS[entry.kind]:
         raise InputError(f"{what}: amount in {entry.unit!r}; {entry.kind} is counted in {LEDGER_KINDS[entry.kind]}")
-    if not isinstance(entry.amount, int) or not -(2**63) <= entry.amount < 2**63:
+    if not isinstance(entry.amount, int) or not -_INT64_END <= entry.amount < _INT64_END:
         raise InputError(f"{what}: amount {entry.amount!r} is not a whole number of {entry.unit}")
     if not entry.key or not entry.source or not entry.who:
         raise InputError(f"{what}: key, source and who have to be given, since they tell entries apart and say whose they are")
+    try:
+        data = _text(entry.data)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what}: data that is not JSON: {error}; leave out what is missing or make it null") from error
+    _check_texts((entry.plant, entry.key, entry.source, entry.subject, entry.who, entry.document, entry.reason, data), what)
     _check_span(entry.start_ns, entry.end_ns, what)
 
 
+def _check_texts(texts: Iterable[str], what: str) -> None:
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{what}: found half a character in {text[:60]!r}; use whole Unicode characters") from error
+        if "\0" in text:
+            raise InputError(f"{what}: found a NUL character in {text[:60]!r}; leave it out")
+
+
 def _check_span(start_ns: int, end_ns: int, what: str) -> None:
+    if not (-_INT64_END <= start_ns < _INT64_END and -_INT64_END <= end_ns < _INT64_END - QUARTER_NS):
+        raise InputError(f"{what}: found instants {start_ns} and {end_ns} ns; from 1678 to 2261 can be stored")
     if end_ns < start_ns:
         raise InputError(f"{what}: ends before it starts")
     if end_ns - start_ns > SLOTS_MAX * QUARTER_NS:
         raise InputError(f"{what}: covers more than {SLOTS_MAX // 96} days; split it")
 
 
-def _revision(c: Connection, entry: LedgerEntry) -> int:
-    """0 for a first statement, else one more than what it corrects."""
-    if entry.supersedes is None:
-        return 0
+def _superseded(c: Connection, entry: LedgerEntry) -> tuple[LedgerEntry, int]:
+    """The entry that this one corrects, and its revision."""
     e = ENTRY.c
-    old = c.execute(sa.select(e.plant, e.kind, e.revision).where(e.id == entry.supersedes)).one_or_none()
-    if old is None or (old.plant, old.kind) != (entry.plant, entry.kind):
+    row = c.execute(sa.select(ENTRY).where(e.id == entry.supersedes)).mappings().one_or_none()
+    if row is None or (row["plant"], row["kind"]) != (entry.plant, entry.kind):
         raise InputError(
             f"{entry.kind} {entry.key!r} corrects entry {entry.supersedes}, which is no {entry.kind} of {entry.plant}"
         )
-    revision = int(old.revision) + 1
     other = c.execute(sa.select(e.id, e.source, e.key, e.amount).where(e.supersedes == entry.supersedes)).one_or_none()
     if other is not None and (other.source, other.key, other.amount) != (entry.source, entry.key, entry.amount):
         raise InputError(f"entry {entry.supersedes} is already corrected by entry {other.id}; correct that one")
-    return revision
+    return _entry(row), int(row["revision"])
+
+
+def _touching(table: sa.Table, span: Span) -> tuple[sa.ColumnElement[bool], ...]:
+    """[start, end) of a row overlaps the span; a row that is an instant lies in it."""
+    t = table.c
+    return t.start_ns < span.end_ns, sa.or_(t.end_ns > span.start_ns, t.start_ns >= span.start_ns)
 
 
 def _node(entry: LedgerEntry) -> str:
@@ -309,5 +348,5 @@ def _slots(start_ns: int, end_ns: int) -> range:
     return range(start_ns - start_ns % QUARTER_NS, max(end_ns, start_ns + 1), QUARTER_NS)
 
 
-def _touched(entry: LedgerEntry) -> list[tuple[str, str, int]]:
+def _touched(entry: LedgerEntry) -> list[SlotKey]:
     return [(entry.plant, _node(entry), slot) for slot in _slots(entry.start_ns, entry.end_ns)]

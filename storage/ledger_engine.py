@@ -24,6 +24,10 @@ _MISCONFIGURED = (
     "unable to open database file",
     "readonly database",
     "not a database",
+    "disk image is malformed",
+    "no such table",
+    "no such column",
+    "no column named",
 )
 
 
@@ -53,7 +57,7 @@ class LedgerEngine:
         return self._url.render_as_string(hide_password=True)
 
     async def read(self, work: Callable[[Connection], Answer]) -> Answer:
-        """The answer of ``work`` in one read transaction. Raises StoreUnavailable, StoreMisconfigured, StoreError."""
+        """The answer of ``work`` in one read transaction. Raises StoreError and what is below it."""
         return await self._run(self._engine, work)
 
     async def write(self, work: Callable[[Connection], Answer]) -> Answer:

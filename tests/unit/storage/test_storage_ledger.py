@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from real_servers import free_port
 
-from plant.errors import StoreMisconfigured, StoreUnavailable
+from plant.errors import StoreMisconfigured, StoreRejected, StoreUnavailable
 from storage.ledger import SqlLedger
 from storage.ledger_engine import LedgerEngine
 
@@ -79,6 +79,17 @@ async def test_a_locked_file_is_unavailable_for_now(tmp_path: Path) -> None:
     assert await engine.read(lambda c: c.exec_driver_sql("SELECT count(*) FROM t").scalar()) == 0
     other.close()
     await engine.write(lambda c: c.exec_driver_sql("INSERT INTO t VALUES (1)"))
+    await engine.close()
+
+
+async def test_rows_that_no_database_can_hold_are_refused_and_not_tried_again(tmp_path: Path) -> None:
+    engine = LedgerEngine(f"sqlite:///{tmp_path}/l.sqlite")
+    await engine.write(lambda c: c.exec_driver_sql("CREATE TABLE t (x NOT NULL)"))
+    with pytest.raises(StoreRejected, match="can never be kept") as caught:
+        await engine.write(lambda c: c.exec_driver_sql("INSERT INTO t VALUES (NULL)"))
+    assert not caught.value.transient
+    with pytest.raises(StoreMisconfigured, match="no such table"):
+        await engine.read(lambda c: c.exec_driver_sql("SELECT * FROM nowhere"))
     await engine.close()
 
 
