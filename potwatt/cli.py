@@ -156,6 +156,22 @@ def report(
     asyncio.run(print_report(loaded, secrets_of(loaded.site), kind, period))
 
 
+@app.command()
+def close(
+    kind: Annotated[str, typer.Argument(help="day, month or year")],
+    period: Annotated[str, typer.Argument(help="2026-11-20, 2026-11 or 2026")],
+    site: SiteOption,
+    who: Annotated[str, typer.Option(help="Who closes it.")],
+    cause: Annotated[str, typer.Option(help="Why, for a period that was closed before.")] = "first closing",
+) -> None:
+    """Freeze a report: from then on a change is a new version with its cause, the old one stays."""
+    from potwatt.imports import close_report  # noqa: PLC0415
+    from potwatt.load import load_site, secrets_of  # noqa: PLC0415
+
+    loaded = load_site(site)
+    asyncio.run(close_report(loaded, secrets_of(loaded.site), kind, period, who, cause, console))
+
+
 @ledger_app.command("import")
 def ledger_import(
     file: Annotated[Path, typer.Argument(help="CSV: kind, subject, time, amount, unit, who, document, ...")],

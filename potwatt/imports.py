@@ -79,6 +79,17 @@ async def print_report(loaded: Loaded, secrets: Mapping[str, str], kind: str, pe
     sys.stdout.write(orjson.dumps(version.body, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode() + "\n")
 
 
+async def close_report(
+    loaded: Loaded, secrets: Mapping[str, str], kind: str, period: str, who: str, cause: str, console: Console
+) -> None:
+    """Freeze the report of a period; computes what is still open first."""
+    async with opened(loaded, secrets) as at:
+        while await at.analytics.step():
+            pass
+        closed = await at.analytics.close_period(kind, period, cause, who)
+    console.print(f"{kind} {period} closed as version {closed.version}, intervals {closed.interval_hash[:12]}")
+
+
 async def import_ledger(loaded: Loaded, file: Path, console: Console) -> None:
     """Add the entries of a CSV; a running program takes note through the dirty slots."""
     try:

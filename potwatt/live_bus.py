@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from plant.frame import FrameBlock
-from plant.ports import LastFrame
+from plant.ports import Clock, LastFrame
+from potwatt.clock import SystemClock
 
 LISTENER_BACKLOG = 64
 
@@ -17,7 +18,8 @@ LISTENER_BACKLOG = 64
 class LiveBus:
     """Implements ``plant.ports.Bus``. Bounded: a listener that does not keep up loses the oldest updates."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
         self._latest: dict[str, LastFrame] = {}
         self._listeners: set[asyncio.Queue[tuple[str, dict[str, Any]]]] = set()
 
@@ -25,17 +27,20 @@ class LiveBus:
         """Take the newest Frame of each meter; an older one (history, a late message) changes nothing."""
         if block.event_ids or not len(block):
             return
+        now_ns = self._clock.now_ns()
         order = np.lexsort((block.t_ns, block.meter_index))
         is_last = np.append(block.meter_index[order][1:] != block.meter_index[order][:-1], True)
         for row in order[is_last]:
             meter, t_ns = block.meter_of(int(row)), int(block.t_ns[row])
             known = self._latest.get(meter)
-            if known is None or known.t_ns <= t_ns:
+            # a stamp ahead of our clock says nothing of order: once the device's clock is right, its Frames count again
+            if known is None or known.t_ns <= t_ns or known.t_ns > now_ns:
                 self._latest[meter] = LastFrame(
                     meter,
                     t_ns,
                     dict(zip(block.quantities, block.value[row].tolist(), strict=True)),
                     dict(zip(block.quantities, block.quality[row].tolist(), strict=True)),
+                    _received_ns(known, t_ns, now_ns),
                 )
 
     def latest(self) -> dict[str, LastFrame]:
@@ -58,3 +63,10 @@ class LiveBus:
                 yield await queue.get()
         finally:
             self._listeners.discard(queue)
+
+
+def _received_ns(known: LastFrame | None, t_ns: int, now_ns: int) -> int:
+    if known is None:
+        # the first one after a start may have lain in a broker or a store: it is as old as it says
+        return min(t_ns, now_ns)
+    return known.received_ns if known.t_ns == t_ns else now_ns  # the same reading shown again is no sign of life

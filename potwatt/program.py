@@ -36,6 +36,7 @@ from storage.ledger import SqlLedger
 from storage.memory import MemoryStore
 
 STORE_RETRY_S = 5.0
+STOP_PATIENCE_S = 5.0
 
 
 def check_roles(loaded: Loaded, roles: tuple[str, ...]) -> None:
@@ -97,7 +98,8 @@ class Program:
     def __init__(self, loaded: Loaded, secrets: Mapping[str, str], roles: tuple[str, ...] = ROLES) -> None:
         check_roles(loaded, roles)
         self.loaded, self.roles = loaded, roles
-        self.clock, self.bus, self.health = SystemClock(), LiveBus(), Board()
+        self.clock, self.health = SystemClock(), Board()
+        self.bus = LiveBus(self.clock)
         loaded.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.store = build_store(loaded, secrets, self.clock)
         self.ledger = build_ledger(loaded, self.clock)
@@ -262,16 +264,27 @@ class Program:
 
     async def stop(self) -> None:
         """Sources first, then what they write to; nothing acknowledged is left outside the spool."""
-        for task in self._tasks:
-            if not task.cancelling():  # a second request would break into the first one's orderly end
-                task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _end(self._tasks)
         if self.spool is not None:
             await self.spool.close()
         await self.store.close()
         await self.ledger.close()
         if self._socket is not None:
             self._socket.close()
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait for all of them. A second request comes late, so that it does not break into an orderly end,
+    and does come, since a library may swallow the first one."""
+    for task in tasks:
+        if not task.cancelling():
+            task.cancel()
+    pending = set(tasks)
+    while pending:
+        _, pending = await asyncio.wait(pending, timeout=STOP_PATIENCE_S)
+        for task in pending:
+            task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def run_until_signal(program: Program, on_ready: Callable[[], None]) -> None:
