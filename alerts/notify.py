@@ -19,6 +19,7 @@ _TYPE = {
     "raised": apprise.NotifyType.FAILURE,
     "reminder": apprise.NotifyType.FAILURE,
     "cleared": apprise.NotifyType.SUCCESS,
+    "withdrawn": apprise.NotifyType.SUCCESS,
     "unknown": apprise.NotifyType.WARNING,
 }
 

@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from alerts.engine import S_TO_NS, Condition, Sample, Threshold, Timing
 from plant import nodes
+from plant.errors import IncomparableError
 from plant.indicators import INDICATORS, Figure
 from plant.rulebook import EXCEEDED, MISSED, Rule, Rulebook, status
 from plant.site import IMPORTED, Site
@@ -21,6 +22,7 @@ E1: Final = "e1-over-benchmark"
 GREEN_SHARE: Final = "green-share-under-target"
 SILENT: Final = "meter-silent"
 Figures = Mapping[str, Mapping[str, Figure]]
+_NOT_TOLD = Sample(None, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +58,19 @@ class Inactive:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """When a meter was last heard: ``frame_t_ns`` its newest reading by its own clock, ``heard_ns`` our clock when that
-    reading first showed. Age is counted on our clock, so that a meter whose clock is off is neither silent nor alive by it."""
+    """When a meter was last heard, by our clock: a meter whose clock is off is neither silent nor alive by it. ``heard_ns`` is
+    None for one not heard since the start; ``first_look_ns`` is when it was first missed."""
 
-    frame_t_ns: int | None
-    heard_ns: int
+    heard_ns: int | None
+    first_look_ns: int
 
 
-def hear(before: Mapping[str, Heard], site: Site, newest_ns: Mapping[str, int], now_ns: int) -> dict[str, Heard]:
-    """What has been heard of every meter that owes readings; one never heard counts from the first look."""
+def hear(before: Mapping[str, Heard], site: Site, received_ns: Mapping[str, int], now_ns: int) -> dict[str, Heard]:
+    """What has been heard of every meter that owes readings; ``received_ns`` is when the newest reading of a meter came."""
     # a ladle scale speaks when metal is tapped, and a meter of imported history never does
     scales = {line.scale_meter for line in site.potlines.values()}
-    heard: dict[str, Heard] = {}
-    for meter in site.meters.values():
-        if meter.profile == IMPORTED or meter.id in scales:
-            continue
-        old = before.get(meter.id, Heard(None, now_ns))
-        newest = newest_ns.get(meter.id)
-        heard[meter.id] = old if newest is None or newest == old.frame_t_ns else Heard(newest, now_ns)
-    return heard
+    owing = [m.id for m in site.meters.values() if m.profile != IMPORTED and m.id not in scales]
+    return {m: Heard(received_ns.get(m), before[m].first_look_ns if m in before else now_ns) for m in owing}
 
 
 def watches(
@@ -82,11 +78,16 @@ def watches(
 ) -> tuple[list[Watch], list[Inactive]]:
     """Everything to look at now, and the rules that have nothing to look at.
 
-    ``last_24h`` are figures by node and indicator; a figure that is absent is unknown.
+    ``last_24h`` are figures by node and indicator; a figure that is absent is unknown. A rule that cannot be judged at all
+    is inactive and keeps no other from being judged.
     """
     found: list[Watch] = []
     inactive: list[Inactive] = []
-    for item in (*_e1(site, rulebook, last_24h, now_ns), *_green_share(site, last_24h), *_silent(site, heard, now_ns)):
+    try:
+        e1 = list(_e1(site, rulebook, last_24h, now_ns))
+    except IncomparableError as error:
+        e1 = [Inactive(E1, str(error), f"限值与指标不符:{error}")]
+    for item in (*e1, *_green_share(site, last_24h), *_silent(site, heard, now_ns)):
         if isinstance(item, Watch):
             found.append(item)
         else:
@@ -163,15 +164,13 @@ def _green_share(site: Site, figures: Figures) -> Iterator[Watch | Inactive]:
 def _silent(site: Site, heard: Mapping[str, Heard], now_ns: int) -> Iterator[Watch]:
     for name, last in heard.items():
         meter = site.meters[name]
-        age_s = max(now_ns - last.heard_ns, 0) / S_TO_NS
-        sample = Sample(age_s, age_s, age_s)
-        threshold = Threshold("above", meter.silent_after_s, meter.silent_after_s)
+        condition, sample = _silence(last, meter.silent_after_s, now_ns)
         yield Watch(
             SILENT,
             name,
             meter.title_en,
             meter.title_zh,
-            threshold.judge(sample),
+            condition,
             sample,
             meter.silent_after_s,
             "s",
@@ -181,5 +180,15 @@ def _silent(site: Site, heard: Mapping[str, Heard], now_ns: int) -> Iterator[Wat
         )
 
 
+def _silence(last: Heard, silent_after_s: float, now_ns: int) -> tuple[Condition, Sample]:
+    since_ns = last.first_look_ns if last.heard_ns is None else last.heard_ns
+    age_s = max(now_ns - since_ns, 0) / S_TO_NS
+    if last.heard_ns is None and age_s <= silent_after_s:
+        # just started: no reason to raise, and no sign of life that could end an alert raised before
+        return Condition.BETWEEN, _NOT_TOLD
+    sample = Sample(age_s, age_s, age_s)
+    return Threshold("above", silent_after_s, silent_after_s).judge(sample), sample
+
+
 def _sample(figure: Figure | None) -> Sample:
-    return Sample(None, None, None) if figure is None else Sample(figure.value, figure.low, figure.high)
+    return _NOT_TOLD if figure is None else Sample(figure.value, figure.low, figure.high)

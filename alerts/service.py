@@ -7,10 +7,13 @@ had been saved and nothing undelivered is lost. A crash between history and stat
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
+
+import structlog
 
 from alerts import texts
 from alerts.engine import Acknowledged, AlertState, Condition, Event, Looked, Notice, Phase, step
@@ -25,7 +28,11 @@ from plant.site import Site
 
 STATE = "alerts"
 HISTORY_WAITING_MAX = 1_000
+DELIVERY_INTERVAL_S = 1.0
+LANGUAGES: tuple[texts.Language, texts.Language] = ("en", "zh")
 _DELIVERED_ALWAYS = ("raised", "reminder", "cleared")
+_InBoth = Mapping[texts.Language, str]
+_log = structlog.get_logger(__name__)
 
 
 class LiveSource(Protocol):
@@ -60,6 +67,7 @@ class AlertService:
         self._watches: dict[str, Watch] = {}
         self._heard: dict[str, Heard] = {}
         self._outbox = Outbox()
+        self._refusing: set[str] = set()
         self._history: list[dict[str, Any]] = []
         self._restored = False
         self._saving = asyncio.Lock()  # looking and delivering save independently
@@ -69,14 +77,18 @@ class AlertService:
         """Look and deliver until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._loop(self.look, self._look_interval_s))
-            group.create_task(self._loop(self.deliver, 1.0))
+            for address in self._addresses:  # each on its own: a slow one holds up no other
+                group.create_task(self._loop(partial(self._deliver_to, address), DELIVERY_INTERVAL_S))
 
-    async def _loop(self, work: Any, interval_s: float) -> None:
+    async def _loop(self, work: Callable[[], Awaitable[None]], interval_s: float) -> None:
         while True:
             try:
                 await work()
             except StoreError as error:
                 self._health.set("alerts", "degraded", f"alert states are not saved: {error}")
+            except Exception as error:  # a defect in one look must not end the watch
+                _log.exception("alerts failed")
+                self._health.set("alerts", "down", f"{type(error).__name__}: {error}; the log has the details")
             await self._clock.sleep(interval_s)
 
     async def look(self) -> None:
@@ -85,7 +97,7 @@ class AlertService:
         await self._restore()
         last_24h, trouble = await self._figures()
         now_ns = self._clock.now_ns()
-        self._heard = hear(self._heard, self._site, {m: f.t_ns for m, f in self._bus.latest().items()}, now_ns)
+        self._heard = hear(self._heard, self._site, {m: f.received_ns for m, f in self._bus.latest().items()}, now_ns)
         found, inactive = watches(self._site, self._rulebook, last_24h, self._heard, now_ns)
         self._watches = {watch.key: watch for watch in found}
         self._withdraw(now_ns)
@@ -105,21 +117,30 @@ class AlertService:
 
     async def deliver(self) -> None:
         """Try the oldest waiting message of each address whose time has come."""
-        due = self._outbox.due(self._clock.now_ns())
-        if not due:
+        await asyncio.gather(*(self._deliver_to(address) for address in self._addresses))
+
+    async def _deliver_to(self, address: str) -> None:
+        message = next((m for m in self._outbox.due(self._clock.now_ns()) if m.address == address), None)
+        if message is None:
             return
-        taken = await asyncio.gather(*(send(self._addresses[m.address], m) for m in due))
-        for message, arrived in zip(due, taken, strict=True):
-            outbox = self._outbox
-            self._outbox = outbox.delivered(message) if arrived else outbox.failed(message, self._clock.now_ns())
-            self._health.count("alert_deliveries", {"address": message.address, "result": "taken" if arrived else "refused"})
-        failed = sorted({m.address for m, arrived in zip(due, taken, strict=True) if not arrived})
-        if failed:
-            detail = f"{', '.join(failed)}: not reached or refused; {len(self._outbox.messages)} messages wait, tried again"
-            self._health.set("notify", "degraded", f"{detail}; check the address in the variable {self._site.alerts.urls_env}")
+        arrived = await send(self._addresses[address], message)
+        outbox = self._outbox
+        self._outbox = outbox.delivered(message) if arrived else outbox.failed(message, self._clock.now_ns())
+        self._health.count("alert_deliveries", {"address": address, "result": "taken" if arrived else "refused"})
+        if arrived:
+            self._refusing.discard(address)
         else:
-            self._health.set("notify", "ok", f"{len(self._outbox.messages)} messages wait")
+            self._refusing.add(address)
+        self._report_delivery()
         await self._save()
+
+    def _report_delivery(self) -> None:
+        waiting = f"{len(self._outbox.messages)} messages wait"
+        if not self._refusing:
+            self._health.set("notify", "ok", waiting)
+            return
+        detail = f"{', '.join(sorted(self._refusing))}: not reached or refused; {waiting}, tried again"
+        self._health.set("notify", "degraded", f"{detail}; check the address in the variable {self._site.alerts.urls_env}")
 
     def active(self) -> list[dict[str, Any]]:
         """Alerts that are raised, and subjects that cannot be judged, ready for JSON; times in RFC 3339, UTC."""
@@ -142,6 +163,9 @@ class AlertService:
             window = (await self._analytics.live()).windows.get("last_24h")
         except PotwattError as error:
             return {}, str(error)
+        except Exception as error:  # silence is judged whatever becomes of the figures
+            _log.exception("live figures failed")
+            return {}, f"{type(error).__name__}: {error}"
         return (window.figures if window else {}), ""
 
     def _withdraw(self, now_ns: int) -> None:
@@ -150,7 +174,12 @@ class AlertService:
             state = self._states.pop(key)
             if state.phase is Phase.RAISED:
                 rule, _, subject = key.partition("/")
-                self._tell({"kind": "withdrawn", "key": key, "rule": rule, "subject": subject, "t_ns": now_ns})
+                self._tell(
+                    {"kind": "withdrawn", "key": key, "rule": rule, "subject": subject, "t_ns": now_ns, "t": _rfc3339(now_ns)}
+                )
+                titles = {language: texts.withdrawn_title(rule, subject, language) for language in LANGUAGES}
+                bodies = {language: texts.withdrawn_body(language) for language in LANGUAGES}
+                self._post(f"{key}@{now_ns}", "withdrawn", titles, bodies, now_ns)
 
     def _apply(self, watch: Watch, event: Event, now_ns: int) -> None:
         before = self._states.get(watch.key, AlertState())
@@ -158,23 +187,17 @@ class AlertService:
         for notice in notices:
             self._tell(_event(watch, notice, self._site))
             if notice.kind in _DELIVERED_ALWAYS or (before.phase is Phase.RAISED and notice.kind != "acknowledged"):
-                self._outbox = self._outbox.post(self._messages(watch, notice))
+                titles = {language: texts.title(watch, notice, language) for language in LANGUAGES}
+                bodies = {language: texts.body(watch, notice, self._site.calendar, language) for language in LANGUAGES}
+                self._post(f"{watch.key}@{notice.t_ns}", notice.kind, titles, bodies, notice.t_ns)
 
-    def _messages(self, watch: Watch, notice: Notice) -> list[Message]:
-        first: texts.Language = "zh" if self._site.alerts.language == "zh" else "en"
-        second: texts.Language = "en" if first == "zh" else "zh"
-        calendar = self._site.calendar
-        body = "\n".join(
-            (
-                texts.body(watch, notice, calendar, first),
-                "",
-                texts.title(watch, notice, second),
-                texts.body(watch, notice, calendar, second),
-            )
+    def _post(self, name: str, kind: str, titles: _InBoth, bodies: _InBoth, t_ns: int) -> None:
+        """One message to each address, the plant's language first."""
+        first, second = LANGUAGES if self._site.alerts.language != "zh" else LANGUAGES[::-1]
+        body = "\n".join((bodies[first], "", titles[second], bodies[second]))
+        self._outbox = self._outbox.post(
+            Message(f"{name}/{kind}", address, kind, titles[first], body, t_ns) for address in self._addresses
         )
-        name = f"{watch.key}@{notice.t_ns}"
-        title = texts.title(watch, notice, first)
-        return [Message(f"{name}/{notice.kind}", address, notice.kind, title, body, notice.t_ns) for address in self._addresses]
 
     def _tell(self, event: dict[str, Any]) -> None:
         self._history.append(event)
@@ -230,7 +253,7 @@ def _figures(watch: Watch) -> dict[str, Any]:
 
 def _words(watch: Watch, notice: Notice, site: Site) -> dict[str, Any]:
     words: dict[str, Any] = {}
-    for language in ("en", "zh"):
+    for language in LANGUAGES:
         words[f"title_{language}"] = texts.title(watch, notice, language)
         words[f"text_{language}"] = texts.body(watch, notice, site.calendar, language)
     return words

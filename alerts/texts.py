@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from alerts.engine import Notice
@@ -17,8 +18,9 @@ _KIND = {
     "unknown": {"en": "UNKNOWN", "zh": "无法判断"},
     "known": {"en": "KNOWN AGAIN", "zh": "可判断"},
     "acknowledged": {"en": "ACKNOWLEDGED", "zh": "已确认"},
+    "withdrawn": {"en": "WITHDRAWN", "zh": "撤销"},
 }
-_RULE = {
+_RULE: Mapping[str, Mapping[Language, str]] = {
     E1: {"en": "AC energy per tonne (e1, last 24 h) over the benchmark", "zh": "近24小时铝液交流电耗(e1)高于标杆值"},
     GREEN_SHARE: {
         "en": "physical green share (last 24 h) under the plant's target",
@@ -36,6 +38,10 @@ _LABEL = {
     "since": {"en": "since", "zh": "开始时间"},
     "completeness": {"en": "completeness", "zh": "数据完整率"},
     "none": {"en": "cannot be told: too little was measured", "zh": "无法给出:实测数据不足"},
+    "withdrawn": {
+        "en": "no longer watched: its meter, potline or rule is not in the site file any more",
+        "zh": "不再监视:站点文件中已无该表计、系列或规则",
+    },
     "by": {"en": "by", "zh": "确认人"},
 }
 _DECIMALS = {"kWh/t": 0, "%": 2, "s": 0}
@@ -56,6 +62,16 @@ def body(watch: Watch, notice: Notice, calendar: PlantCalendar, language: Langua
     if notice.who:
         lines.append(("by", notice.who))
     return "\n".join(f"{_LABEL[label][language]}: {text}" for label, text in lines)
+
+
+def withdrawn_title(rule: str, subject: str, language: Language) -> str:
+    """One line: an alert has ended because what it watched is gone, so only identifiers are left to name it by."""
+    return f"{_KIND['withdrawn'][language]}: {subject}: {_RULE[rule][language] if rule in _RULE else rule}"
+
+
+def withdrawn_body(language: Language) -> str:
+    """Why the alert has ended."""
+    return _LABEL["withdrawn"][language]
 
 
 def _figures(watch: Watch, language: Language) -> list[tuple[str, str]]:

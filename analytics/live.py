@@ -49,12 +49,13 @@ class Now:
 
 
 def now(model: PlantModel, rulebook: Rulebook, frames: Frames, t_ns: int, evidence: Evidence) -> Now:
-    """The plant at ``t_ns``. A Frame older than its meter's ``silent_after_s`` counts as no Frame: null, not the last value.
+    """The plant at ``t_ns``. A Frame that came longer ago than its meter's ``silent_after_s`` counts as none: null, not the last
+    value.
 
     ``evidence`` brings current efficiency and storage pools; its readings are not looked at.
     """
     bounds = np.array([t_ns, t_ns + HOUR_NS], np.int64)
-    fresh = {m: f for m, f in frames.items() if m in model.site.meters and _age_s(f, t_ns) <= model.site.meters[m].silent_after_s}
+    fresh = {m: f for m, f in frames.items() if m in model.site.meters and f.is_fresh(t_ns, model.site.meters[m].silent_after_s)}
     per_point = {name: _instant(p, fresh, t_ns) for name, p in model.points.items()}
     fed = replace(evidence, readings=_feeds(model, fresh, t_ns))
     rows = assemble(model, fed, {n: [p, p] for n, p in per_point.items()}, bounds, 1).coarse
@@ -76,10 +77,6 @@ def now(model: PlantModel, rulebook: Rulebook, frames: Frames, t_ns: int, eviden
     branches = {b: _branch_now(model, per_point, b, fresh, t_ns) for b in model.site.branches}
     power = {name: _number(rows.column(nodes.PLANT, field)[0]) for name, field in TOTALS.items()}
     return Now(figures, branches, power)
-
-
-def _age_s(frame: LastFrame, t_ns: int) -> float:
-    return (t_ns - frame.t_ns) / 1e9
 
 
 def _number(value: float) -> float | None:
@@ -140,7 +137,7 @@ def _branch_now(model: PlantModel, per_point: Mapping[str, PointIntervals], bran
         power,
         None if power is None else power - spread,
         None if power is None else power + spread,
-        None if frame is None else max(_age_s(frame, t_ns), 0.0),
+        None if frame is None else frame.age_s(t_ns),
         mounting.meter if mounting else "",
         owner > 0,
         settings.kind,

@@ -25,7 +25,7 @@ async def live_document(context: Context) -> dict[str, Any]:
         "plant": site.id,
         "t": rfc3339(now_ns),
         "t_ms": now_ns // 1_000_000,
-        "newest_reading_ms": max((f.t_ns for f in latest.values()), default=0) // 1_000_000 or None,
+        "newest_reading_ms": max((f.received_ns for f in latest.values()), default=0) // 1_000_000 or None,
         "settled_until": None if live.settled_until_ns is None else rfc3339(live.settled_until_ns),
         "power_kw": live.power_kw,
         "branches": {name: asdict(branch) for name, branch in live.branches.items()},

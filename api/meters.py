@@ -11,13 +11,13 @@ from plant.ports import LastFrame
 from plant.quality import Quality
 from plant.site import Branch, Site
 
-NS = 1_000_000_000
 _CHARGE = "state_of_charge"
 
 
 @dataclass(frozen=True, slots=True)
 class MeterState:
-    """Whether a meter speaks: ``ok``, ``silent`` (for longer than its own limit) or ``never`` heard; age of its newest Frame."""
+    """Whether a meter speaks: ``ok``, ``silent`` (for longer than its own limit) or ``never`` heard; how long ago
+    its newest Frame came, by our clock."""
 
     state: Literal["ok", "silent", "never"]
     age_s: float | None
@@ -34,8 +34,8 @@ def meter_states(
         if frame is None:
             found[meter.id] = MeterState("ok" if meter.id in speaking else "never", None)
             continue
-        age_s = (now_ns - frame.t_ns) / NS
-        found[meter.id] = MeterState("ok" if age_s <= meter.silent_after_s else "silent", age_s)
+        state: Literal["ok", "silent"] = "ok" if frame.is_fresh(now_ns, meter.silent_after_s) else "silent"
+        found[meter.id] = MeterState(state, max(frame.age_s(now_ns), 0.0))
     return found
 
 

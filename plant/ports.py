@@ -263,12 +263,23 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LastFrame:
-    """The newest Frame of a meter as it came from the wire: values and quality by quantity, instant of the reading."""
+    """The newest Frame of a meter as it came from the wire: values and quality by quantity, instant of the reading by the
+    clock that stamped it. ``received_ns`` is our clock when the reading first showed: age and freshness count from it, since
+    a device's clock may be off."""
 
     meter: str
     t_ns: int
     value: dict[str, float]
     quality: dict[str, int]
+    received_ns: int
+
+    def age_s(self, now_ns: int) -> float:
+        """Seconds since the reading came, at an instant of our clock."""
+        return (now_ns - self.received_ns) / 1e9
+
+    def is_fresh(self, now_ns: int, silent_after_s: float) -> bool:
+        """Whether the meter still speaks. What came in the future, by a clock that was set back since, proves nothing."""
+        return 0.0 <= self.age_s(now_ns) <= silent_after_s
 
 
 class Bus(Protocol):

@@ -213,7 +213,7 @@ async def make_sample(folder: Path, auth: Keys | None = None, clock: FixedClock 
     store, ledger = MemoryStore(site.id), SqlLedger(f"sqlite:///{folder / 'ledger.db'}", clock)
     await store.setup()
     await ledger.setup()
-    bus, board = LiveBus(), Board()
+    bus, board = LiveBus(clock), Board()
     await _fill(store, bus, site, clock.now_ns())
     board.set("spool", "ok", "empty", used_share=0.01)
     board.set("store", "ok", "memory")

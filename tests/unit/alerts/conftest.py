@@ -107,13 +107,14 @@ class Plant:
     ledger: SqlLedger
     clock: TurnedClock = field(default_factory=TurnedClock)
     analytics: SetFigures = field(default_factory=SetFigures)
-    bus: LiveBus = field(default_factory=LiveBus)
+    bus: LiveBus = field(init=False)
     board: Board = field(default_factory=Board)
     text: str = SITE
     service: AlertService = field(init=False)
 
     def start(self, addresses=()) -> AlertService:
-        """A new service on the same ledger, as after a restart."""
+        """A new service on the same ledger and an empty bus, as after a restart."""
+        self.bus = LiveBus(self.clock)
         self.service = AlertService(
             site=parse_site(self.text, "site.toml"),
             rulebook=RULEBOOK,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import email
 import email.policy
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -146,6 +149,44 @@ async def test_a_mail_server_that_is_down_does_not_hold_up_the_webhook(plant, we
     assert len(webhook.taken) == 1
     counters = {dict(labels)["address"]: dict(labels)["result"] for (_, labels) in plant.board.counters()}
     assert counters == {"1:mailto": "refused", "2:json": "taken"}
+
+
+async def test_an_address_that_takes_the_connection_and_never_answers_holds_up_no_other(plant, webhook):
+    class GivingClock(type(plant.clock)):
+        async def sleep(self, seconds):
+            await asyncio.sleep(0.01)
+
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        plant.clock = GivingClock()
+        plant.start(parse_addresses(f"json://127.0.0.1:{hanging.getsockname()[1]}/ {webhook.url}", VARIABLE))
+        await raise_alert(plant)
+        plant.set_e1(*UNDER)
+        await plant.look(5)
+        running = asyncio.create_task(plant.service.run())
+        for _ in range(3_000):
+            if len(webhook.taken) == 2:
+                break
+            await asyncio.sleep(0.01)
+        heard_of = {dict(labels)["address"] for _, labels in plant.board.counters()}
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    assert len(webhook.taken) == 2
+    assert heard_of == {"2:json"}
+
+
+async def test_an_alert_whose_meter_leaves_the_site_is_delivered_as_ended(plant, webhook):
+    addresses = parse_addresses(webhook.url, VARIABLE)
+    plant.start(addresses)
+    await plant.look(1)
+    await plant.look(7, heard="")
+    plant.text = plant.text.replace('id = "m1"', 'id = "m2"')
+    plant.start(addresses)
+    await plant.look(1, heard="m2")
+    for _ in range(2):
+        await plant.service.deliver()
+    assert [post["title"] for post in webhook.taken] == ["报警: 一号进线: 电表无数据", "撤销: m1: 电表无数据"]
+    assert "not in the site file any more" in webhook.taken[1]["message"]
 
 
 async def test_no_secret_is_in_the_ledger(plant, webhook, tmp_path):

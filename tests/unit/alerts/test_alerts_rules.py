@@ -10,7 +10,6 @@ from alerts import texts
 from alerts.engine import Condition, Notice
 from alerts.rules import E1, GREEN_SHARE, SILENT, Heard, hear, watches
 from plant.config import parse_site
-from plant.errors import IncomparableError
 from plant.indicators import Figure
 from plant.rulebook import Rulebook, parse_rules, shipped_rule_texts
 
@@ -94,10 +93,13 @@ def test_before_the_benchmark_was_in_force_the_rule_is_inactive_and_says_so():
     assert "2017-07-14" in inactive[E1].reason_en
 
 
-def test_a_benchmark_that_names_another_indicator_is_refused():
+def test_a_benchmark_that_names_another_indicator_watches_nothing_and_silence_is_judged_all_the_same():
     other = RULEBOOK.in_force("benchmark", date(2025, 12, 18)).model_copy(update={"indicator": "specific_energy_e2"})
-    with pytest.raises(IncomparableError):
-        e1_look(13_100.0, 13_050.0, 13_200.0, rulebook=Rulebook((other,), "x"))
+    figures = {"line:line-1": {"specific_energy_e1": figure("specific_energy_e1", 13_100.0, 13_050.0, 13_200.0)}}
+    found, inactive = look(figures, hear({}, SITE, {"m1": NOW - 60 * S}, NOW), rulebook=Rulebook((other,), "x"))
+    assert E1 not in found
+    assert "specific_energy_e2" in inactive[E1].reason_en
+    assert found[SILENT].condition is Condition.BREACHED
 
 
 def test_green_share_is_held_against_the_plants_own_target_by_the_upper_edge():
@@ -117,22 +119,23 @@ def test_without_a_target_the_green_share_rule_is_inactive_and_says_so():
     assert "green_share_target_percent" in inactive[GREEN_SHARE].reason_zh
 
 
-def test_silence_counts_from_the_last_new_reading_on_our_clock():
-    heard = hear({}, SITE, {"m1": NOW - 3600 * S}, NOW)
+def silence(heard, now_ns):
+    return look(heard=heard, now_ns=now_ns)[0][SILENT].condition
+
+
+def test_silence_counts_from_the_last_reading_that_came():
+    heard = hear({}, SITE, {"m1": NOW}, NOW + 5 * S)
     assert set(heard) == {"m1"}, "a ladle scale and imported history owe no readings"
-    # the device's clock is an hour behind: the meter is alive all the same
-    heard = hear(heard, SITE, {"m1": NOW - 3590 * S}, NOW + 10 * S)
-    assert heard["m1"].heard_ns == NOW + 10 * S
-    # the same reading shown again is no sign of life
-    heard = hear(heard, SITE, {"m1": NOW - 3590 * S}, NOW + 50 * S)
-    assert look(heard=heard, now_ns=NOW + 40 * S)[0][SILENT].condition is Condition.CLEAR
-    assert look(heard=heard, now_ns=NOW + 41 * S)[0][SILENT].condition is Condition.BREACHED
+    assert silence(heard, NOW + 30 * S) is Condition.CLEAR
+    assert silence(heard, NOW + 31 * S) is Condition.BREACHED
+    assert silence(hear(heard, SITE, {"m1": NOW + 31 * S}, NOW + 32 * S), NOW + 32 * S) is Condition.CLEAR
 
 
-def test_a_meter_never_heard_counts_from_the_first_look():
+def test_a_meter_never_heard_is_neither_alive_nor_silent_until_its_time_has_passed():
     heard = hear(hear({}, SITE, {}, NOW), SITE, {}, NOW + 31 * S)
     assert heard == {"m1": Heard(None, NOW)}
-    assert look(heard=heard, now_ns=NOW + 31 * S)[0][SILENT].condition is Condition.BREACHED
+    assert silence(heard, NOW + 30 * S) is Condition.BETWEEN
+    assert silence(heard, NOW + 31 * S) is Condition.BREACHED
 
 
 def test_texts_in_both_languages_carry_value_band_limit_document_since_and_completeness():

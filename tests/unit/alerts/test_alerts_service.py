@@ -55,6 +55,64 @@ async def test_a_meter_that_falls_silent_is_raised_and_cleared_by_its_next_readi
     assert [e for e in await plant.history() if e[1] == SILENT_KEY][-1] == ("cleared", SILENT_KEY)
 
 
+async def test_a_restart_sends_no_all_clear_for_a_meter_that_stays_dead(plant):
+    await plant.look(1)
+    await plant.look(7, heard="")
+    plant.start()
+    await plant.look(12, heard="")
+    assert [e for e in await plant.history() if e[1] == SILENT_KEY] == [("raised", SILENT_KEY)]
+    assert SILENT_KEY in [a["key"] for a in plant.service.active()]
+    await plant.look(2)
+    assert [e for e in await plant.history() if e[1] == SILENT_KEY][-1] == ("cleared", SILENT_KEY)
+
+
+async def test_a_restart_raises_nothing_for_a_meter_that_speaks(plant):
+    await plant.look(3)
+    plant.clock.t_ns += 600_000_000_000
+    plant.start()
+    await plant.look(2, heard="")
+    await plant.look(5)
+    assert [e for e in await plant.history() if e[1] == SILENT_KEY] == []
+
+
+async def test_figures_that_fail_by_a_defect_are_unknown_and_silence_is_judged(plant, monkeypatch):
+    async def broken():
+        raise ZeroDivisionError("a defect")
+
+    plant.set_e1(13_120.0, 13_050.0, 13_190.0)
+    await plant.look(8)
+    monkeypatch.setattr(plant.analytics, "live", broken)
+    await plant.look(8, heard="")
+    assert [a["condition"] for a in plant.service.active() if a["key"] == E1_KEY] == [Condition.UNKNOWN]
+    assert ("raised", SILENT_KEY) in await plant.history()
+    (health,) = [h for h in plant.board.all() if h.part == "alerts"]
+    assert "ZeroDivisionError" in health.detail
+
+
+async def test_a_look_that_fails_by_a_defect_is_told_and_the_next_one_is_taken(plant, monkeypatch):
+    looks, third = [], asyncio.Event()
+
+    async def look():
+        looks.append(1)
+        if len(looks) == 3:
+            third.set()
+        raise ZeroDivisionError("a defect")
+
+    class GivingClock(type(plant.clock)):
+        async def sleep(self, seconds):
+            await asyncio.sleep(0)
+
+    plant.clock = GivingClock()
+    plant.start()
+    monkeypatch.setattr(plant.service, "look", look)
+    running = asyncio.create_task(plant.service.run())
+    await asyncio.wait_for(third.wait(), 30)
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+    assert [h.state for h in plant.board.all() if h.part == "alerts"] == ["down"]
+
+
 async def test_without_a_target_the_health_board_says_that_nothing_watches_the_green_share(plant):
     plant.text = plant.text.replace("green_share_target_percent = 30", "")
     plant.start()

@@ -194,12 +194,12 @@ async def test_a_silent_meter_is_null_now(plant: Plant) -> None:
     t_ns = plant.clock.t_ns
     for meter, power in POWER_KW.items():
         old = 3600 if meter == "sun" else 1
-        plant.bus.frames[meter] = LastFrame(meter, t_ns - old * NS, {"active_power": power}, {"active_power": 0})
+        plant.bus.frames[meter] = LastFrame(meter, t_ns, {"active_power": power}, {"active_power": 0}, t_ns - old * NS)
     live = await plant.analytics.live()
     assert live.branches["tie"].active_power_kw == pytest.approx(700.0)
     assert live.branches["sun"].active_power_kw is None
     assert live.power_kw["load"] is None
-    plant.bus.frames["sun"] = LastFrame("sun", t_ns, {"active_power": 300.0}, {"active_power": 0})
+    plant.bus.frames["sun"] = LastFrame("sun", t_ns, {"active_power": 300.0}, {"active_power": 0}, t_ns)
     live = await plant.analytics.live()
     assert live.branches["sun"].active_power_kw == pytest.approx(-300.0)
     assert live.power_kw["load"] == pytest.approx(1000.0)

@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from api_sample import NOW_NS, POWER_KW, Sample
+from api_sample import NOW_NS, POWER_KW, Sample, block
 
 from api.app import close_streams
 from api.schemas import figure_name
@@ -58,6 +58,19 @@ async def test_a_silent_meter_has_no_charge_and_a_silent_branch_no_power(client:
     assert live["storage"]["battery"]["state_of_charge_percent"] is None
     assert live["branches"]["fume-1"]["active_power_kw"] is None
     assert live["meters"]["tie-1-main"]["state"] == "silent"
+
+
+async def test_a_meter_whose_clock_is_ahead_falls_silent_by_ours(client: httpx.AsyncClient, sample: Sample) -> None:
+    ahead = np.array([sample.clock.t_ns + 3_600 * 10**9])
+    sample.bus.publish(block(sample.site, "battery-meter", ahead, {"state_of_charge": np.array([70.0])}))
+    live = await get(client, "/live")
+    assert live["meters"]["battery-meter"] == {"state": "ok", "age_s": 0.0}
+    assert live["newest_reading_ms"] == NOW_NS // 10**6
+    sample.clock.t_ns += 1_800 * 10**9
+    live = await get(client, "/live")
+    assert live["meters"]["battery-meter"] == {"state": "silent", "age_s": 1_800.0}
+    assert live["storage"]["battery"]["state_of_charge_percent"] is None
+    assert live["newest_reading_ms"] == NOW_NS // 10**6
 
 
 async def test_a_meter_of_events_speaks_when_its_collector_says_so(client: httpx.AsyncClient, sample: Sample) -> None:

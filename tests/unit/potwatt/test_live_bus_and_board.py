@@ -38,6 +38,46 @@ def test_latest_is_the_newest_in_any_order(batches: list[list[tuple[int, int]]])
     assert all(frame.value["active_power"] == newest[name] for name, frame in latest.items())
 
 
+class SetClock:
+    """A clock that a test sets."""
+
+    def __init__(self, t_ms: int) -> None:
+        self.t_ms = t_ms
+
+    def now_ns(self) -> int:
+        return self.t_ms * MS
+
+    async def sleep(self, seconds: float) -> None:
+        self.t_ms += round(1_000 * seconds)
+
+
+def at(bus: LiveBus, clock: SetClock, now_ms: int, stamp_ms: int) -> tuple[int, int]:
+    """(stamp, receipt) in ms of the newest Frame after one stamped ``stamp_ms`` has come at ``now_ms``."""
+    clock.t_ms = now_ms
+    bus.publish(block([stamp_ms], [0]))
+    frame = bus.latest()["m0"]
+    return frame.t_ns // MS, frame.received_ns // MS
+
+
+def test_a_frame_counts_from_its_receipt_whatever_its_own_clock_says() -> None:
+    clock = SetClock(0)
+    bus = LiveBus(clock)
+    assert at(bus, clock, 10_000, 3_610_000) == (3_610_000, 10_000)  # an hour ahead
+    assert bus.latest()["m0"].is_fresh(40_000 * MS, 30.0)
+    assert not bus.latest()["m0"].is_fresh(40_001 * MS, 30.0)
+    assert not bus.latest()["m0"].is_fresh(9_999 * MS, 30.0), "what comes in the future proves nothing"
+    assert at(bus, clock, 20_000, 20_000) == (20_000, 20_000)  # set right: its Frames are the newest again
+    assert at(bus, clock, 21_000, 15_000) == (20_000, 20_000)  # late
+    assert at(bus, clock, 22_000, 20_000) == (20_000, 20_000)  # the same reading again is no sign of life
+
+
+def test_behind_its_time_a_meter_is_alive_from_its_second_frame_on() -> None:
+    clock = SetClock(0)
+    bus = LiveBus(clock)
+    assert at(bus, clock, 3_600_000, 1_000) == (1_000, 1_000)  # it may have lain in a broker for an hour
+    assert at(bus, clock, 3_601_000, 2_000) == (2_000, 3_601_000)
+
+
 def test_events_are_no_live_values() -> None:
     bus = LiveBus()
     bus.publish(block([1], [0], ("tap-1",)))
