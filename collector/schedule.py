@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 NS = 1_000_000_000
+LIVING_TURNS_MAX = 20
 Outcome = Literal["answered", "failed"]
 
 
@@ -66,23 +67,26 @@ class Agenda:
     """The turns of all meters behind one line, of which one is taken at a time.
 
     ``first`` shows whose turn it is, ``done`` says how it went. A meter that did not answer last time may cost a
-    time-out, so it never goes before one that is due and alive.
+    time-out, so those that are due and alive go before it; on a line that is never idle it still has a turn after
+    ``LIVING_TURNS_MAX`` of theirs, or it would never be asked again.
     """
 
     def __init__(self, turns: Iterable[Turn], back_off: BackOff) -> None:
         self._turns = {turn.name: turn for turn in turns}
         self._back_off = back_off
+        self._passed_over = 0  # turns of the living since a meter that failed is due
         self._fill()
 
     def first(self, now_ns: int) -> Turn:
-        """The most overdue of the living, else of those that failed, else whoever is due first.
+        """The most overdue of the living, else of those that failed (before them at its bounded turn), else who is due first.
 
         Due times that lie further ahead than they ever can mean that the clock was set back: they are set anew.
         """
         if any(heap and self._too_far(self._turns[heap[0][1]], now_ns) for heap in (self._living, self._failed)):
             self._turns = {t.name: replace(t, due_ns=_next_on_grid(t.name, t.interval_ns, now_ns)) for t in self._turns.values()}
             self._fill()
-        heads = [heap[0] for heap in (self._living, self._failed) if heap]
+        order = (self._living, self._failed) if self._passed_over < LIVING_TURNS_MAX else (self._failed, self._living)
+        heads = [heap[0] for heap in order if heap]
         due_ns, name = next((head for head in heads if head[0] <= now_ns), min(heads))
         assert self._turns[name].due_ns == due_ns
         return self._turns[name]
@@ -93,6 +97,8 @@ class Agenda:
         heap = self._failed if before.failures else self._living
         assert heap[0] == (before.due_ns, name), "only the meter that was shown can be done"
         heapq.heappop(heap)
+        waits = not before.failures and bool(self._failed) and self._failed[0][0] <= now_ns
+        self._passed_over = self._passed_over + 1 if waits else 0
         turn = self._turns[name] = step(before, outcome, now_ns, self._back_off)
         heapq.heappush(self._failed if turn.failures else self._living, (turn.due_ns, name))
         return turn

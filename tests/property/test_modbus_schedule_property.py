@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.schedule import NS, Agenda, BackOff, first_turn
+from collector.schedule import LIVING_TURNS_MAX, NS, Agenda, BackOff, first_turn
 
 START_NS = 1_795_000_000 * NS
 BACK_OFF = BackOff()
@@ -36,6 +36,28 @@ def test_a_dead_meter_never_delays_anothers_due_time(names: list[str], which: in
         common = min(len(due), len(with_it[name]))
         assert common >= 19
         assert with_it[name][:common] == due[:common]
+
+
+@given(st.integers(2, 60), st.integers(1, 5), st.integers(20, 300))
+def test_a_meter_that_failed_once_is_asked_again_on_a_line_that_is_never_idle(living: int, failing: int, cost_ms: int) -> None:
+    names = [f"m-{i}" for i in range(living + failing)]
+    agenda = Agenda([first_turn(name, cost_ms * living / 2_000, START_NS) for name in names], BACK_OFF)
+    now_ns, due_ns = START_NS, dict.fromkeys(names[:failing], 0)
+    passed_over, asked_again = 0, set()
+    for _ in range(400 + 4 * living + round(5_000 / cost_ms)):
+        turn = agenda.first(now_ns)
+        now_ns = max(now_ns, turn.due_ns) + cost_ms * 1_000_000
+        first_time = turn.name in due_ns and not due_ns[turn.name]
+        if turn.failures:
+            asked_again.add(turn.name)
+            passed_over = 0
+        elif any(due and due <= now_ns for name, due in due_ns.items() if name not in asked_again):
+            passed_over += 1
+        assert passed_over <= LIVING_TURNS_MAX + failing
+        after = agenda.done(turn.name, "failed" if first_time else "answered", now_ns)
+        if first_time:
+            due_ns[turn.name] = after.due_ns
+    assert asked_again == set(due_ns)
 
 
 @given(NAMES, st.floats(0.1, 900))
