@@ -15,16 +15,17 @@ from analytics.counters import F64, I64, Mask, clean_register
 from analytics.curve import Amounts, Curve, amount_curve, counter_curve, read_off
 from analytics.flags import IntervalFlag
 from analytics.power import NO_POWER, NS_PER_S, S_PER_H, PowerIntegral, integrate
-from analytics.samples import Readings, Samples, completeness, exchanges, mounted
+from analytics.samples import Readings, Samples, completeness, exchanges, mounted, within_rating
 from plant.ports import Annotation
 from plant.quantities import QUANTITIES
 from plant.site import LOAD_KINDS, Branch, MeteringPoint, Mounting
 
-PLAUSIBLE = 1.5  # a register that gains more than this times the rated power has not counted energy
+PLAUSIBLE = 1.5  # a power beyond this times the rated one, or a register that gains more than that makes, measures nothing
 DIRECTIONS = ("import", "export")
 AMOUNTS = ("interval_energy_import", "interval_energy_export")
 AC_SIGNALS = ("energy_import", "energy_export", "active_power", *AMOUNTS)
 DC_SIGNALS = ("dc_charge", "dc_energy", "dc_current", "dc_power", *AMOUNTS)
+POWERS = ("active_power", "dc_power")
 WrapsAt = Callable[[str, str], float | None]
 
 
@@ -138,7 +139,9 @@ class _Signals:
     annotations: Sequence[Annotation]
 
     def get(self, quantity: str) -> Samples:
-        return mounted(self.readings, self.mounting, quantity, self.validity, self.annotations)
+        found = mounted(self.readings, self.mounting, quantity, self.validity, self.annotations)
+        rated_kw = self.metered.point.rated_power_kw
+        return within_rating(found, PLAUSIBLE * rated_kw) if rated_kw and quantity in POWERS else found
 
     @property
     def dc(self) -> bool:

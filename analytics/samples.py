@@ -52,6 +52,15 @@ def mounted(
     return Samples(series.t_ns[mask], series.value[mask] * factor)
 
 
+def within_rating(samples: Samples, most: float) -> Samples:
+    """Samples of a power, ratio applied, without those beyond ``most`` (kW): no reading is worth more than what can flow.
+
+    Held against on reading, so that a ratio or a rating that is mended restates history too.
+    """
+    possible = np.abs(samples.value) <= most
+    return Samples(samples.t_ns[possible], samples.value[possible])
+
+
 def _rejected(t_ns: I64, meter: str, quantity: str, annotations: Sequence[Annotation]) -> Mask:
     """Mask of readings under a verdict; later verdicts overrule earlier ones, ``good`` lifts them."""
     mask = np.zeros(len(t_ns), bool)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from collector.screen import NO_RATINGS, ScreenRules, screen
+from collector.screen import ScreenRules, screen
 from collector.spool import Spool
 from devices.maps import Profile
 from plant.frame import FrameBlock
@@ -15,19 +15,11 @@ from plant.quality import Quality
 class Intake:
     """``await intake(blocks)`` returns when the blocks are durable; only then are they live and may be acknowledged.
 
-    ``rated_power_kw`` by meter, as the meter itself shows it, for limits that hang on the mounting. A block whose
-    profile is not among ``profiles`` (imported history) is screened without limits.
+    A block whose profile is not among ``profiles`` (imported history) is screened without limits.
     """
 
-    def __init__(
-        self,
-        spool: Spool,
-        profiles: Mapping[str, Profile],
-        bus: Bus,
-        health: HealthBoard,
-        rated_power_kw: Mapping[str, float] = NO_RATINGS,
-    ) -> None:
-        self._spool, self._bus, self._health, self._rated_power_kw = spool, bus, health, rated_power_kw
+    def __init__(self, spool: Spool, profiles: Mapping[str, Profile], bus: Bus, health: HealthBoard) -> None:
+        self._spool, self._bus, self._health = spool, bus, health
         self._rules = {name: ScreenRules.of(profile) for name, profile in profiles.items()}
 
     async def __call__(self, blocks: Sequence[FrameBlock]) -> None:
@@ -39,7 +31,7 @@ class Intake:
 
     def _screen(self, block: FrameBlock) -> FrameBlock:
         rules = self._rules.get(block.profile) or ScreenRules.none(len(block.quantities))
-        screened = screen(block, rules, self._rated_power_kw)
+        screened = screen(block, rules)
         refused = int(((screened.quality & ~block.quality) & int(Quality.INVALID | Quality.QUESTIONABLE)).astype(bool).sum())
         if refused:
             self._health.count("screened_values", {"profile": block.profile}, refused)

@@ -6,9 +6,7 @@ device's clock is off the receipt is an alarm and a count (``clock_offsets_s``),
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +19,6 @@ from plant.quality import ABSENT, Quality, usable
 CLOCK_FROM_NS = 978_307_200 * 10**9
 CLOCK_UNTIL_NS = 4_102_444_800 * 10**9
 
-NO_RATINGS: Mapping[str, float] = MappingProxyType({})
 _OUT = int(Quality.INVALID | Quality.OUT_OF_RANGE)
 _OVERFLOW = int(Quality.INVALID | Quality.OVERFLOW)
 _UNSET = int(Quality.INVALID | Quality.CLOCK)
@@ -31,11 +28,10 @@ _INCONSISTENT = int(Quality.QUESTIONABLE | Quality.INCONSISTENT)
 @dataclass(frozen=True, slots=True, eq=False)
 class ScreenRules:
     """A profile's limits and checks as columns: ``low``, ``high`` float64[k] in canonical units (infinite where there
-    is none); those with ``rated`` bool[k] are multiples of the rated power in kW that the meter itself would show."""
+    is none). What hangs on the mounting, such as a rated power, is not among them: it is applied on reading."""
 
     low: npt.NDArray[np.float64]
     high: npt.NDArray[np.float64]
-    rated: npt.NDArray[np.bool_]
     checks: tuple[Check, ...] = ()
 
     @staticmethod
@@ -45,22 +41,19 @@ class ScreenRules:
         return ScreenRules(
             np.array([-np.inf if x is None else x.low for x in limits]),
             np.array([np.inf if x is None else x.high for x in limits]),
-            np.array([x is not None and x.of == "rated_power" for x in limits]),
             profile.checks,
         )
 
     @staticmethod
     def none(columns: int) -> ScreenRules:
         """No limits and no checks, for blocks without a profile (imported history)."""
-        return ScreenRules(np.full(columns, -np.inf), np.full(columns, np.inf), np.zeros(columns, bool))
+        return ScreenRules(np.full(columns, -np.inf), np.full(columns, np.inf))
 
 
-def screen(block: FrameBlock, rules: ScreenRules, rated_power_kw: Mapping[str, float] = NO_RATINGS) -> FrameBlock:
+def screen(block: FrameBlock, rules: ScreenRules) -> FrameBlock:
     """The block with its quality raised where the profile's limits, its checks or the instant itself say so.
 
-    ``rated_power_kw`` by meter, as the meter itself would show it; a limit that hangs on an unknown rating is not
-    held against anything. A value that is no number becomes NaN with a reason. Raises ``ValueError`` where block and
-    rules have different columns.
+    A value that is no number becomes NaN with a reason. Raises ``ValueError`` where block and rules have different columns.
     """
     if len(rules.low) != len(block.quantities):
         raise ValueError(
@@ -71,23 +64,11 @@ def screen(block: FrameBlock, rules: ScreenRules, rated_power_kw: Mapping[str, f
     quality[np.isinf(block.value)] |= _OVERFLOW
     quality[np.isnan(block.value) & ((quality & int(Quality.INVALID)) == 0)] |= int(ABSENT)
     value = block.value if finite.all() else np.where(finite, block.value, np.nan)
-    low, high = _bounds(block, rules, rated_power_kw)
-    quality[(value < low) | (value > high)] |= _OUT
+    quality[(value < rules.low) | (value > rules.high)] |= _OUT
     for check in rules.checks:
         _check(check, block.quantities, value, quality)
     quality[(block.t_ns < CLOCK_FROM_NS) | (block.t_ns >= CLOCK_UNTIL_NS)] |= _UNSET
     return replace(block, value=value, quality=quality)
-
-
-def _bounds(
-    block: FrameBlock, rules: ScreenRules, rated_power_kw: Mapping[str, float]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """(low, high), float64[k], or [n, k] where limits hang on the rating of each Frame's meter."""
-    if not rules.rated.any():
-        return rules.low, rules.high
-    rating = np.array([rated_power_kw.get(meter) or np.nan for meter in block.meters])[block.meter_index, None]
-    factor = np.where(rules.rated, rating, 1.0)  # NaN compares false: an unknown rating limits nothing
-    return rules.low * factor, rules.high * factor
 
 
 def _check(check: Check, quantities: tuple[str, ...], value: npt.NDArray[np.float64], quality: npt.NDArray[np.int16]) -> None:
@@ -96,7 +77,7 @@ def _check(check: Check, quantities: tuple[str, ...], value: npt.NDArray[np.floa
     parts, result = value[:, columns[:-1]], value[:, columns[-1]]
     judged = usable(value[:, columns], quality[:, columns]).all(axis=1)
     expected = parts.prod(axis=1) if check.kind == "product" else parts.sum(axis=1)
-    wrong = judged & (np.abs(expected - result) > check.within * np.abs(result))
+    wrong = judged & (np.abs(expected - result) > np.maximum(check.within * np.abs(result), check.floor))
     quality[np.ix_(wrong, columns)] |= _INCONSISTENT
 
 

@@ -90,9 +90,8 @@ def _compare(profile: Profile, name: str, expected: float | str, got: float, fil
     if not math.isclose(got, expected, rel_tol=1e-9, abs_tol=1e-9):
         faults.append(Fault(file, f"{key}.expect.{name}", repr(got), f"{expected} is expected"))
     limits = profile.limits.get(name)
-    bounds = limits.bounds() if limits is not None else None
-    if bounds is not None and not bounds[0] <= expected <= bounds[1]:
+    if limits is not None and not limits.low <= expected <= limits.high:
         faults.append(
-            Fault(file, f"{key}.expect.{name}", repr(expected), f"a value within the limits {bounds[0]} to {bounds[1]}")
+            Fault(file, f"{key}.expect.{name}", repr(expected), f"a value within the limits {limits.low} to {limits.high}")
         )
     return faults

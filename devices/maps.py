@@ -175,30 +175,25 @@ class PayloadMap:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the meter can show, canonical units, before mounting; ``of`` rated_power: multiples of the point's rated power."""
+    """What the meter can show, canonical unit, wherever it is mounted."""
 
     low: float
     high: float
-    of: Literal["absolute", "rated_power"] = "absolute"
-
-    def bounds(self, rated_power_kw: float = 0.0) -> tuple[float, float] | None:
-        """(low, high) in the canonical unit; None where they hang on a rating that is not known."""
-        if self.of == "absolute":
-            return self.low, self.high
-        return (self.low * rated_power_kw, self.high * rated_power_kw) if rated_power_kw > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Quantities of one Frame that must agree: product or sum of ``of`` equals ``equals`` within a share of it.
+    """Quantities of one Frame that must agree: product or sum of ``of`` equals ``equals``.
 
-    kA times V is kW, so the product of canonical units needs no factor.
+    They may differ by the share ``within`` of ``equals`` or by ``floor`` in its canonical unit, whichever is more: near
+    zero nothing but noise and resolution is left. kA times V is kW, so the product of canonical units needs no factor.
     """
 
     kind: Literal["product", "sum"]
     of: tuple[str, ...]
     equals: str
     within: float
+    floor: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)

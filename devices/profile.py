@@ -106,8 +106,6 @@ def _check_points(parsed: ProfileText, say: Say) -> None:
             say(f"{key}.unit", point.unit, str(error))
         if point.limits and not point.limits[0] < point.limits[1]:
             say(f"{key}.limits", point.limits, "low below high, in the canonical unit")
-        if point.limits_of != "absolute" and (point.limits is None or QUANTITIES[point.name].unit not in ("kW", "kvar", "kVA")):
-            say(f"{key}.limits_of", point.limits_of, "only limits of a power can be multiples of the rated power")
     _check_kinds(parsed, seen, say)
     for number, check in enumerate(parsed.profile.checks, start=1):
         for name in (*check.of, check.equals):
@@ -198,8 +196,8 @@ def _build(parsed: ProfileText) -> Profile:
         golden_origin=parsed.golden[0].origin,
         modbus=None if parsed.modbus is None else _modbus(parsed.modbus),
         mqtt=None if parsed.mqtt is None else _mqtt(parsed.mqtt),
-        limits={p.name: Limits(p.limits[0], p.limits[1], p.limits_of) for p in _points(parsed) if p.limits},
-        checks=tuple(Check(c.kind, tuple(c.of), c.equals, c.within) for c in head.checks),
+        limits={p.name: Limits(p.limits[0], p.limits[1]) for p in _points(parsed) if p.limits},
+        checks=tuple(Check(c.kind, tuple(c.of), c.equals, c.within, c.floor) for c in head.checks),
     )
 
 

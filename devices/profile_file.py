@@ -26,6 +26,7 @@ class CheckText(_Strict):
     of: Annotated[list[str], Field(min_length=2)]
     equals: str
     within: Annotated[float, Field(gt=0, lt=1)]
+    floor: Ratio
 
 
 class Head(_Strict):
@@ -47,7 +48,6 @@ class PointText(_Strict):
     unit: str
     scale: Ratio = 1.0
     limits: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    limits_of: Literal["absolute", "rated_power"] = "absolute"
 
 
 class RegisterText(PointText):

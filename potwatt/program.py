@@ -136,18 +136,9 @@ class Program:
             settings = self.site.spool
             self.spool = Spool(self.loaded.data_dir / "spool", settings, self.clock, self.health)
             await self.spool.open()
-            self.intake = Intake(self.spool, self.loaded.profiles, self.bus, self.health, self._ratings())
+            self.intake = Intake(self.spool, self.loaded.profiles, self.bus, self.health)
         for name, role in self._loops().items():
             self._tasks.append(asyncio.create_task(keep_running(name, role, self.health), name=name))
-
-    def _ratings(self) -> dict[str, float]:
-        """Rated power by meter as the meter itself shows it, for limits that hang on the mounting."""
-        return {
-            mounting.meter: point.rated_power_kw / mounting.ratio
-            for point in self.site.points.values()
-            for mounting in point.mountings
-            if point.rated_power_kw
-        }
 
     def _loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
         loops: dict[str, Callable[[], Awaitable[None]]] = {}

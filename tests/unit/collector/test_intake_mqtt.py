@@ -45,15 +45,17 @@ async def test_durable_before_live(tmp_path: Path) -> None:
     await spool.close()
 
 
-async def test_intake_screens_by_the_profile_and_the_meters_rating(tmp_path: Path) -> None:
+async def test_intake_screens_by_the_profile(tmp_path: Path) -> None:
     bus, board = LiveBus(), Board()
     spool = Spool(tmp_path, SpoolSettings(commit_ms=1), SteppedClock(), board)
     await spool.open()
-    given_block = block(1, profile="sim_feeder_mqtt", quantities=("active_power", "energy_import", "energy_export"))
-    await Intake(spool, PROFILES, bus, board, {"m-1": 50.0})([given_block])
+    rectifier = PROFILES["sim_rectifier_dc_meter"]
+    given_block = block(1, profile=rectifier.id, quantities=rectifier.quantities)
+    given_block.value[:] = [[700.0, 800.0, 560_000.0, 1.0, 1.0]]
+    await Intake(spool, PROFILES, bus, board)([given_block])
     (stored,), _ = await spool.read(spool.start, 10)
-    assert stored.quality[0].tolist() == [int(Quality.INVALID | Quality.OUT_OF_RANGE), 0, 0]
-    assert board.counters()["screened_values", (("profile", "sim_feeder_mqtt"),)] == 1
+    assert stored.quality[0].tolist() == [int(Quality.INVALID | Quality.OUT_OF_RANGE), 0, 0, 0, 0]
+    assert board.counters()["screened_values", (("profile", rectifier.id),)] == 1
     await spool.close()
 
 

@@ -17,9 +17,9 @@ from plant.quality import ABSENT, Quality
 DC = ("dc_current", "dc_voltage", "dc_power")
 
 
-def rules(*limits: tuple[float, float], rated: tuple[bool, ...] = (), checks: tuple[Check, ...] = ()) -> ScreenRules:
+def rules(*limits: tuple[float, float], checks: tuple[Check, ...] = ()) -> ScreenRules:
     low, high = np.array(limits).T
-    return ScreenRules(low, high, np.array(rated or (False,) * len(limits)), checks)
+    return ScreenRules(low, high, checks)
 
 
 OPEN = rules((-np.inf, np.inf), (-np.inf, np.inf))
@@ -36,18 +36,6 @@ def test_value_outside_its_limits_is_invalid_and_kept() -> None:
     ]
     assert out.value[:, 0].tolist() == [99.0, 100.0, 100.5]
     assert not given_block.quality.any(), "the block given is not changed"
-
-
-def test_limit_of_the_rating_is_each_meters_own() -> None:
-    given_block = block(2, meters=("small", "large"))
-    given_block.value[:, 0] = 120.0
-    out = screen(given_block, rules((-1.1, 1.1), (0, 10), rated=(True, False)), {"small": 100.0, "large": 200.0})
-    assert out.quality[:, 0].tolist() == [int(Quality.INVALID | Quality.OUT_OF_RANGE), 0]
-
-
-@pytest.mark.parametrize("ratings", [{}, {"m-1": 0.0}])
-def test_limit_of_an_unknown_rating_limits_nothing(ratings: dict[str, float]) -> None:
-    assert not screen(block(2), rules((-1.1, 1.1), (0, 10), rated=(True, False)), ratings).quality.any()
 
 
 def test_missing_and_infinite_values_get_a_reason() -> None:
@@ -70,7 +58,7 @@ def test_product_that_does_not_fit_makes_all_three_questionable() -> None:
     given_block.quality[2, 2] = int(ABSENT)
     given_block.quality[3, 0] = int(Quality.INVALID)
     free = [(-np.inf, np.inf)] * 3
-    out = screen(given_block, rules(*free, checks=(Check("product", DC[:2], "dc_power", 0.01),)))
+    out = screen(given_block, rules(*free, checks=(Check("product", DC[:2], "dc_power", 0.01, 1.0),)))
     wrong = int(Quality.QUESTIONABLE | Quality.INCONSISTENT)
     assert out.quality.tolist() == [[0, 0, 0], [wrong] * 3, [0, 0, int(ABSENT)], [int(Quality.INVALID), 0, 0]]
 
@@ -78,9 +66,17 @@ def test_product_that_does_not_fit_makes_all_three_questionable() -> None:
 def test_sum_check() -> None:
     given_block = block(2, quantities=("active_power_l1", "active_power_l2", "active_power"))
     given_block.value[:] = [[1, 2, 3], [1, 2, 4]]
-    check = Check("sum", ("active_power_l1", "active_power_l2"), "active_power", 0.1)
+    check = Check("sum", ("active_power_l1", "active_power_l2"), "active_power", 0.1, 0.01)
     out = screen(given_block, rules(*[(-10.0, 10.0)] * 3, checks=(check,)))
     assert out.quality.any(axis=1).tolist() == [False, True]
+
+
+def test_near_zero_only_what_exceeds_the_floor_disagrees() -> None:
+    given_block = block(3, quantities=("active_power_l1", "active_power_l2", "active_power"))
+    given_block.value[:] = [[0.02, 0.03, 0.0], [0.0, 0.0, -0.09], [0.2, 0.0, 0.0]]
+    check = Check("sum", ("active_power_l1", "active_power_l2"), "active_power", 0.01, 0.1)
+    out = screen(given_block, rules(*[(-10.0, 10.0)] * 3, checks=(check,)))
+    assert out.quality.any(axis=1).tolist() == [False, False, True]
 
 
 @pytest.mark.parametrize(("instant_s", "bad"), [(0, True), (946_684_800, True), (978_307_200, False), (4_102_444_800, True)])

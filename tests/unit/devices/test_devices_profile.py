@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from devices import profile_file
 from devices.catalog import profiles_from_texts, shipped_profiles
-from devices.maps import REGISTER_TYPES, Profile, WordOrder
+from devices.maps import REGISTER_TYPES, Limits, Profile, WordOrder
 from devices.profile import parse_profile
 from plant.errors import ConfigError
 from plant.quantities import QUANTITIES, Kind
@@ -25,7 +25,7 @@ id = "made"
 title = "made"
 kind = "meter"
 source = "this test"
-checks = [{ kind = "sum", of = ["active_power_l1", "active_power_l2"], equals = "active_power", within = 0.1 }]
+checks = [{ kind = "sum", of = ["active_power_l1", "active_power_l2"], equals = "active_power", within = 0.1, floor = 0.5 }]
 
 [modbus]
 table = "holding"
@@ -75,7 +75,7 @@ def test_the_good_file_is_read() -> None:
     assert profile.quantities == ("active_power", "active_power_l1", "active_power_l2", "energy_import")
     assert profile.wraps_at("energy_import") == 2**32
     assert profile.wraps_at("active_power") is None
-    assert profile.limits["active_power"].bounds() == (-100, 100)
+    assert profile.limits["active_power"] == Limits(-100, 100)
     assert profile.checks[0].equals == "active_power"
     assert (profile.protocol, profile.event, profile.verified) == ("modbus", False, False)
     assert profile.golden_origin == "written by hand"
@@ -166,12 +166,6 @@ def test_shipped_profiles_name_their_source_and_none_pretends_to_be_a_product() 
     for profile in SHIPPED.values():
         named = profile.source.startswith("SunSpec information model") or "no real product" in profile.title
         assert named, profile.id
-
-
-def test_limits_that_hang_on_a_rating_are_unknown_without_it() -> None:
-    limits = SHIPPED["sim_ac_meter"].limits["active_power"]
-    assert limits.bounds(200_000) == (-260_000, 260_000)
-    assert limits.bounds() is None
 
 
 @pytest.mark.parametrize("profile", SHIPPED.values(), ids=lambda p: p.id)
