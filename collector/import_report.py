@@ -41,8 +41,9 @@ class ColumnReport:
 class ImportReport:
     """Everything found. Counts are complete; ``gaps`` and ``problems`` hold the first of them (``*_count`` all).
 
-    ``taken`` are the rows with a readable time that are no second row of an instant; ``repeated`` second rows say the same,
-    ``conflicting`` ones do not (the first is kept). ``overlapping`` rows start before the interval before them ends.
+    ``taken`` are the rows with a readable time that are no second row of an instant; ``repeated`` second rows say the
+    same or fill empty cells, ``conflicting`` ones do not (the first value is kept). ``overlapping`` rows start before the
+    interval before them ends.
     """
 
     rows: int

@@ -1,34 +1,40 @@
 """Imports into the stores: only what is not yet there is written, so that importing a file again changes nothing.
 
-Before anything is written, the 15-min slots it touches are marked dirty; being killed in between costs a recomputation.
-A value that differs from the one stored is not written on any store: the stored reading is immutable.
+The 15-min slots that new values touch are marked dirty before they are written, so that being killed costs a recomputation
+at most, and again behind the write, since analysis may have computed them without these values meanwhile.
+A value that differs from the one stored is not written on any store: the stored reading is immutable. A cell that is empty
+or cannot be read is not written either: a later file may fill it.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from collector.import_mapping import ImportMapping, parse_mapping
 from collector.importer import ImportPlan, parse_table
+from collector.late import Owners, late_slots
 from collector.screen import ScreenRules, screen
-from plant import nodes
 from plant.errors import InputError
 from plant.frame import FrameBlock
 from plant.ports import Ledger, SeriesStore, Written
 from plant.quantities import QUANTITIES, Kind
-from plant.series import QUARTER_NS, Series, Span
+from plant.series import Series, Span
 from plant.site import Site
 
 FILE_MAX_BYTES = 512 * 1024 * 1024
 BLOCKS_AT_ONCE = 50
-SLOTS_AT_ONCE = 10_000
 DAY_NS = 86_400_000_000_000
+NS_PER_S = 1_000_000_000
+ALL_SETTLED_NS = 2**62  # how far analysis is may change while an import lasts: every slot is marked
+
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,14 +58,17 @@ async def import_file(
 async def write_plan(plan: ImportPlan, site: Site, *, store: SeriesStore, ledger: Ledger, now_ns: int) -> Written:
     """Screen and store a plan. Raises InputError, having written nothing, where the store would not keep the values."""
     _refuse_expired(plan.blocks, site, now_ns)
+    owners, interval_ns = Owners.of(site), plan.interval_s * NS_PER_S
     total = Written(0, 0, 0)
     for blocks in _batches(plan.blocks):
         screened = [screen(block, ScreenRules.none(len(block.quantities))) for block in blocks]
         fresh, known = await _not_yet_stored(screened, store)
+        total = _sum(total, known)
         if fresh:
-            await _mark_dirty(fresh, site, ledger)
-        written = await store.write(fresh) if fresh else Written(0, 0, 0)
-        total = _sum(total, known, written)
+            slots_ns = late_slots(fresh, owners, ALL_SETTLED_NS, now_ns, interval_ns=interval_ns)
+            await ledger.mark_dirty_many(site.id, slots_ns)
+            total = _sum(total, await store.write(fresh))
+            await ledger.mark_dirty_many(site.id, slots_ns)
     return total
 
 
@@ -72,8 +81,8 @@ def _text(path: Path, encoding: str) -> str:
         return path.read_text(encoding)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}; check the name and the right to read it") from error
-    except UnicodeDecodeError as error:
-        where = f"byte {error.start} is not {encoding}"
+    except UnicodeError as error:
+        where = f"byte {error.start} is not {encoding}" if isinstance(error, UnicodeDecodeError) else f"{encoding}: {error}"
         raise InputError(
             f"{path}: {where}; set file.encoding of the mapping (gb18030 for most Chinese Windows programs)"
         ) from error
@@ -102,7 +111,7 @@ def _batches(blocks: Sequence[FrameBlock]) -> Iterator[list[FrameBlock]]:
 
 
 async def _not_yet_stored(blocks: Sequence[FrameBlock], store: SeriesStore) -> tuple[list[FrameBlock], Written]:
-    """The Frames of which the store has no quantity, and a count of the values it has (the same or others)."""
+    """The values that the store has not, and a count of those it has (the same or others)."""
     (meter,) = blocks[0].meters
     span = Span(int(blocks[0].t_ns[0]), int(blocks[-1].t_ns[-1]) + 1)
     pairs = [(meter, quantity) for quantity in blocks[0].quantities]
@@ -110,34 +119,37 @@ async def _not_yet_stored(blocks: Sequence[FrameBlock], store: SeriesStore) -> t
     fresh: list[FrameBlock] = []
     known = Written(0, 0, 0)
     for block in blocks:
-        there = np.zeros(len(block), bool)
-        for column, pair in enumerate(pairs):
-            found, same = _compare(block, column, stored[pair])
-            there |= found
-            known = _sum(known, Written(0, int(np.count_nonzero(same)), int(np.count_nonzero(found & ~same))))
-        if not there.all():
-            fresh.append(block.take(~there))
+        there, same = (np.column_stack(masks) for masks in zip(*_compared(block, [stored[p] for p in pairs]), strict=True))
+        there, same = there & np.isfinite(block.value), same & np.isfinite(block.value)
+        known = _sum(known, Written(0, int(np.count_nonzero(same)), int(np.count_nonzero(there & ~same))))
+        fresh += _parts(block, np.isfinite(block.value) & ~there)
     return fresh, known
 
 
-def _compare(block: FrameBlock, column: int, stored: Series) -> tuple[np.ndarray, np.ndarray]:
-    """Masks bool[n]: the instant is stored; stored with the same value (a missing one equals a missing one)."""
-    if not len(stored):
-        nothing = np.zeros(len(block), bool)
-        return nothing, nothing
-    at = np.minimum(np.searchsorted(stored.t_ns, block.t_ns), len(stored) - 1)
-    found = stored.t_ns[at] == block.t_ns
-    value, old = block.value[:, column], stored.value[at]
-    return found, found & ((value == old) | (np.isnan(value) & np.isnan(old)))
+def _compared(block: FrameBlock, stored: Sequence[Series]) -> Iterator[tuple[Mask, Mask]]:
+    """By column, masks bool[n]: the instant is stored; stored with the same value."""
+    for column, series in enumerate(stored):
+        if not len(series):
+            nothing = np.zeros(len(block), bool)
+            yield nothing, nothing
+            continue
+        at = np.minimum(np.searchsorted(series.t_ns, block.t_ns), len(series) - 1)
+        found = series.t_ns[at] == block.t_ns
+        yield found, found & (block.value[:, column] == series.value[at])
 
 
-async def _mark_dirty(blocks: Sequence[FrameBlock], site: Site, ledger: Ledger) -> None:
-    (meter,) = blocks[0].meters
-    slots = np.unique(np.concatenate([block.t_ns // QUARTER_NS * QUARTER_NS for block in blocks])).tolist()
-    for point in site.points.values():
-        if any(mounting.meter == meter for mounting in point.mountings):
-            for at in range(0, len(slots), SLOTS_AT_ONCE):
-                await ledger.mark_dirty(site.id, nodes.point(point.id), slots[at : at + SLOTS_AT_ONCE])
+def _parts(block: FrameBlock, wanted: Mask) -> Iterator[FrameBlock]:
+    """The values of ``wanted`` bool[n, k], as one block for each set of quantities that some Frames have in common."""
+    for pattern in np.unique(wanted, axis=0):
+        if pattern.any():
+            rows, columns = np.flatnonzero((wanted == pattern).all(axis=1)), np.flatnonzero(pattern)
+            part = block.take(rows)
+            yield replace(
+                part,
+                quantities=tuple(block.quantities[column] for column in columns),
+                value=part.value[:, columns],
+                quality=part.quality[:, columns],
+            )
 
 
 def _sum(*parts: Written) -> Written:

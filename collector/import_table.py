@@ -17,6 +17,7 @@ from plant.errors import InputError
 
 ROWS_MAX = 5_000_000
 TEXT_MAX = 120
+HEADING_LINES_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,46 +52,58 @@ class Table:
 
 
 def read_table(text: str, form: FileFormat) -> Table:
-    """Split a text into rows; empty lines are passed over. Raises InputError without a heading or beyond ROWS_MAX rows."""
+    """Split a text into rows, one a line; empty lines are passed over. Only the headings may hold line ends within quotes:
+    a stray quote below them costs its own line and no other. Raises InputError without a heading or beyond ROWS_MAX rows.
+    """
     source = io.StringIO(text, newline="")
     for _ in range(form.lines_before_header):
         source.readline()
-    reader = csv.reader(source, delimiter=form.delimiter, quotechar=form.quote)
-    heading = tuple(cell.strip() for cell in next(reader, []))
-    if not any(heading):
-        line = form.lines_before_header + 1
-        raise InputError(f"line {line} should hold the headings and is empty; set file.lines_before_header of the mapping")
+    heading, heading_end = _heading(source, form)
     cells: list[list[str]] = []
     lines: list[int] = []
     problems: list[LineProblem] = []
     rows = 0
-    for row in _rows(reader):
+    for line, of_line in enumerate(source, heading_end + 1):
+        plain = of_line.rstrip("\r\n")
+        if not plain:
+            continue
         rows += 1
-        line = reader.line_num + form.lines_before_header
         if rows > ROWS_MAX:
             raise InputError(f"more than {ROWS_MAX} rows; split the file and import the parts one after the other")
+        row = _cells(plain, form)
         if isinstance(row, csv.Error):
-            problems.append(LineProblem(line, "", str(row)))
+            problems.append(LineProblem(line, plain[:TEXT_MAX], str(row)))
         elif len(row) != len(heading):
-            text_of_row = form.delimiter.join(row)[:TEXT_MAX]
-            problems.append(LineProblem(line, text_of_row, f"{len(row)} cells, the heading has {len(heading)}"))
+            problems.append(LineProblem(line, plain[:TEXT_MAX], f"{len(row)} cells, the heading has {len(heading)}"))
         else:
             cells.append(row)
             lines.append(line)
     return Table(heading, cells, lines, rows, tuple(problems))
 
 
-def _rows(reader: Iterator[list[str]]) -> Iterator[list[str] | csv.Error]:
-    while True:
-        try:
-            row = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield error
-            continue
-        if row:
-            yield row
+def _heading(source: Iterator[str], form: FileFormat) -> tuple[tuple[str, ...], int]:
+    """The headings, and the number of their last line in the file."""
+    reader = csv.reader(source, delimiter=form.delimiter, quotechar=form.quote)
+    first = form.lines_before_header + 1
+    try:
+        heading = tuple(cell.strip() for cell in next(reader, []))
+    except csv.Error as error:
+        raise InputError(f"line {first} should hold the headings: {error}; mend it, or file.quote of the mapping") from error
+    if reader.line_num > HEADING_LINES_MAX:
+        raise InputError(f"line {first} should hold the headings: a quote ({form.quote}) is opened there and not closed; mend it")
+    if not any(heading):
+        raise InputError(f"line {first} should hold the headings and is empty; set file.lines_before_header of the mapping")
+    return heading, form.lines_before_header + reader.line_num
+
+
+def _cells(line: str, form: FileFormat) -> list[str] | csv.Error:
+    if form.quote not in line:
+        return line.split(form.delimiter)
+    try:
+        # strict, so that a quote that is not closed is an error and not the beginning of a long cell
+        return next(csv.reader([line], delimiter=form.delimiter, quotechar=form.quote, strict=True))
+    except csv.Error as error:
+        return error
 
 
 def numbers(table: Table, column: str | int, form: FileFormat) -> tuple[npt.NDArray[np.float64], list[LineProblem]]:

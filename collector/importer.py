@@ -31,9 +31,11 @@ NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImportPlan:
-    """Blocks of at most ``FRAMES_MAX`` Frames in ascending time, meter by meter, and what was found on the way."""
+    """Blocks of at most ``FRAMES_MAX`` Frames in ascending time, meter by meter, and what was found on the way. A Frame
+    stands for the ``interval_s`` from its instant on."""
 
     blocks: tuple[FrameBlock, ...]
+    interval_s: int
     report: ImportReport
 
 
@@ -65,13 +67,12 @@ def parse_table(text: str, mapping: ImportMapping, plant: str) -> ImportPlan:
         raise InputError(f"none of the {table.rows} rows has a readable time; {first}; mend the file, or [time] of the mapping")
     order = timed[np.argsort(stamps.start_ns[timed], kind="stable")]
     start_ns, values = stamps.start_ns[order], values[order]
-    firsts, conflicting = _firsts(start_ns, values)
+    starts, values, conflicting = _merged(start_ns, values)
     problems += [table.problem(int(order[row]), "differs from an earlier row of the same instant") for row in conflicting]
-    columns = [_Column(column, values[firsts, i]) for i, column in enumerate(mapping.column)]
-    starts = start_ns[firsts]
+    columns = [_Column(column, values[:, i]) for i, column in enumerate(mapping.column)]
     blocks = tuple(_blocks(plant, starts, columns, mapping.time.interval_s))
     seconds = _SecondRows(len(order) - len(starts) - len(conflicting), len(conflicting))
-    return ImportPlan(blocks, _report(mapping, table.rows, problems, stamps, starts, columns, seconds))
+    return ImportPlan(blocks, mapping.time.interval_s, _report(mapping, table.rows, problems, stamps, starts, columns, seconds))
 
 
 def _values(table: Table, mapping: ImportMapping) -> tuple[npt.NDArray[np.float64], list[LineProblem]]:
@@ -85,15 +86,22 @@ def _values(table: Table, mapping: ImportMapping) -> tuple[npt.NDArray[np.float6
     return np.column_stack(read), problems
 
 
-def _firsts(
+def _merged(
     start_ns: npt.NDArray[np.int64], matrix: npt.NDArray[np.float64]
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """(rows that are the first of their instant, later rows of an instant that differ from its first one)."""
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.intp]]:
+    """(instants, the first value of each instant and column, rows that hold another value than that).
+
+    An empty cell says nothing, so that a later row of the instant fills it.
+    """
     is_first = np.concatenate(([True], np.diff(start_ns) > 0))
-    first = np.flatnonzero(is_first)
-    of = first[np.cumsum(is_first) - 1]
-    same = np.all((matrix == matrix[of]) | (np.isnan(matrix) & np.isnan(matrix[of])), axis=1)
-    return first, np.flatnonzero(~same)
+    instant = np.cumsum(is_first) - 1
+    merged = np.full((int(instant[-1]) + 1, matrix.shape[1]), math.nan)
+    for column in range(matrix.shape[1]):
+        known = np.flatnonzero(~np.isnan(matrix[:, column]))
+        instants, firsts = np.unique(instant[known], return_index=True)
+        merged[instants, column] = matrix[known[firsts], column]
+    differs = ~np.isnan(matrix) & (matrix != merged[instant])
+    return start_ns[is_first], merged, np.flatnonzero(differs.any(axis=1))
 
 
 def _blocks(plant: str, start_ns: npt.NDArray[np.int64], columns: Sequence[_Column], interval_s: int) -> Iterator[FrameBlock]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from collector.quarantine import Rejected
 from collector.spool_format import encode_block
@@ -42,8 +43,11 @@ class Owners:
         return Owners({meter: tuple(names) for meter, names in found.items()}, scales)
 
 
-def late_slots(blocks: Sequence[FrameBlock], owners: Owners, settled_until_ns: int | None, now_ns: int) -> dict[str, list[int]]:
-    """Starts of 15-min slots, ascending, by node, that may have been analysed without these readings.
+def late_slots(
+    blocks: Sequence[FrameBlock], owners: Owners, settled_until_ns: int | None, now_ns: int, *, interval_ns: int = 1
+) -> dict[str, list[int]]:
+    """Starts of 15-min slots, ascending, by node, that may have been analysed without these readings. Each of them
+    stands for the ``interval_ns`` from its instant on.
 
     A slot that is over counts as analysed, whether or not the watermark says so yet: it may move while the block is
     on its way. The neighbours of a late slot are late too, since readings are interpolated to the bounds between.
@@ -56,11 +60,19 @@ def late_slots(blocks: Sequence[FrameBlock], owners: Owners, settled_until_ns: i
         if not late.any():
             continue
         for position in np.unique(block.meter_index[late]):
-            own = np.unique(first[late & (block.meter_index == position)])
-            touched = np.unique(np.concatenate([own - QUARTER_NS, own, own + QUARTER_NS]))
+            own = np.unique(block.t_ns[late & (block.meter_index == position)])
+            touched = _touched(own, interval_ns)
             for node in owners.nodes.get(block.meters[position], ()):
                 slots[node].update(touched[touched < limit_ns].tolist())
     return {node: sorted(found) for node, found in slots.items()}
+
+
+def _touched(t_ns: npt.NDArray[np.int64], interval_ns: int) -> npt.NDArray[np.int64]:
+    """The slots of [t, t + interval) of each instant, and the neighbours of these, ascending."""
+    inside = np.arange(0, interval_ns, QUARTER_NS)
+    within = (t_ns[:, None] + np.append(inside, interval_ns - 1)).ravel()
+    own = np.unique(within // QUARTER_NS * QUARTER_NS)
+    return np.unique(np.concatenate([own - QUARTER_NS, own, own + QUARTER_NS]))
 
 
 def event_entries(block: FrameBlock, owners: Owners) -> tuple[list[LedgerEntry], list[Rejected]]:

@@ -315,3 +315,32 @@ def test_whatever_the_order_of_rows_the_same_values_come_out(table, random):
     steps = np.diff(sorted(table))
     assert one.report.gap_count == other.report.gap_count == int((steps > 1).sum())
     assert one.report.gap_s == 900 * (steps - 1).sum()
+
+
+def test_a_stray_quote_costs_its_own_line_and_no_other():
+    rows = [f"2024-01-{1 + i // 96:02d} {i // 4 % 24:02d}:{15 * (i % 4):02d},{i}" for i in range(2_880)]
+    rows[10] = rows[10].replace(",", ',"')
+    found = plan("time,kWh\n" + "\n".join(rows) + "\n")
+    assert (found.report.rows, found.report.taken, found.report.problem_count) == (2_880, 2_879, 1)
+    (problem,) = found.report.problems
+    assert (problem.line, problem.text) == (12, rows[10])
+
+
+def test_headings_may_hold_line_ends_and_cells_delimiters():
+    column = ENERGY.replace('name = "kWh"', "name = 2")
+    heading = 'time,"Energy\n(kWh)",note\n'
+    found = plan(heading + '2024-01-01 00:00,"1",\n2024-01-01 00:15,2,"shift ""A"", late"\n', column)
+    assert found.blocks[0].value[:, 0].tolist() == [1.0, 2.0]
+    bad = plan(heading + "2024-01-01 00:00,1,\nx,1,\n", column)
+    assert bad.report.problems[0].line == 4, "lines are counted as an editor counts them"
+
+
+def test_a_quote_left_open_in_the_headings_is_told():
+    with pytest.raises(InputError, match=r"a quote .* is opened there and not closed"):
+        plan('time,"kWh\n' + "2024-01-01 00:00,1\n" * 50)
+
+
+def test_an_empty_cell_is_filled_by_a_second_row_of_the_instant():
+    found = plan("time,kWh\n2024-01-01 00:00,\n2024-01-01 00:00,7\n2024-01-01 00:00,8\n")
+    assert found.blocks[0].value.tolist() == [[7.0]]
+    assert (found.report.taken, found.report.repeated, found.report.conflicting) == (1, 1, 1)
