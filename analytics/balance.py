@@ -148,6 +148,9 @@ def _flows(
     plain = np.array(rows).reshape(len(rows), m)
     discharge = np.array([energies[b.id].energy_export for b in part.storages]).reshape(len(part.storages), m)
     charge = [energies[b.id].energy_import for b in part.storages]
+    unseen = [
+        np.where(np.isnan(d), energies[b.id].energy_export_high, 0.0) for b, d in zip(part.storages, discharge, strict=True)
+    ]
     sinks = np.array([load, *charge, *(energies[b.id].energy_export for b in part.ties)])
     charging: list[SinkTier] = ["charge"] * len(part.storages)
     exporting: list[SinkTier] = ["export"] * len(part.ties)
@@ -167,7 +170,8 @@ def _flows(
         flows[:, :, slot] = attribute(np.concatenate([plain[:, slot], *split]), renewable, sinks[:, slot], tiers, rule)
         for i, b in enumerate(part.storages):
             into = _by_origin(flows[:, 1 + i, slot], origins, charge[i][slot])
-            now[b.id] = now[b.id].after(into, float(given[i]), b.efficiency, b.capacity_kwh)
+            known = now[b.id].without_record(float(unseen[i][slot].sum()))
+            now[b.id] = known.after(into, float(given[i]), b.efficiency, b.capacity_kwh)
         trace.append(dict(now))
     return flows, trace
 
@@ -209,7 +213,7 @@ def residuals(site: Site, energies: Energies, m: int) -> dict[str, Banded]:
 
 def _inflow(b: Branch, bus: str) -> int:
     """+1 where the branch's + direction brings energy onto the bus, -1 where it takes it away, 0 if it is elsewhere."""
-    if b.kind == "coupler":
+    if b.to_bus:
         return int(b.to_bus == bus) - int(b.bus == bus)
     if b.bus != bus:
         return 0

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from analytics.attribution import Rule
-from analytics.balance import Balance, Banded, Energies, balance, imported, residuals, sink_names, source_names, total
+from analytics.balance import Banded, Energies, imported, residuals, total
 from analytics.counters import F64, I64
 from analytics.intervals import MeteredPoint, PointIntervals, WrapsAt, point_intervals
 from analytics.lines import Process, process_columns, rectifiers
 from analytics.metal import Fits, faraday_t, pots_running
 from analytics.ownership import owned, owners
+from analytics.plant_balance import PlantBalance, plant_balance
 from analytics.samples import Readings
 from analytics.storage_origin import Pool
 from analytics.table import Columns, Table, banded_columns
@@ -35,17 +35,6 @@ POINT_FIELDS = (
     "completeness",
     "measured_share",
 )
-SUMMED = {  # field of the plant's rows -> attribute of Balance
-    "load_energy": "load",
-    "grid_import": "grid_import",
-    "grid_export": "grid_export",
-    "renewable_generation": "renewable_generation",
-    "captive_generation": "captive_generation",
-    "storage_charge": "storage_charge",
-    "storage_discharge": "storage_discharge",
-    "green_to_load": "green_to_load",
-    "renewable_export": "renewable_export",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +67,8 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """Rows of a span in both resolutions (``fine`` is None where readings are no finer than 15 min), and the
-    storage pools after each coarse interval."""
+    """Rows of a span in both resolutions (``fine`` is None where the intervals are not minutes), and the storage
+    pools after each coarse interval."""
 
     fine: Table | None
     coarse: Table
@@ -89,7 +78,7 @@ class Derived:
 def derive(model: PlantModel, evidence: Evidence, bounds_ns: I64, group: int) -> Derived:
     """Rows of the intervals between ``bounds_ns`` int64[m + 1], and of each ``group`` of them.
 
-    ``group`` 1 gives coarse rows alone. m is a multiple of ``group``.
+    m is a multiple of ``group``.
     """
     coarse_ns = bounds_ns[::group]
     per_point = {
@@ -105,23 +94,14 @@ def assemble(
     """Rows from the intervals of every point, [fine, coarse] each: owners, balance, flows, lines."""
     coarse_ns = bounds_ns[::group]
     fine_branches, coarse_branches = _branches(model, per_point, "ac", group)
-    balances = []
-    pools: list[dict[str, Pool]] = [{} for _ in coarse_ns[1:]]
-    for part in model.parts:
-        found, trace = balance(part, fine_branches, evidence.pools, _rule(model.site), len(bounds_ns) - 1, group)
-        balances.append(found)
-        pools = [{**before, **after} for before, after in zip(pools, trace, strict=True)]
-    coarse = _coarse_table(model, evidence, per_point, coarse_branches, balances, coarse_ns, group)
-    if group == 1:
+    found, pools = plant_balance(model.site, fine_branches, coarse_branches, evidence.pools, len(bounds_ns) - 1, group)
+    coarse = _coarse_table(model, evidence, per_point, coarse_branches, found, coarse_ns, group)
+    if bounds_ns[1] - bounds_ns[0] != MINUTE_NS:
         return Derived(None, coarse, pools)
     columns = {nodes.point(p): _point_columns(per_point[p][0]) for p in per_point}
     columns |= {nodes.branch(b): _point_columns(i) for b, i in fine_branches.items()}
-    columns[nodes.PLANT] = _plant_columns(balances, 1) | _trust(list(fine_branches.values()), len(bounds_ns) - 1)
+    columns[nodes.PLANT] = _plant_columns(found, 1) | _trust(list(fine_branches.values()), len(bounds_ns) - 1)
     return Derived(Table(MINUTE, bounds_ns[:-1], MINUTE_NS, columns), coarse, pools)
-
-
-def _rule(site: Site) -> Rule:
-    return "renewable_first" if site.accounting.attribution == "renewable_first" else "proportional"
 
 
 def _branches(
@@ -143,12 +123,10 @@ def _point_columns(p: PointIntervals) -> Columns:
     return columns | ({"dc_charge": p.dc_charge} if np.isfinite(p.dc_charge).any() else {})
 
 
-def _plant_columns(balances: Sequence[Balance], group: int) -> Columns:
-    """Sums over the components, and over each ``group`` of intervals."""
-    m = len(balances[0].load.best)
+def _plant_columns(found: PlantBalance, group: int) -> Columns:
+    """Sums over each ``group`` of intervals."""
     columns: Columns = {}
-    sums = {name: total([getattr(b, attribute) for b in balances], m) for name, attribute in SUMMED.items()}
-    sums = {name: _grouped(value, group) for name, value in sums.items()}
+    sums = {name: _grouped(value, group) for name, value in found.sums.items()}
     for name, value in sums.items():
         columns |= banded_columns(name, value)
     load, green = sums["load_energy"], sums["green_to_load"]
@@ -190,7 +168,7 @@ def _coarse_table(
     evidence: Evidence,
     per_point: Mapping[str, list[PointIntervals]],
     branches: Energies,
-    balances: Sequence[Balance],
+    found: PlantBalance,
     bounds_ns: I64,
     group: int,
 ) -> Table:
@@ -200,10 +178,11 @@ def _coarse_table(
     for bus, residual in residuals(model.site, branches, m).items():
         on_bus = [branches[b.id] for b in model.site.branches.values() if b.id in branches and bus in (b.bus, b.to_bus)]
         columns[nodes.bus(bus)] = banded_columns("residual", residual) | {"completeness": _trust(on_bus, m)["completeness"]}
-    plant = _plant_columns(balances, group)
+    plant = _plant_columns(found, group)
     supply = [branches[b.id] for part in model.parts for b in (*part.ties, *part.generators, *part.storages)]
     plant |= _trust(supply or list(branches.values()), m)
-    columns |= _flow_columns(balances, group)
+    # a flow that became 0 is written too: its row of before would stay valid
+    columns |= {node: {"flow_energy": grouped(energy, group)} for node, energy in found.flows.items()}
     _, dc = _branches(model, per_point, "dc", group)
     load = Banded(plant["load_energy"], plant["load_energy_low"], plant["load_energy_high"])
     process = process_columns(_process(model, evidence, dc, bounds_ns), branches, load, start_ns)
@@ -213,32 +192,6 @@ def _coarse_table(
     plant |= process.get(nodes.PLANT, {})
     columns[nodes.PLANT] = plant
     return Table(QUARTER, start_ns, QUARTER_NS, columns)
-
-
-def _flow_columns(balances: Sequence[Balance], group: int) -> dict[str, Columns]:
-    """Flows by source and sink as rows of their own, those that never carry anything left out."""
-    found = {}
-    for b in balances:
-        for s, source in enumerate(b.sources):
-            for k, sink in enumerate(b.sinks):
-                energy = grouped(b.flows[s, k], group)
-                if np.any(energy != 0):
-                    found[flow_node(source, sink)] = {"flow_energy": energy}
-    return found
-
-
-def flow_nodes(model: PlantModel) -> list[str]:
-    """Nodes of every flow that can occur on a site."""
-    found = []
-    for part in model.parts:
-        sources, _ = source_names(part)
-        found += [flow_node(s, k) for s in sources for k in sink_names(part)]
-    return found
-
-
-def flow_node(source: str, sink: str) -> str:
-    """Node of a flow between a source and a sink."""
-    return f"flow:{source}>{sink}"
 
 
 def _process(model: PlantModel, evidence: Evidence, dc: Energies, bounds_ns: I64) -> Process:

@@ -14,12 +14,13 @@ PeriodStatus = Literal["live", "provisional", "closed"]
 @dataclass(frozen=True, slots=True)
 class Flow:
     """Energy that went from one source to one sink (10.4). ``source`` is a branch id, for storage ``<branch>/<origin>``;
-    ``sink`` is ``load`` or the id of the branch that charged or exported. ``energy_kwh`` is None for an instant."""
+    ``sink`` is ``load`` or the id of the branch that charged or exported. ``energy_kwh`` is None for an instant; both
+    are where too little was measured."""
 
     source: str
     sink: str
     energy_kwh: float | None
-    power_kw: float
+    power_kw: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analytics.derive import POINT_FIELDS, PlantModel, flow_nodes
+from analytics.derive import POINT_FIELDS, PlantModel
 from analytics.intervals import AC_SIGNALS, AMOUNTS, DC_SIGNALS
+from analytics.plant_balance import flow_nodes
 from analytics.table import Columns, Table, from_block
 from plant import nodes
 from plant.ports import SeriesStore
@@ -73,7 +74,7 @@ class Gather:
             ([nodes.point(p) for p in site.points], (*POINT_FIELDS, "flags")),
             ([nodes.PLANT, *(nodes.line(n) for n in site.potlines)], PROCESS_FIELDS),
             ([nodes.bus(b) for b in site.buses], ("residual", "residual_low", "residual_high", "completeness")),
-            (flow_nodes(self._model), ("flow_energy",)),
+            (flow_nodes(self._model.parts), ("flow_energy",)),
         ]
         return await self.columns(Span(int(bounds[0]), int(bounds[-1])), groups)
 

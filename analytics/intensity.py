@@ -102,7 +102,7 @@ def allocate(
 
 def consumers_to_tapping(site: Site) -> list[Branch]:
     """Branches whose energy belongs to e2."""
-    return [b for b in site.branches.values() if b.purpose in TO_TAPPING and b.kind in ("feeder", "transformer")]
+    return [b for b in site.branches.values() if b.purpose in TO_TAPPING and b.kind in ("feeder", "transformer") and not b.to_bus]
 
 
 def scaled(energy: Banded, share: F64) -> Banded:

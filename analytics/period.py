@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from analytics.balance import Banded
 from analytics.estimate import Sum, close_gaps, summed
 from analytics.figures import Flow, PeriodFigures, PointEnergy
 from analytics.flags import flag_names
@@ -178,13 +179,22 @@ def _current_efficiency(period: Period, node: str, lines: Sequence[str], metal: 
 
 
 def _flows(period: Period) -> list[Flow]:
+    """Flows that carried anything. What is missing is estimated as in the sums they are parts of, and null like those where
+    too little was measured."""
     found = []
     hours = len(period.rows.start_ns) * period.rows.step_ns / 3.6e12
+    share = period.rows.column(nodes.PLANT, "measured_share")
     for node in period.rows.columns:
         if node.startswith("flow:"):
             source, _, sink = node.removeprefix("flow:").partition(">")
-            energy = float(np.nansum(period.rows.column(node, "flow_energy")))
-            found.append(Flow(source, sink, energy, energy / hours))
+            energy = period.rows.column(node, "flow_energy")
+            solar = period.site.branches[source.partition("/")[0]].kind == "pv"
+            whole = summed(Banded(energy, energy, energy), share, period.rows.start_ns, "solar" if solar else "load")
+            if whole.value == 0:
+                continue
+            enough = whole.value is not None and whole.measured_share >= period.site.accounting.measured_share_min
+            value = whole.value if enough else None
+            found.append(Flow(source, sink, value, None if value is None else value / hours))
     return found
 
 

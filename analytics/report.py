@@ -42,11 +42,9 @@ def plan(calendar: PlantCalendar, kind: str, period: str) -> ReportPlan:
             year = int(period)
             months = ((f"{year}-{n:02}", calendar.month(year, n)) for n in range(1, 13))
             return ReportPlan("year", period, calendar.year(year), tuple(months))
-    except ValueError as error:
-        raise InputError(
-            f"report {kind} {period!r}: {error}; write a day as 2026-11-20, a month as 2026-11, a year as 2026"
-        ) from error
-    raise InputError(f"report {kind} {period!r}: there are day (2026-11-20), month (2026-11) and year (2026) reports")
+    except (ValueError, OverflowError) as error:  # the calendar ends with the year 9999
+        raise InputError(f"report {kind} {period!r}: {error}; {FORMS}") from error
+    raise InputError(f"report {kind} {period!r}: {FORMS}")
 
 
 def _day(calendar: PlantCalendar, period: str, day: date) -> ReportPlan:
@@ -93,13 +91,14 @@ def body(site: Site, plan_: ReportPlan, whole: PeriodFigures, rows: Sequence[tup
     }
 
 
-def _sources(site: Site, whole: PeriodFigures) -> dict[str, float]:
-    """Energy delivered by source (plant.site.SOURCES), kWh; storage stands under ``storage``."""
-    found: dict[str, float] = {}
+def _sources(site: Site, whole: PeriodFigures) -> dict[str, float | None]:
+    """Energy delivered by source (plant.site.SOURCES), kWh; storage stands under ``storage``. Null where a flow of it is."""
+    found: dict[str, float | None] = {}
     for flow in whole.flows:
         branch = site.branches[flow.source.partition("/")[0]]
         name = branch.source or branch.kind
-        found[name] = found.get(name, 0.0) + (flow.energy_kwh or 0.0)
+        before = found.get(name, 0.0)
+        found[name] = None if before is None or flow.energy_kwh is None else before + flow.energy_kwh
     return found
 
 

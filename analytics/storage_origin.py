@@ -48,6 +48,14 @@ class Pool:
         mix[UNKNOWN] += 1.0 - held
         return mix
 
+    def without_record(self, most_kwh: float) -> Pool:
+        """The pool after up to ``most_kwh`` may have gone through it unmetered (NaN: nobody knows how much): as much of it is of
+        unknown origin from then on, since it may have been discharged and charged again."""
+        share = 1.0 if np.isnan(most_kwh) else min(1.0, most_kwh / self.total_kwh) if self.total_kwh > 0 else 0.0
+        content = [c * (1.0 - share) for c in self.content_kwh]
+        content[UNKNOWN] += self.total_kwh * share
+        return Pool(tuple(content))
+
     def after(self, charge_by_origin_kwh: F64, discharge_kwh: float, efficiency: float, capacity_kwh: float) -> Pool:
         """The pool after an interval. All loss is taken at charging, by the provisional round-trip ``efficiency``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from plant.site import Branch, Site
@@ -9,7 +10,9 @@ from plant.site import Branch, Site
 
 @dataclass(frozen=True, slots=True)
 class Component:
-    """Bus sections that couplers connect, with the metered branches on them by role, in file order.
+    """Bus sections that couplers and transformers connect, with the metered branches on them by role, in file order.
+
+    What connects is no load: it carries what the loads behind it take.
 
     ``unmetered_sources`` are ties, generators and storage without an AC metering point: with one of them the load cannot
     follow from the sources.
@@ -28,8 +31,15 @@ class Component:
         return bool(self.ties or self.generators) and not self.unmetered_sources
 
 
-def components(site: Site) -> tuple[Component, ...]:
-    """Connected components of the bus sections; every coupler connects, whatever flows through it."""
+def divided(site: Site, open_couplers: Collection[str]) -> tuple[Component, ...]:
+    """Components with some couplers open. One that would cut a section off from every source cannot have been open while the
+    section took energy, so then all of them count as closed."""
+    found = components(site, open_couplers)
+    return found if all(part.has_sources for part in found) else components(site)
+
+
+def components(site: Site, open_branches: Collection[str] = ()) -> tuple[Component, ...]:
+    """Components of the bus sections that closed couplers, and transformers between sections, connect."""
     parent = {bus: bus for bus in site.buses}
 
     def root(bus: str) -> str:
@@ -37,14 +47,16 @@ def components(site: Site) -> tuple[Component, ...]:
             bus = parent[bus]
         return bus
 
-    for coupler in site.branches_of("coupler"):
-        parent[root(coupler.bus)] = root(coupler.to_bus)
+    for link in site.branches.values():
+        if link.to_bus and link.id not in open_branches:
+            parent[root(link.bus)] = root(link.to_bus)
     found = []
     for name in dict.fromkeys(root(b) for b in site.buses):
         buses = tuple(b for b in site.buses if root(b) == name)
 
         def on(*kinds: str, buses: tuple[str, ...] = buses) -> tuple[Branch, ...]:
-            return tuple(b for b in site.branches_of(*kinds) if b.bus in buses and site.points_of(b.id))
+            kept = [b for b in site.branches_of(*kinds) if b.bus in buses and not b.to_bus]
+            return tuple(b for b in kept if site.points_of(b.id))
 
         sources = [b for b in site.branches_of("grid_tie", "generator", "pv", "storage") if b.bus in buses]
         unmetered = tuple(b.id for b in sources if not site.points_of(b.id))

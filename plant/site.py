@@ -2,7 +2,8 @@
 
 Branch kinds and how their power enters the balance of their bus (sign rule: + away from the grid):
 grid_tie (point +import / -export), generator and pv (-generation), storage (+charge / -discharge),
-rectifier_group, feeder and transformer (+load), coupler (between two buses, + from ``bus`` to ``to_bus``).
+rectifier_group, feeder and transformer (+load), coupler and transformer with ``to_bus`` (between two buses, + from ``bus``
+to ``to_bus``).
 """
 
 from __future__ import annotations

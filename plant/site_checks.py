@@ -20,6 +20,7 @@ def cross_check(site: SiteFile, file: str, profiles: set[str] | None) -> list[Fa
         _ids(site),
         _calendar(site),
         *(_branch(site, b) for b in site.branch),
+        _fed(site),
         _endpoints(site),
         _meters(site, profiles),
         _points(site),
@@ -61,10 +62,10 @@ def _branch(site: SiteFile, b: BranchText) -> Iterator[Found]:
     buses = [bus.id for bus in site.bus]
     lines = [line.id for line in site.potline]
     yield from _reference(f"{key}.bus", b.bus, buses, "bus")
-    if b.kind == "coupler":
+    if b.kind == "coupler" or (b.kind == "transformer" and b.to_bus):
         yield from _reference(f"{key}.to_bus", b.to_bus, buses, "bus")
     elif b.to_bus:
-        yield f"{key}.to_bus", b.to_bus, "only a coupler has to_bus"
+        yield f"{key}.to_bus", b.to_bus, "nothing: only a coupler, or a transformer that feeds another section, has to_bus"
     if b.kind == "rectifier_group":
         yield from _reference(f"{key}.potline", b.potline, lines, "potline")
     if b.kind == "generator" and not b.source:
@@ -77,6 +78,16 @@ def _branch(site: SiteFile, b: BranchText) -> Iterator[Found]:
             yield from _reference(f"{key}.allocation.shares", name, lines, "potline")
         if allocation.shares and abs(sum(allocation.shares.values()) - 1) > 1e-9:
             yield f"{key}.allocation.shares", allocation.shares, "shares that add up to 1"
+
+
+def _fed(site: SiteFile) -> Iterator[Found]:
+    """A section that nothing feeds takes energy that is counted on another section too, as the load of what feeds it."""
+    sources = {b.bus for b in site.branch if b.kind in (*s.SOURCE_KINDS, "storage")}
+    linked = {bus for b in site.branch if b.to_bus for bus in (b.bus, b.to_bus)}
+    if sources:
+        for bus in dict.fromkeys(b.bus for b in site.branch if b.kind in (*s.LOAD_KINDS, "transformer")):
+            if bus not in sources | linked:
+                yield f"bus[{bus}]", bus, "a section with a source, or to_bus on the transformer or coupler that feeds it"
 
 
 def _endpoints(site: SiteFile) -> Iterator[Found]:
