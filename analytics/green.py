@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from plant.certificates import read_certificate
 from plant.ports import LedgerEntry
 
 COUNTED_TYPES = ("self_use", "green_trade", "bought")
@@ -13,11 +14,12 @@ CANCELLED = "cancelled"
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """Certificates cancelled for a quota year, MWh by type."""
+    """Certificates cancelled for a quota year, MWh by type, and what could not be read."""
 
     self_use_mwh: int = 0
     green_trade_mwh: int = 0
     bought_mwh: int = 0
+    unreadable: tuple[int | None, ...] = ()  # ids of entries that were skipped
 
     @property
     def total_mwh(self) -> int:
@@ -28,15 +30,20 @@ class Certificates:
 def certificates_of_year(entries: Iterable[LedgerEntry], year: int) -> Certificates:
     """Certificates in the ledger (superseded entries left out) that are cancelled for ``year``. Source: 10.5.
 
-    A certificate that is valid but not yet cancelled does not count; nor does one of another quota year.
+    A certificate that is valid but not yet cancelled does not count; nor does one of another quota year, nor one whose data
+    cannot be read, which an entry of an older version may hold.
     """
     amounts = dict.fromkeys(COUNTED_TYPES, 0)
-    for entry in entries:
-        kind = str(entry.data.get("type", ""))
-        cancelled = entry.data.get("status") == CANCELLED
-        if entry.kind == "certificate" and kind in amounts and cancelled and int(entry.data.get("quota_year", 0)) == year:
-            amounts[kind] += entry.amount
-    return Certificates(amounts["self_use"], amounts["green_trade"], amounts["bought"])
+    unreadable = []
+    for entry in (e for e in entries if e.kind == "certificate"):
+        try:
+            certificate = read_certificate(entry.data)
+        except ValueError:
+            unreadable.append(entry.id)
+            continue
+        if certificate.status == CANCELLED and certificate.quota_year == year:
+            amounts[certificate.type] += entry.amount
+    return Certificates(amounts["self_use"], amounts["green_trade"], amounts["bought"], tuple(unreadable))
 
 
 def certificate_ratio_percent(certificates: Certificates, power_use_mwh: float) -> float:

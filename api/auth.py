@@ -32,6 +32,7 @@ from plant.site import ApiSettings
 
 _SCRYPT = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}  # 16 MiB and some 50 ms a guess
 _REMEMBERED = 256  # keys already proven, by digest, so that a second request costs no scrypt
+_NO_SALT = bytes(16)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -85,12 +86,12 @@ class Keys:
         if proven is not None:
             return proven
         name, _, secret = token.partition(".")
-        key = self._by_name.get(name)
-        if key is None or not secret:
+        if not secret:
             return None
-        async with self._gate:
-            digest = await asyncio.to_thread(_hash, secret, key.salt)
-        if not hmac.compare_digest(digest, key.digest):
+        key = self._by_name.get(name)
+        async with self._gate:  # an unknown name takes as long as a wrong secret, so that answers tell no names
+            digest = await asyncio.to_thread(_hash, secret, _NO_SALT if key is None else key.salt)
+        if key is None or not hmac.compare_digest(digest, key.digest):
             return None
         caller = self._proven[fingerprint] = Caller(key.name, key.role)
         if len(self._proven) > _REMEMBERED:
@@ -146,6 +147,7 @@ def add_key(file: Path, name: str, role: str) -> str:
     if name in parse_keys(text, str(file)).names():
         raise InputError(f"{file} already has a key named {name!r}; choose another name or remove that one first")
     file.touch(mode=0o600)
+    file.chmod(0o600)  # one that was there keeps its mode otherwise
     with file.open("a", encoding="utf-8") as out:
         out.write(f"\n{row}" if text else row)
     return key

@@ -40,6 +40,10 @@ class AlertView(Protocol):
         """One mapping an alert, ready for JSON."""
         ...
 
+    async def acknowledge(self, key: str, who: str) -> bool:
+        """Take note of a raised alert; False when there is none of that key."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Context:

@@ -1,9 +1,11 @@
-"""The outermost layer of the API: host and origin, bounded bodies, security headers. Plain ASGI, so streams pass untouched."""
+"""The outermost layer of the API: host and origin, bounded bodies, security headers, a word for every defect. Plain ASGI, so
+streams pass untouched."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import structlog
 from fastapi import HTTPException
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -14,6 +16,7 @@ from api.problem import Problem, respond
 
 BODY_MAX_BYTES = 64 * 1024
 _TOO_LARGE = f"a request body may hold {BODY_MAX_BYTES} bytes; send fewer entries at a time"
+_log = structlog.get_logger(__name__)
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _HEADERS = {
     "Content-Security-Policy": (
@@ -41,11 +44,17 @@ class Guard:
             return
         request = Request(scope)
         problem = self._refusal(request)
-        guarded = _with_headers(send)
+        answer = _Answer(send)
         if problem is not None:
-            await respond(request, problem)(scope, receive, guarded)
+            await respond(request, problem)(scope, receive, answer)
             return
-        await self.app(scope, _bounded(receive), guarded)
+        try:
+            await self.app(scope, _bounded(receive), answer)
+        except Exception as error:
+            if answer.begun:
+                raise
+            _log.exception("request failed", path=request.url.path)
+            await respond(request, _defect(error))(scope, receive, answer)
 
     def _refusal(self, request: Request) -> Problem | None:
         headers = request.headers
@@ -56,6 +65,15 @@ class Guard:
                 "foreign-host",
                 "Host not served here",
                 f"Host {host!r} does not name this machine; use 127.0.0.1 or localhost",
+            )
+        through = next((name for name in headers if name == "forwarded" or name.startswith("x-forwarded-")), None)
+        if self.loopback_only and through is not None:
+            return Problem(
+                403,
+                "proxied-without-keys",
+                "Through a proxy a key is required",
+                f"header {through!r} says that a proxy passed this on, and without keys every caller may write; "
+                "make keys with `potwatt keys add` and name the file in api.keys_file",
             )
         if request.method in _SAFE:
             return None
@@ -102,12 +120,21 @@ def _bounded(receive: Receive) -> Receive:
     return bounded
 
 
-def _with_headers(send: Send) -> Send:
-    async def sender(message: Message) -> None:
+@dataclass(slots=True)
+class _Answer:
+    """Passes an answer on with the security headers, and knows whether it has begun."""
+
+    send: Send
+    begun: bool = False
+
+    async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
+            self.begun = True
             headers = MutableHeaders(scope=message)
             for name, value in _HEADERS.items():
                 headers.setdefault(name, value)
-        await send(message)
+        await self.send(message)
 
-    return sender
+
+def _defect(error: Exception) -> Problem:
+    return Problem(500, "internal", "The request failed", f"{type(error).__name__}; the log has the details")

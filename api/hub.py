@@ -70,7 +70,7 @@ class LiveHub:
     async def _refresh(self) -> None:
         async with self._lock:
             now_ns = self._clock.now_ns()
-            if self._body and now_ns - self._built_ns < TICK_S * 1e9:
+            if self._body and 0 <= now_ns - self._built_ns < TICK_S * 1e9:  # a clock set back makes nothing fresh
                 return
             document = await self._build()
             self._body = orjson.dumps(document)

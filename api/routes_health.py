@@ -9,14 +9,16 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from api.answers import json_answer
-from api.context import Ctx, Viewer
+from api.context import Context, Ctx, Viewer
 from api.live import health_json
+from plant.errors import StoreError
 from plant.ports import HealthBoard
 
 router = APIRouter(tags=["health"])
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 STATES = ("ok", "degraded", "down", "unknown")
-_NEEDED = ("store", "ledger", "spool")
+_NEEDED = ("store", "ledger")
+_WHERE_COLLECTING = ("spool", "role:forward")  # a process that only serves has none
 _NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
 
@@ -28,10 +30,27 @@ async def healthz(context: Ctx) -> Response:
 
 @router.get("/readyz")
 async def readyz(context: Ctx) -> Response:
-    """200 when store, ledger and spool take data, else 503 with the parts that do not."""
-    missing = [h for h in context.health.all() if h.part.partition(":")[0] in _NEEDED and h.state == "down"]
-    body = {"state": "down" if missing else "ok", "parts": [health_json(h) for h in missing]}
-    return json_answer(body, 503 if missing else 200)
+    """200 when store, ledger and spool take data, else 503 with the parts that do not or that have not said so."""
+    await _ask_ledger(context)
+    parts = {h.part: h for h in context.health.all()}
+    lacking = [part for part in _NEEDED if part not in parts]
+    failing = [h for h in parts.values() if _keeps_data(h.part) and h.state in ("down", "unknown")]
+    ready = not lacking and not failing
+    body = {"state": "ok" if ready else "down", "parts": [health_json(h) for h in failing], "not_heard_of": lacking}
+    return json_answer(body, 200 if ready else 503)
+
+
+async def _ask_ledger(context: Context) -> None:
+    try:
+        await context.ledger.get_state(context.site.id, "ready")
+    except StoreError as error:
+        context.health.set("ledger", "down", str(error))
+    else:
+        context.health.set("ledger", "ok", "answers")
+
+
+def _keeps_data(part: str) -> bool:
+    return part in (*_NEEDED, *_WHERE_COLLECTING)
 
 
 @router.get("/metrics")
@@ -57,7 +76,7 @@ def open_metrics(board: HealthBoard, version: str) -> str:
             gauges.setdefault(metric, []).append(f"{metric}{_labels([('part', part.part)])} {_number(value)}")
     counters: dict[str, list[str]] = {}
     for (counter, key), value in sorted(board.counters().items()):
-        metric = f"potwatt_{_metric(counter)}".removesuffix("_total")
+        metric = f"potwatt_{_metric(counter).removeprefix('potwatt_')}".removesuffix("_total")
         counters.setdefault(metric, []).append(f"{metric}_total{_labels(key)} {_number(value)}")
     for kind, families in (("gauge", gauges), ("counter", counters)):
         for metric, rows in families.items():

@@ -8,11 +8,12 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from api.answers import json_answer
-from api.context import Ctx, Editor, Plant
+from api.context import Context, Ctx, Editor, Plant
 from api.problem import Problem, unknown
 from api.schemas import LedgerPost, entry_json
-from api.times import parse_span, rfc3339
+from api.times import END, parse_span, rfc3339, to_ns
 from plant.ports import LedgerEntry
+from plant.series import Span
 from plant.site import Site
 
 router = APIRouter(prefix="/api/v1/plants/{plant}/ledger", tags=["ledger"])
@@ -33,8 +34,9 @@ async def read_entries(
 
 @router.post("/{kind}", status_code=201)
 async def add_entry(site: Plant, context: Ctx, caller: Editor, kind: Kind, post: LedgerPost) -> Response:
-    """Record a statement: 201 with its id, or 200 ``already recorded`` when the same (source, key) came before. A correction
-    names the entry it ``supersedes``; the ledger refuses one that is not there or already corrected."""
+    """Record a statement: 201 with its id, or 200 ``already recorded`` when the same statement came before; 409 when its
+    (source, key) came with another amount or time. A correction names the entry it ``supersedes``; the ledger refuses one
+    that is not there or already corrected."""
     entry = _entry(site, kind, post)
     if entry.end_ns > context.clock.now_ns() + _FUTURE_MAX_NS and kind != "certificate":
         raise Problem(
@@ -45,9 +47,31 @@ async def add_entry(site: Plant, context: Ctx, caller: Editor, kind: Kind, post:
         )
     ids = await context.ledger.add([entry])
     if not ids:
+        await _refuse_contradiction(context, entry)
         return json_answer({"result": "already recorded", "source": entry.source, "key": entry.key})
     await context.ledger.audit(site.id, caller.name, f"ledger.{kind}", {"id": ids[0], "who": entry.who, "key": entry.key})
     return json_answer({"result": "recorded", "id": ids[0]}, 201)
+
+
+async def _refuse_contradiction(context: Context, entry: LedgerEntry) -> None:
+    """Raise Problem 409 where the ledger holds something else under the identity of an entry."""
+    if not await context.ledger.contradicted([entry]):
+        return
+    found = await context.ledger.entries(entry.plant, [entry.kind], Span(0, to_ns(END)))
+    standing = [e for e in found if (e.source, e.key) == (entry.source, entry.key)]
+    advice = (
+        f"entry {standing[-1].id} holds {standing[-1].amount} {standing[-1].unit} from {rfc3339(standing[-1].start_ns)}; "
+        f"to correct it send supersedes = {standing[-1].id}, for another statement choose another key"
+        if standing
+        else "what it stated was corrected since under another key; history=all shows the chain"
+    )
+    raise Problem(
+        409,
+        "contradiction",
+        "Something else is recorded under this key",
+        f"found {entry.amount} {entry.unit} from {rfc3339(entry.start_ns)} under key {entry.key!r} of {entry.source!r}; {advice}",
+        supersedes=standing[-1].id if standing else None,
+    )
 
 
 def _entry(site: Site, kind: Kind, post: LedgerPost) -> LedgerEntry:

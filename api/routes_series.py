@@ -17,6 +17,7 @@ from api.problem import Problem, unknown
 from api.times import parse_span, rfc3339
 from plant import nodes
 from plant.indicators import INDICATORS
+from plant.quality import usable
 from plant.quantities import QUANTITIES
 from plant.series import MINUTE, MINUTE_NS, QUARTER, QUARTER_NS, RAW, Span
 from plant.site import Site
@@ -27,6 +28,7 @@ SPAN_MAX_S = {RAW: 32 * _DAY_S, MINUTE: 93 * _DAY_S, QUARTER: 3_700 * _DAY_S}
 STEP_NS = {MINUTE: MINUTE_NS, QUARTER: QUARTER_NS}
 POINTS_MAX = 20_000
 CELLS_MAX = 2_000_000
+_SINKS = ("load",)  # ends of a flow that are no branch
 Resolution = Literal["raw", "1m", "15m"]
 
 
@@ -44,8 +46,12 @@ async def series(
     max_points: Annotated[int, Query(ge=1, le=POINTS_MAX)] = 1_000,
 ) -> Response:
     """One series: readings of a meter (``meter`` + ``quantity``, as the meter says them, mounting not applied) or a derived
-    figure (``node`` + ``field``). More than ``max_points`` values come as mean, min and max of equal cuts."""
+    figure (``node`` + ``field``, 15m unless 1m is asked). More than ``max_points`` values come as mean, min and max of equal
+    cuts; invalid readings are left out of them and counted."""
     now_ns = context.clock.now_ns()
+    if resolution is not None and (resolution == RAW) is (node is not None):
+        allowed = "1m or 15m" if node is not None else "raw, or none"
+        raise Problem(422, "wrong-resolution", "Resolution does not fit", f"resolution: found {resolution!r}; allowed: {allowed}")
     if meter is not None and quantity is not None and node is None and field is None:
         span = parse_span(start, end, now_ns, SPAN_MAX_S[RAW])
         return json_answer(await _readings(context, site, meter, quantity, span, max_points))
@@ -96,7 +102,9 @@ async def _readings(context: Context, site: Site, meter: str, quantity: str, spa
     head = {"plant": site.id, "meter": meter, "quantity": quantity, "unit": QUANTITIES[quantity].unit, **_span_json(span)}
     if len(found) <= max_points:
         return head | {"resolution": RAW, "t_ms": found.t_ns // 1_000_000, "value": found.value, "quality": found.quality}
-    return head | _thinned(found.t_ns, found.value, span, max_points)
+    valid = usable(found.value, found.quality)
+    invalid = int(np.count_nonzero(np.isfinite(found.value) & ~valid))
+    return head | _thinned(found.t_ns[valid], found.value[valid], span, max_points) | {"invalid_left_out": invalid}
 
 
 async def _derived(
@@ -131,8 +139,15 @@ def _span_json(span: Span) -> dict[str, str]:
 
 def _known_node(site: Site, node: str) -> None:
     known = nodes_of(site)
-    if node not in known:
-        raise unknown("node", node, known)
+    if node not in known and not _is_flow(site, node):
+        raise unknown("node", node, [*known, "flow:<source>><sink>"])
+
+
+def _is_flow(site: Site, node: str) -> bool:
+    """``flow:source>sink``: both are branches or what stands at the end of a flow, a source may carry its origin behind a /."""
+    kind, _, ends = node.partition(":")
+    source, arrow, sink = ends.partition(">")
+    return kind == "flow" and bool(arrow) and source.partition("/")[0] in site.branches and sink in (*_SINKS, *site.branches)
 
 
 def nodes_of(site: Site) -> Sequence[str]:

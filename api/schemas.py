@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from api.times import rfc3339, to_ns
+from api.times import END, FIRST, rfc3339, to_ns
+from plant.certificates import certificate_data
 from plant.indicators import INDICATORS, Figure
 from plant.ports import LEDGER_KINDS, LedgerEntry
 from plant.rulebook import Rule, Rulebook
@@ -25,6 +26,9 @@ _TO_CANONICAL = {
     ("min", "s"): Decimal(60),
 }
 _AMOUNT_MAX = 2**53
+_Instant = Annotated[AwareDatetime, Field(ge=FIRST, lt=END)]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+_DataText = Annotated[str, Field(max_length=2_000)]
 
 
 class LedgerPost(BaseModel):
@@ -35,18 +39,19 @@ class LedgerPost(BaseModel):
     key: Text
     source: Text
     subject: Text
-    start: AwareDatetime
-    end: AwareDatetime | None = None
+    start: _Instant
+    end: _Instant | None = None
     amount: Annotated[Decimal, Field(ge=0, le=_AMOUNT_MAX)]
     unit: str | None = None
     who: Text
     document: Text
     reason: Text
-    data: Annotated[dict[str, str | int | float | bool | None], Field(max_length=32)] = {}
-    supersedes: Annotated[int, Field(ge=1)] | None = None
+    data: Annotated[dict[Text, _DataText | int | _Number | bool | None], Field(max_length=32)] = {}
+    supersedes: Annotated[int, Field(ge=1, lt=2**63)] | None = None
 
     def entry(self, plant: str, kind: str) -> LedgerEntry:
-        """The statement as the ledger keeps it. Raises ValueError for a unit, an amount or a span that does not fit."""
+        """The statement as the ledger keeps it. Raises ValueError for a unit, an amount, a span or data that
+        do not fit."""
         start_ns = to_ns(self.start)
         end_ns = start_ns if self.end is None else to_ns(self.end)
         if end_ns < start_ns:
@@ -64,7 +69,7 @@ class LedgerPost(BaseModel):
             self.who,
             self.document,
             self.reason,
-            dict(self.data),
+            certificate_data(self.data) if kind == "certificate" else dict(self.data),
             self.supersedes,
         )
 

@@ -10,23 +10,24 @@ from plant.calendar import PlantCalendar
 from plant.series import QUARTER_NS, Span
 
 NS = 1_000_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_RELATIVE = re.compile(r"(?:now)?(?:-(\d{1,6})(s|m|h|d|w))?")
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+END = datetime(2200, 1, 1, tzinfo=UTC)  # int64 ns hold no more than some decades after
+_RELATIVE = re.compile(r"(?:now)?(?:-([0-9]{1,6})(s|m|h|d|w))?")
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _ALLOWED = "an RFC 3339 time with offset such as 2026-01-31T08:00:00+08:00, `now`, or a time before now such as -15m, -24h, -7d"
-_MONTH = re.compile(r"(\d{4})-(\d{2})")
-_YEARS = range(1970, 2200)
-_YEAR = re.compile(r"\d{4}")
+_MONTH = re.compile(r"([0-9]{4})-([0-9]{2})")
+_YEARS = range(FIRST.year, END.year)
+_YEAR = re.compile(r"[0-9]{4}")
 
 
 def to_ns(instant: datetime) -> int:
     """UTC ns of an aware instant, exact to the microsecond."""
-    return (instant - _EPOCH) // timedelta(microseconds=1) * 1_000
+    return (instant - FIRST) // timedelta(microseconds=1) * 1_000
 
 
 def rfc3339(t_ns: int) -> str:
     """``2026-01-31T00:00:00.000Z``, precision ms."""
-    return (_EPOCH + timedelta(microseconds=t_ns // 1_000)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (FIRST + timedelta(microseconds=t_ns // 1_000)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_instant(text: str, now_ns: int, name: str) -> int:
@@ -34,14 +35,26 @@ def parse_instant(text: str, now_ns: int, name: str) -> int:
     found = _RELATIVE.fullmatch(text)
     if text and found:
         back_s = int(found[1]) * _UNIT_S[found[2]] if found[1] else 0
-        return now_ns - back_s * NS
+        return _bounded(now_ns - back_s * NS, text, name)
     try:
         instant = datetime.fromisoformat(text.replace(" ", "+"))  # an unescaped + arrives as a space
         if instant.tzinfo is None:
             raise ValueError(text)
-        return to_ns(instant)
+        t_ns = to_ns(instant)
     except (ValueError, OverflowError):
         raise Problem(422, "invalid-time", "Not a time", f"{name}: found {text!r}; give {_ALLOWED}") from None
+    return _bounded(t_ns, text, name)
+
+
+def _bounded(t_ns: int, text: str, name: str) -> int:
+    if not 0 <= t_ns < to_ns(END):
+        raise Problem(
+            422,
+            "time-out-of-range",
+            "Time out of range",
+            f"{name}: found {text!r}; give a time from {FIRST.year} to {END.year - 1}",
+        )
+    return t_ns
 
 
 def parse_span(start: str, end: str, now_ns: int, longest_s: float) -> Span:

@@ -192,8 +192,8 @@ class Ledger(Protocol):
         ...
 
     async def contradicted(self, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
-        """Those of ``entries`` whose identity the ledger knows with another amount or other instants: not repeats of
-        what is there but something else under its name. Corrections are left out."""
+        """Those of ``entries`` whose identity the ledger knows with another subject, amount or other instants: not
+        repeats of what is there but something else under its name. Corrections are left out."""
         ...
 
     async def entries(self, plant: str, kinds: Sequence[str], span: Span, *, with_superseded: bool = False) -> list[LedgerEntry]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from analytics.service import Analytics
 from collector.import_report import report_lines
 from collector.import_store import import_file
 from plant.errors import ConfigError, Fault, InputError
-from plant.ports import Ledger, SeriesStore
+from plant.ports import Ledger, LedgerEntry, SeriesStore
 from potwatt.board import Board
 from potwatt.clock import SystemClock
 from potwatt.ledger_csv import parse_entries
@@ -101,12 +101,22 @@ async def import_ledger(loaded: Loaded, file: Path, console: Console) -> None:
     ledger = build_ledger(loaded, SystemClock())
     try:
         await ledger.setup()
+        _refuse_contradictions(file, await ledger.contradicted(entries))
         new = await ledger.add(entries)
         detail = {"file": file.name, "entries": len(entries), "new": len(new)}
         await ledger.audit(loaded.site.id, entries[0].who if entries else "", "ledger import", detail)
     finally:
         await ledger.close()
     console.print(f"{len(entries)} entries read, {len(new)} new, {len(entries) - len(new)} already recorded")
+
+
+def _refuse_contradictions(file: Path, found: Sequence[LedgerEntry]) -> None:
+    if found:
+        listed = "; ".join(f"{e.kind} {e.key!r} of {e.source!r}, now {e.amount} {e.unit}" for e in found[:20])
+        raise InputError(
+            f"{file}: {len(found)} entries stand in the ledger with another subject, time or amount: {listed}; "
+            "nothing was taken. To correct one, fill in the columns supersedes (its id in the ledger's listing) and reason"
+        )
 
 
 def publish_dashboards(loaded: Loaded, secrets: Mapping[str, str], url: str, token_env: str, console: Console) -> None:

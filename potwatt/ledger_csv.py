@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from zoneinfo import ZoneInfo
 
+from plant.certificates import certificate_data
 from plant.errors import ConfigError, Fault
 from plant.ports import LEDGER_KINDS, LedgerEntry
 from plant.site import Site
@@ -38,9 +39,13 @@ def parse_entries(text: str, file: str, site: Site) -> list[LedgerEntry]:
         raise ConfigError([Fault(file, "header", f"no column {', '.join(missing)}", f"columns {', '.join(REQUIRED)} and time")])
     entries: list[LedgerEntry] = []
     faults: list[Fault] = []
+    seen: dict[tuple[str, str, str], tuple[int, LedgerEntry]] = {}
     for number, row in enumerate(reader, start=2):
         try:
-            entries.append(_entry(row, site))
+            entry = _entry(row, site)
+            if entry.supersedes is None:
+                _check_identity(entry, *seen.setdefault((entry.kind, entry.source, entry.key), (number, entry)))
+            entries.append(entry)
         except ValueError as error:
             faults.append(Fault(file, f"line {number}", str(error), "mend that line; nothing of the file was taken"))
     if faults:
@@ -64,6 +69,7 @@ def _entry(row: dict[str, str], site: Site) -> LedgerEntry:
     supersedes = cell.get("supersedes", "")
     if supersedes and not cell.get("reason"):
         raise ValueError("a correction needs a reason")
+    data = {k: v for k, v in cell.items() if k not in KNOWN and v}
     return LedgerEntry(
         plant=site.id,
         kind=kind,
@@ -77,9 +83,20 @@ def _entry(row: dict[str, str], site: Site) -> LedgerEntry:
         who=cell["who"],
         document=cell["document"],
         reason=cell.get("reason", ""),
-        data={k: v for k, v in cell.items() if k not in KNOWN and v},
+        data=certificate_data(data) if kind == "certificate" else data,
         supersedes=int(supersedes) if supersedes else None,
     )
+
+
+def _check_identity(entry: LedgerEntry, line: int, first: LedgerEntry) -> None:
+    """Of two lines under one identity the second would be taken for a repeat."""
+    if _statement(entry) != _statement(first):
+        raise ValueError(f"key {entry.key!r} stands for something else in line {line}; give each its own in a column key")
+
+
+def _statement(entry: LedgerEntry) -> tuple[str, int, int, int]:
+    """What an entry states: subject, start, end, amount."""
+    return entry.subject, entry.start_ns, entry.end_ns, entry.amount
 
 
 def _times(cell: dict[str, str], zone: ZoneInfo) -> tuple[int, int]:

@@ -106,8 +106,8 @@ class SqlLedger:
                     e.key == entry.key,
                     e.revision == 0,
                 )
-                stated = c.execute(sa.select(e.amount, e.start_ns, e.end_ns).where(*known)).one_or_none()
-                if stated is not None and tuple(stated) != (entry.amount, entry.start_ns, entry.end_ns):
+                stated = c.execute(sa.select(e.subject, e.amount, e.start_ns, e.end_ns).where(*known)).one_or_none()
+                if stated is not None and tuple(stated) != (entry.subject, entry.amount, entry.start_ns, entry.end_ns):
                     found.append(entry)
             return found
 

@@ -185,6 +185,12 @@ class SampleAlerts:
     def active(self) -> list[dict[str, Any]]:
         return self.rows
 
+    async def acknowledge(self, key: str, who: str) -> bool:
+        found = [row for row in self.rows if row["key"] == key]
+        for row in found:
+            row["acknowledged_by"] = who
+        return bool(found)
+
 
 @dataclass
 class Sample:

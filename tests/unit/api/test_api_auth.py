@@ -5,6 +5,7 @@ import httpx
 import pytest
 from api_sample import make_sample
 
+from api import auth
 from api.auth import Caller, Role, add_key, is_loopback, new_key, parse_keys, refuse_unsafe_binding
 from plant.errors import ConfigError, InputError
 from plant.site import ApiSettings
@@ -26,6 +27,29 @@ def test_the_file_holds_no_secret_and_is_its_owners_alone(tmp_path: Path) -> Non
     secret = add_key(file, "scada", "viewer").partition(".")[2]
     assert secret not in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_keys_file_that_everybody_could_read_is_made_its_owners_alone(tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    file.touch(mode=0o644)
+    add_key(file, "scada", "viewer")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+async def test_an_unknown_name_costs_as_much_as_a_wrong_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+
+    def counted(secret: str, salt: bytes) -> bytes:
+        hashed.append(secret)
+        return bytes(32)
+
+    file = tmp_path / "keys.toml"
+    add_key(file, "scada", "viewer")
+    keys = parse_keys(file.read_text(), str(file))
+    monkeypatch.setattr(auth, "_hash", counted)
+    assert await keys.identify("scada.wrong") is None
+    assert await keys.identify("nobody.wrong") is None
+    assert hashed == ["wrong", "wrong"]
 
 
 def test_adding_refuses_a_wrong_role_a_wrong_name_and_a_second_of_the_name(tmp_path: Path) -> None:

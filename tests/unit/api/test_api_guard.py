@@ -2,6 +2,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from api_sample import Sample
 
 from api.guard import BODY_MAX_BYTES
 
@@ -40,6 +41,26 @@ async def test_a_browser_may_write_from_the_page_itself_alone(
     answer = await client.post(URL, content=b"{}", headers={"Content-Type": "application/json"} | headers)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("name", ["Forwarded", "X-Forwarded-For", "X-Forwarded-Proto"])
+async def test_without_keys_nothing_comes_through_a_proxy(client: httpx.AsyncClient, name: str) -> None:
+    answer = await client.get("/api/v1/plants", headers={name: "for=203.0.113.7"})
+    assert answer.status_code == 403
+    assert "potwatt keys add" in answer.json()["detail"]
+
+
+async def test_a_defect_is_answered_as_a_problem(
+    client: httpx.AsyncClient, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError("a secret of the inside")
+
+    monkeypatch.setattr(sample.store, "read_derived", broken)
+    answer = await client.get("/api/v1/plants/demo/series", params={"node": "plant", "field": "load_energy"})
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "secret" not in answer.text
 
 
 async def test_a_body_that_announces_too_much_is_refused(client: httpx.AsyncClient) -> None:

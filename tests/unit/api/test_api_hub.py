@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -65,14 +66,20 @@ async def test_nothing_is_built_while_nobody_listens(parts: tuple[LiveHub, Build
 
 
 async def test_listeners_share_one_document_a_tick(parts: tuple[LiveHub, Builder, LiveBus]) -> None:
-    hub, builder, _ = parts
+    hub, _, _ = parts
     first, second = hub.listen(), hub.listen()
-    a, b = await next_event(first, "live"), await next_event(second, "live")
-    seen = {a["n"], b["n"]}
-    for _ in range(3):
-        seen |= {(await next_event(first, "live"))["n"], (await next_event(second, "live"))["n"]}
-    assert max(seen) <= builder.built
-    assert builder.built <= max(seen) + 3
+    seen = [(await next_event(first, "live"), await next_event(second, "live")) for _ in range(12)]
+    # the first of each is the document as it stood when the listener came; from then on both get the same messages
+    assert [a for a, _ in seen[1:]] == [b for _, b in seen[1:]]
+    assert [b["n"] - a["n"] for (a, _), (b, _) in pairwise(seen[1:])] == [1] * 10
+
+
+async def test_a_clock_set_back_does_not_freeze_the_document() -> None:
+    builder, clock = Builder(), FixedClock()
+    hub = LiveHub(builder, LiveBus(), clock)
+    assert orjson.loads(await hub.document())["n"] == 1
+    clock.t_ns -= 3_600 * 10**9
+    assert orjson.loads(await hub.document())["n"] == 2
 
 
 async def test_the_slow_periods_come_first_and_then_now_and_again(parts: tuple[LiveHub, Builder, LiveBus]) -> None:

@@ -1,3 +1,4 @@
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +23,9 @@ TAP: dict[str, Any] = {
 }
 
 
+CERTIFICATE: dict[str, Any] = {"subject": "plant", "unit": "MWh", "amount": 1}
+
+
 async def test_a_tap_that_arrives_twice_counts_once(client: httpx.AsyncClient) -> None:
     first = await client.post(f"{ROOT}/metal_tapped", json=TAP)
     again = await client.post(f"{ROOT}/metal_tapped", json=TAP)
@@ -31,6 +35,18 @@ async def test_a_tap_that_arrives_twice_counts_once(client: httpx.AsyncClient) -
     assert [(e["amount"], e["unit"], e["start"], e["data"]) for e in entries] == [
         (3210, "kg", "2026-05-28T00:00:00.000Z", {"pot": 17})
     ]
+
+
+async def test_something_else_under_the_same_key_is_refused_with_what_to_correct(client: httpx.AsyncClient) -> None:
+    first = (await client.post(f"{ROOT}/metal_tapped", json=TAP)).json()["id"]
+    for change in ({"amount": "3.31"}, {"start": "2026-05-28T09:00:00+08:00"}, {"subject": "line-2"}):
+        other = await client.post(f"{ROOT}/metal_tapped", json=TAP | change)
+        assert (other.status_code, other.json()["supersedes"]) == (409, first), change
+        assert f"supersedes = {first}" in other.json()["detail"]
+    corrected = TAP | {"amount": "3.31", "supersedes": first, "reason": "typing error"}
+    second = (await client.post(f"{ROOT}/metal_tapped", json=corrected)).json()["id"]
+    again = await client.post(f"{ROOT}/metal_tapped", json=TAP | {"amount": "3.41"})
+    assert (again.status_code, again.json()["supersedes"]) == (409, second)
 
 
 async def test_a_correction_stands_in_for_what_it_names_and_both_are_kept(client: httpx.AsyncClient) -> None:
@@ -68,6 +84,14 @@ async def test_a_new_tap_makes_its_quarter_dirty(client: httpx.AsyncClient, samp
         ("metal_tapped", {"reason": None}, "reason"),
         ("metal_tapped", {"colour": "red"}, "colour"),
         ("metal_tapped", {"supersedes": 99}, "99"),
+        ("metal_tapped", {"supersedes": 10**30}, "supersedes"),
+        ("metal_tapped", {"start": "0001-01-01T00:00:00+23:00"}, "start"),
+        ("metal_tapped", {"start": "9999-12-31T23:59:59-23:00"}, "start"),
+        ("metal_tapped", {"key": "\x00"}, "NUL"),
+        ("certificate", {"subject": "plant", "unit": "MWh", "amount": 1, "data": {}}, "data.type"),
+        ("certificate", CERTIFICATE | {"data": {"type": "given", "status": "cancelled", "quota_year": 2026}}, "bought"),
+        ("certificate", CERTIFICATE | {"data": {"type": "bought", "status": "cancelled", "quota_year": None}}, "quota_year"),
+        ("certificate", CERTIFICATE | {"data": {"type": "bought", "status": "valid", "generation_month": "May"}}, "month"),
     ],
 )
 async def test_what_does_not_fit_is_refused_with_what_would(
@@ -91,9 +115,24 @@ async def test_what_does_not_fit_is_refused_with_what_would(
 async def test_every_kind_is_taken_in_its_units(
     client: httpx.AsyncClient, kind: str, subject: str, amount: str, unit: str, stored: int
 ) -> None:
-    post = TAP | {"subject": subject, "amount": amount, "unit": unit}
+    data = {"type": "bought", "status": "cancelled", "quota_year": 2026} if kind == "certificate" else {}
+    post = TAP | {"subject": subject, "amount": amount, "unit": unit, "data": data}
     assert (await client.post(f"{ROOT}/{kind}", json=post)).status_code == 201
     assert [e["amount"] for e in (await client.get(f"{ROOT}/{kind}")).json()["entries"]] == [stored]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+async def test_a_number_that_is_none_is_refused(client: httpx.AsyncClient, number: str) -> None:
+    body = json.dumps(TAP | {"data": {"x": 0}}).replace('{"x": 0}', f'{{"x": {number}}}')
+    answer = await client.post(f"{ROOT}/metal_tapped", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text
+
+
+async def test_half_a_character_is_refused(client: httpx.AsyncClient) -> None:
+    for change in ({"subject": "\ud800"}, {"data": {"x": "\ud800"}}, {"data": {"\ud800": 1}}):
+        body = json.dumps(TAP | change)
+        answer = await client.post(f"{ROOT}/metal_tapped", content=body, headers={"Content-Type": "application/json"})
+        assert answer.status_code == 422, answer.text
 
 
 def test_amounts_are_converted_exactly() -> None:

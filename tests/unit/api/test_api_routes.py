@@ -1,15 +1,17 @@
 import math
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-from api_sample import NOW_NS, POWER_KW, Sample, block
+from api_sample import NOW_NS, POWER_KW, Sample, block, make_sample
 
 from api.app import close_streams
 from api.schemas import figure_name
 from plant.errors import StoreUnavailable
 from plant.indicators import INDICATORS
+from plant.quality import Quality
 from plant.series import Span
 
 ROOT = "/api/v1/plants/demo"
@@ -122,6 +124,23 @@ async def test_a_long_series_comes_thinned_with_its_extremes(client: httpx.Async
     assert None in body["mean"]  # the first of the two hours has no reading: a gap, not a line
 
 
+async def test_thinned_readings_leave_invalid_ones_out_and_say_how_many(client: httpx.AsyncClient, sample: Sample) -> None:
+    t_ns = NOW_NS - np.arange(100, 0, -1, dtype=np.int64) * 10**9
+    made = block(sample.site, "tie-1-main", t_ns, {"frequency": np.where(np.arange(100) % 10 == 3, 9_999.0, 50.0)})
+    made.quality[3::10] = int(Quality.INVALID | Quality.OUT_OF_RANGE)
+    await sample.store.write([made])
+    query = {"meter": "tie-1-main", "quantity": "frequency", "start": "-2m", "max_points": 12}
+    body = await get(client, "/series", **query)
+    assert {v for v in body["max"] if v is not None} == {50.0}
+    assert (sum(body["count"]), body["invalid_left_out"]) == (90, 10)
+
+
+async def test_a_flow_is_a_node(client: httpx.AsyncClient) -> None:
+    body = await get(client, "/series", node="flow:pv-1>load", field="flow_energy")
+    assert body["value"] == []
+    assert (await get(client, "/intervals", node="flow:battery/renewable>tie-1", field="flow_energy"))["nodes"]
+
+
 async def test_intervals_come_as_columns(client: httpx.AsyncClient) -> None:
     query = {"node": ["plant"], "field": ["load_energy", "green_share_physical", "residual"], "start": "-24h"}
     body = await get(client, "/intervals", **query)
@@ -138,10 +157,16 @@ async def test_intervals_come_as_columns(client: httpx.AsyncClient) -> None:
         (f"{ROOT}/series?meter=tie-9&quantity=active_power", 404, "tie-1-main"),
         (f"{ROOT}/series?meter=tie-1-main&quantity=power", 422, "active_power"),
         (f"{ROOT}/series?node=line:nine&field=load_energy", 404, "line:line-1"),
+        (f"{ROOT}/series?node=flow:pv-9>load&field=flow_energy", 404, "flow:<source>"),
+        (f"{ROOT}/series?node=plant&field=load_energy&resolution=raw", 422, "1m or 15m"),
+        (f"{ROOT}/series?meter=tie-1-main&quantity=active_power&resolution=1m", 422, "raw"),
+        (f"{ROOT}/kpis?start=9999-01-01T00:00:00Z&end=9999-01-02T00:00:00Z", 422, "1970 to 2199"),
+        (f"{ROOT}/alerts?start=1500-01-01T00:00:00Z&end=1500-01-02T00:00:00Z", 422, "1970 to 2199"),
+        (f"{ROOT}/reports/year/２０２６", 422, "yyyy"),
         (f"{ROOT}/series?meter=tie-1-main&field=load_energy", 422, "quantity"),
         (f"{ROOT}/series?meter=tie-1-main&quantity=active_power&start=-40d", 422, "32 days"),
         (f"{ROOT}/series?meter=tie-1-main&quantity=active_power&max_points=0", 422, "max_points"),
-        (f"{ROOT}/intervals?node=plant&field=a&start=-99999d", 422, "3700 days"),
+        (f"{ROOT}/intervals?node=plant&field=a&start=-9999d", 422, "3700 days"),
         (f"{ROOT}/intervals?field=a", 422, "node"),
         (f"{ROOT}/kpis?span=week", 422, "last_24h"),
         (f"{ROOT}/kpis?start=yesterday", 422, "RFC 3339"),
@@ -187,17 +212,58 @@ async def test_alerts_that_stand_and_their_history(client: httpx.AsyncClient, sa
     assert [e["kind"] for e in body["history"]] == ["raised"]
 
 
-async def test_ready_until_a_needed_part_is_down(client: httpx.AsyncClient, sample: Sample) -> None:
+async def test_a_raised_alert_is_acknowledged_under_the_callers_name(client: httpx.AsyncClient) -> None:
+    answer = await client.post(f"{ROOT}/alerts/e1/line-2/acknowledge", json={})
+    assert (answer.status_code, answer.json()["by"]) == (200, "local")
+    assert [a["acknowledged_by"] for a in (await get(client, "/alerts"))["active"]] == ["local"]
+    unknown = await client.post(f"{ROOT}/alerts/e1/line-9/acknowledge", json={})
+    assert unknown.status_code == 404
+    assert "e1/line-2" in unknown.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("part", "state", "status"),
+    [
+        ("meter:tie-1-main", "down", 200),
+        ("store", "degraded", 200),
+        ("spool", "down", 503),
+        ("store", "unknown", 503),
+        ("role:forward", "down", 503),
+    ],
+)
+async def test_ready_until_a_part_that_keeps_data_does_not(
+    client: httpx.AsyncClient, sample: Sample, part: str, state: str, status: int
+) -> None:
     assert (await client.get("/readyz")).status_code == 200
-    sample.board.set("meter:tie-1-main", "down", "silent")
-    assert (await client.get("/readyz")).status_code == 200
-    sample.board.set("spool", "down", "full: 2048 MiB")
+    sample.board.set(part, state, "as the test wants it")
+    answer = await client.get("/readyz")
+    assert answer.status_code == status
+    assert [p["part"] for p in answer.json()["parts"]] == ([part] if status == 503 else [])
+
+
+async def test_not_ready_while_the_store_has_not_been_heard_of(tmp_path: Path) -> None:
+    sample = await make_sample(tmp_path)
+    sample.board._parts.clear()
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(sample.app), base_url="http://127.0.0.1") as http:
+        answer = await http.get("/readyz")
+    await sample.ledger.close()
+    assert (answer.status_code, answer.json()["not_heard_of"]) == (503, ["store"])
+
+
+async def test_not_ready_while_the_ledger_does_not_answer(
+    client: httpx.AsyncClient, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unavailable(*_: object) -> None:
+        raise StoreUnavailable("ledger is locked")
+
+    monkeypatch.setattr(sample.ledger, "get_state", unavailable)
     answer = await client.get("/readyz")
     assert answer.status_code == 503
-    assert [p["part"] for p in answer.json()["parts"]] == ["spool"]
+    assert [(p["part"], p["detail"]) for p in answer.json()["parts"]] == [("ledger", "ledger is locked")]
 
 
 async def test_metrics_are_open_metrics(client: httpx.AsyncClient, sample: Sample) -> None:
+    sample.board.count("potwatt_role_restarts", {"role": "forward"})
     sample.board.count("odd-name", {"text": 'a"b\\c\nd'}, 2)
     sample.board.set("spool", "degraded", "", used_share=math.inf)
     answer = await client.get("/metrics")
@@ -205,6 +271,7 @@ async def test_metrics_are_open_metrics(client: httpx.AsyncClient, sample: Sampl
     assert answer.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
     assert lines[-2:] == ["# EOF", ""]
     assert 'potwatt_frames_total{endpoint="gateway-1"} 1234.0' in lines
+    assert 'potwatt_role_restarts_total{role="forward"} 1.0' in lines
     assert 'potwatt_odd_name_total{text="a\\"b\\\\c\\nd"} 2.0' in lines
     assert 'potwatt_part_state{part="spool",potwatt_part_state="degraded"} 1' in lines
     assert 'potwatt_part_used_share{part="spool"} +Inf' in lines

@@ -34,6 +34,15 @@ def test_what_is_no_instant_says_what_is(text: str) -> None:
     assert "start" in caught.value.detail
 
 
+@pytest.mark.parametrize(
+    "text", ["9999-01-01T00:00:00Z", "2200-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "0001-01-01T00:00:00+23:00", "-999999w"]
+)
+def test_what_int64_nanoseconds_do_not_hold_is_no_time(text: str) -> None:
+    with pytest.raises(Problem, match="1970 to 2199") as caught:
+        parse_instant(text, NOW, "start")
+    assert caught.value.status == 422
+
+
 @given(st.integers(0, 4_000_000_000_000))
 def test_times_written_are_read_back(t_ms: int) -> None:
     assert parse_instant(rfc3339(t_ms * 10**6), NOW, "t") == t_ms * 10**6
@@ -61,6 +70,8 @@ def test_periods(kind: str, text: str) -> None:
         ("month", "2026-1"),
         ("year", "26"),
         ("year", "9999"),
+        ("year", "２０２６"),
+        ("month", "２０２６-０１"),
     ],
 )
 def test_what_is_no_period(kind: str, text: str) -> None:

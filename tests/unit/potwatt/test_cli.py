@@ -81,6 +81,10 @@ def test_a_ledger_file_counts_once(site: Path) -> None:
     assert "2 entries read, 2 new, 0 already recorded" in first.stdout, first.stderr
     second = potwatt("ledger", "import", "taps.csv", "--site", "site.toml", cwd=site.parent)
     assert "2 entries read, 0 new, 2 already recorded" in second.stdout, second.stderr
+    taps.write_text(taps.read_text().replace("2.5,t", "2.6,t"))
+    third = potwatt("ledger", "import", "taps.csv", "--site", "site.toml", cwd=site.parent)
+    assert third.returncode == 2
+    assert "1 entries stand in the ledger with another subject, time or amount: metal_tapped" in " ".join(third.stderr.split())
 
 
 def test_devices_and_dashboards(site: Path) -> None:

@@ -43,7 +43,7 @@ def test_certificates_keep_their_further_columns(site: Site) -> None:
         "certificate,plant,2026-10-01T00:00+08:00,2026-11-01T00:00+08:00,1234,MWh,Li,GEC-1,bought,cancelled,2026\n"
     )
     (entry,) = parse_entries(text, "gec.csv", site)
-    assert entry.data == {"type": "bought", "status": "cancelled", "quota_year": "2026"}
+    assert entry.data == {"type": "bought", "status": "cancelled", "quota_year": 2026}
     assert (entry.amount, entry.unit) == (1234, "MWh")
     assert entry.end_ns - entry.start_ns == 31 * 86_400 * 1_000_000_000
 
@@ -60,6 +60,8 @@ def test_certificates_keep_their_further_columns(site: Site) -> None:
         ("metal_tapped,line-1,2026-11-01T08:00,-1,t,Li,W", "non-negative"),
         ("metal_tapped,line-1,2026-11-01T08:00,NaN,t,Li,W", "not a whole"),
         ("metal_tapped,line-1,2026-11-01T08:00,1,t,,W", "who and document"),
+        ("metal_tapped,line-1,2026-11-01T08:00,2,t,Li,W", "something else in line 2"),
+        ("certificate,plant,2026-11-01T08:00,1,MWh,Li,G", "data.type"),
         ("metal_tapped,line-1,2026-11-01T08:00,1,t,Li", "more or fewer cells"),
     ],
 )
