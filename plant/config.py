@@ -124,13 +124,21 @@ def _fault(file: str, raw: dict[str, Any], error: Any) -> Fault:
 
 
 _N = re.compile(r"\{n(?::0?(\d+))?\}")
+_RANGE = re.compile(r"\s*([0-9]{1,6})\s*(?:-\s*([0-9]{1,6})\s*)?")
+_REPEATED_MAX = 10_000
 
 
 def _numbers(text: str) -> list[int]:
+    """The numbers of ``"1-36"`` or ``"1-3,7"``. Raises ValueError for anything else, a range that counts down or a huge one."""
     numbers: list[int] = []
     for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        numbers += range(int(first), int(last or first) + 1)
+        found = _RANGE.fullmatch(part)
+        if found is None:
+            raise ValueError(part)
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first or len(numbers) + last - first >= _REPEATED_MAX:
+            raise ValueError(part)
+        numbers += range(first, last + 1)
     return numbers
 
 
@@ -145,12 +153,7 @@ def _fill(value: Any, n: int) -> Any:
 
 
 def _expand(raw: dict[str, Any], file: str, tables: Mapping[str, str], faults: list[Fault]) -> None:
-    for table in raw.pop("table", []):
-        name = str(table.get("file", "")) if isinstance(table, dict) else ""
-        if name not in tables:
-            faults.append(Fault(file, "table.file", repr(name), "a readable CSV file beside the site file"))
-            continue
-        raw.setdefault("meter", []).extend(_rows(tables[name], name, faults))
+    _add_tables(raw, file, tables, faults)
     for section in ("branch", "meter"):
         blocks = raw.get(section)
         if not isinstance(blocks, list):
@@ -164,26 +167,68 @@ def _expand(raw: dict[str, Any], file: str, tables: Mapping[str, str], faults: l
             try:
                 repeated += [_fill(block, n) for n in _numbers(pattern)]
             except ValueError:
-                faults.append(Fault(file, f"{section}[{block.get('id')}].n", repr(pattern), 'a range such as "1-36" or "1-3,7"'))
+                allowed = f'an ascending range such as "1-36" or "1-3,7", at most {_REPEATED_MAX} numbers'
+                faults.append(Fault(file, f"{section}[{block.get('id')}].n", repr(pattern), allowed))
         raw[section] = repeated
+
+
+def _add_tables(raw: dict[str, Any], file: str, tables: Mapping[str, str], faults: list[Fault]) -> None:
+    named = raw.pop("table", [])
+    if not isinstance(named, list):
+        faults.append(Fault(file, "table", repr(named), 'blocks [[table]] with a key "file"'))
+        return
+    for table in named:
+        name = str(table.get("file", "")) if isinstance(table, dict) else ""
+        if name not in tables:
+            faults.append(Fault(file, "table.file", repr(name), "a readable CSV file beside the site file"))
+            continue
+        rows = _rows(tables[name], name, faults)
+        # what else ``meter`` may be is a fault that the shape of the file names
+        if isinstance(raw.setdefault("meter", []), list):
+            raw["meter"].extend(rows)
 
 
 def _rows(text: str, file: str, faults: list[Fault]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
-        if None in row or None in row.values():
-            faults.append(Fault(file, f"line {number}", "a row with more or fewer cells than the header", "one cell per column"))
-            continue
-        meter: dict[str, Any] = {}
-        for key, cell in row.items():
-            if cell.strip():
-                target = meter
-                *path, last = key.strip().split(".")
-                for part in path:
-                    target = target.setdefault(part, {})
-                target[last] = cell.strip()
-        rows.append(meter)
+    # a spreadsheet puts a byte order mark before the first column's name
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
+    try:
+        columns = [name.strip() for name in reader.fieldnames or ()]
+        twice = _clashing(columns)
+        if twice:
+            faults.append(Fault(file, "line 1", ", ".join(twice), "columns of one name each, none of which holds another"))
+            return rows
+        for row in reader:
+            if None in row or None in row.values():
+                found = "a row with more or fewer cells than the header"
+                faults.append(Fault(file, f"line {reader.line_num}", found, "one cell per column"))
+                continue
+            rows.append(_nested({key: cell.strip() for key, cell in zip(columns, row.values(), strict=True)}))
+    except csv.Error as error:
+        faults.append(Fault(file, f"line {reader.line_num}", str(error), "comma-separated text"))
     return rows
+
+
+def _clashing(columns: list[str]) -> list[str]:
+    """Column names that stand there twice, or that name a table of which another column is a key."""
+    return sorted({name for i, name in enumerate(columns) for other in columns[:i] + columns[i + 1 :] if _holds(name, other)})
+
+
+def _holds(name: str, other: str) -> bool:
+    return other == name or other.startswith(f"{name}.")
+
+
+def _nested(row: Mapping[str, str]) -> dict[str, Any]:
+    """A row as tables within tables: ``a.b`` is key ``b`` of table ``a``; empty cells are left out."""
+    nested: dict[str, Any] = {}
+    for key, cell in row.items():
+        if cell:
+            target = nested
+            *path, last = key.split(".")
+            for part in path:
+                target = target.setdefault(part, {})
+            target[last] = cell
+    return nested
 
 
 def _ns(t: datetime | None) -> int | None:
@@ -206,7 +251,7 @@ def _titles(item: Any) -> dict[str, str]:
 
 
 def _short(m: MeasuresText, meter: str) -> s.Mounting:
-    return s.Mounting(meter, 0, _DIRECTION[m.direction], m.ct_ratio, m.vt_ratio, m.class_percent, m.register_step_kwh, m.serial)
+    return s.Mounting(meter, 0, _DIRECTION[m.direction], m.ct_ratio, m.vt_ratio, m.class_percent, m.register_step_kwh)
 
 
 def _dated(m: MountingText) -> s.Mounting:
@@ -218,9 +263,6 @@ def _dated(m: MountingText) -> s.Mounting:
         m.vt_ratio,
         m.class_percent,
         m.register_step_kwh,
-        m.serial,
-        m.first_reading_kwh,
-        m.last_reading_kwh,
         _ns(m.valid_to),
     )
 

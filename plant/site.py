@@ -34,12 +34,11 @@ RANKS = ("main", "check", "derived")
 
 @dataclass(frozen=True, slots=True)
 class Mounting:
-    """A meter on a metering point from ``valid_from_ns`` until the next mounting.
+    """A meter on a metering point from ``valid_from_ns`` until the next mounting, or until ``valid_to_ns`` where that is set.
 
     ``direction`` +1: the meter's import is flow away from the grid; -1 swaps registers and flips powers.
     ``ratio`` multiplies energies and powers of a meter that reads its secondary side (1 where it reads primary).
-    ``class_percent`` is the accuracy class (0.2 for 0.2S); ``register_step_kwh`` the register's step after the ratio;
-    first and last reading are the register at mounting and removal, None where unknown.
+    ``class_percent`` is the accuracy class (0.2 for 0.2S); ``register_step_kwh`` the register's step after the ratio.
     """
 
     meter: str
@@ -49,9 +48,6 @@ class Mounting:
     vt_ratio: float = 1.0
     class_percent: float = 0.5
     register_step_kwh: float = 0.0
-    serial: str = ""
-    first_reading_kwh: float | None = None
-    last_reading_kwh: float | None = None
     valid_to_ns: int | None = None
 
     @property
@@ -82,7 +78,7 @@ class MeteringPoint:
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """An edge of the graph. ``serves`` maps potlines to dated shares; empty with ``share_by = "metal"`` means by metal."""
+    """An edge of the graph. ``serves`` names the potlines that share it, ``allocation`` from when in which shares."""
 
     id: str
     kind: str
@@ -132,7 +128,6 @@ class Potline:
     current_efficiency_uncertainty: float
     feed_meter: str = ""  # meter with pots_running and pot_voltage_mean
     scale_meter: str = ""  # meter of kind event with metal_tapped
-    capacity_t_per_year: float = 0.0
     scale_class_percent: float = 0.3  # of what the ladle scale weighed, the same way for every tap
     inventory_uncertainty_percent: float = 0.5  # of one statement of the metal in the pots
     current_efficiency_drift: float = 0.01  # by how much the mean of some days may differ from that of others (0..1)

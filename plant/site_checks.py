@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
+from math import inf
 from zoneinfo import available_timezones
 
 from plant import site as s
 from plant.errors import Fault
-from plant.site_text import BranchText, MeasuresText, PointText, SiteFile
+from plant.site_text import BranchText, MeasuresText, MountingText, PointText, SiteFile
 
 WITH_OFFSET = "a time with an offset, such as 2026-01-01T00:00:00+08:00"
 Found = tuple[str, object, str]
@@ -24,6 +27,7 @@ def cross_check(site: SiteFile, file: str, profiles: set[str] | None) -> list[Fa
         _endpoints(site),
         _meters(site, profiles),
         _points(site),
+        _mountings(site),
         _potlines(site),
     )
     return [Fault(file, key, repr(found), allowed) for check in checks for key, found, allowed in check]
@@ -124,7 +128,6 @@ def _meters(site: SiteFile, profiles: set[str] | None) -> Iterator[Found]:
 
 def _points(site: SiteFile) -> Iterator[Found]:
     branches = [b.id for b in site.branch]
-    meters = [m.id for m in site.meter]
     every: list[tuple[str, str, MeasuresText | PointText]] = [
         (f"meter[{m.id}].measures", m.id, m.measures) for m in site.meter if m.measures
     ]
@@ -140,12 +143,60 @@ def _points(site: SiteFile) -> Iterator[Found]:
             owner = mains.setdefault((where.branch, where.side), name)
             if owner != name:
                 yield f"{key}.rank", "main", f"one main point a branch and side; {owner} is it on {where.branch}"
+
+
+def _mountings(site: SiteFile) -> Iterator[Found]:
+    """Dates in order, one meter on a point at a time, and one point (a side) that a meter supplies at a time."""
+    meters = [m.id for m in site.meter]
+    periods = [_Mounted(f"meter[{m.id}].measures", m.id, m.measures.side) for m in site.meter if m.measures]
     for p in site.point:
+        key = f"point[{p.id}].mounting"
         for mounting in p.mounting:
-            key = f"point[{p.id}].mounting"
             yield from _reference(f"{key}.meter", mounting.meter, meters, "meter")
             yield from _offset(f"{key}.valid_from", mounting.valid_from)
             yield from _offset(f"{key}.valid_to", mounting.valid_to)
+        of = [_Mounted(key, m.meter, p.side, m.valid_from, m.valid_to) for m in p.mounting if _has_offsets(m)]
+        of.sort(key=lambda m: m.start_s)
+        yield from _one_at_a_time(of)
+        # without an end of its own a mounting lasts until the next one
+        periods += [replace(a, end=b.start) if a.end is None else a for a, b in pairwise(of)] + of[-1:]
+    periods.sort(key=lambda m: (m.meter, m.side, m.start_s))
+    for a, b in pairwise(periods):
+        if (a.meter, a.side) == (b.meter, b.side) and a.key != b.key and b.start_s < a.end_s:
+            yield b.key, b.meter, f"a meter that is free from {b.start or 'the beginning'} on; {a.key} has it"
+
+
+@dataclass(frozen=True, slots=True)
+class _Mounted:
+    """A meter on a point from ``start`` to ``end``, None where nothing bounds it, as in the short form ``measures``."""
+
+    key: str
+    meter: str
+    side: str
+    start: datetime | None = None
+    end: datetime | None = None
+
+    @property
+    def start_s(self) -> float:
+        return -inf if self.start is None else self.start.timestamp()
+
+    @property
+    def end_s(self) -> float:
+        return inf if self.end is None else self.end.timestamp()
+
+
+def _one_at_a_time(of: list[_Mounted]) -> Iterator[Found]:
+    """Faults within the mountings of one point, which come by their start."""
+    for m in of:
+        if m.end_s <= m.start_s:
+            yield f"{m.key}.valid_to", str(m.end), f"a time after valid_from, {m.start}"
+    for a, b in pairwise(of):
+        if a.start_s == b.start_s or (a.end is not None and b.start_s < a.end_s):
+            yield f"{b.key}.valid_from", str(b.start or "the beginning"), f"a time at which {a.meter} is not on the point"
+
+
+def _has_offsets(m: MountingText) -> bool:
+    return all(t is None or t.tzinfo is not None for t in (m.valid_from, m.valid_to))
 
 
 def _potlines(site: SiteFile) -> Iterator[Found]:

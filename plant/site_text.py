@@ -89,9 +89,6 @@ class MountingText(StrictText):
     vt_ratio: Positive = 1.0
     class_percent: Annotated[float, Field(gt=0, le=10)] = 0.5
     register_step_kwh: Annotated[float, Field(ge=0)] = 0.0
-    serial: str = ""
-    first_reading_kwh: float | None = None
-    last_reading_kwh: float | None = None
 
 
 class PointText(StrictText):
@@ -117,7 +114,6 @@ class MeasuresText(StrictText):
     vt_ratio: Positive = 1.0
     class_percent: Annotated[float, Field(gt=0, le=10)] = 0.5
     register_step_kwh: Annotated[float, Field(ge=0)] = 0.0
-    serial: str = ""
 
 
 class MeterText(StrictText):
@@ -176,7 +172,6 @@ class PotlineText(StrictText):
     current_efficiency_uncertainty: Annotated[float, Field(ge=0, le=0.1)] = 0.02
     feed_meter: str = ""
     scale_meter: str = ""
-    capacity_t_per_year: Annotated[float, Field(ge=0)] = 0.0
     scale_class_percent: Annotated[float, Field(ge=0, le=10)] = 0.3
     inventory_uncertainty_percent: Annotated[float, Field(ge=0, le=50)] = 0.5
     current_efficiency_drift: Annotated[float, Field(ge=0, le=0.1)] = 0.01

@@ -63,7 +63,6 @@ current_efficiency_ref = 0.935
 current_efficiency_uncertainty = 0.02
 feed_meter = "pots-1"
 scale_meter = "scale-1"
-capacity_t_per_year = 146000
 [[potline]]
 id = "line-2"
 name = { en = "Potline 2", zh = "二电解" }
@@ -72,7 +71,6 @@ current_efficiency_ref = 0.93
 current_efficiency_uncertainty = 0.02
 feed_meter = "pots-2"
 scale_meter = "scale-2"
-capacity_t_per_year = 98000
 
 [[branch]]
 id = "tie-{n}"

@@ -64,6 +64,12 @@ profile = "generic"
 endpoint = "gateway"
 unit = 9
 
+[[meter]]
+id = "old-meter"
+profile = "generic"
+endpoint = "gateway"
+unit = 10
+
 [[point]]
 id = "tie"
 branch = "tie-1"
@@ -71,7 +77,7 @@ branch = "tie-1"
 meter = "tie-meter"
 valid_from = 2026-03-01T00:00:00+08:00
 [[point.mounting]]
-meter = "rect-meter-1"
+meter = "old-meter"
 valid_to = 2026-02-28T00:00:00+08:00
 """
 
@@ -87,7 +93,7 @@ def test_a_good_file_becomes_a_site() -> None:
     site = parse_site(GOOD, "site.toml", known_profiles=["generic"])
     assert (site.id, site.title_en, site.title_zh) == ("works-1", "Works", "一厂")
     assert list(site.branches) == ["tie-1", "rect-01", "rect-02", "rect-03"]
-    assert [m.unit for m in site.meters.values()] == [1, 2, 3, 9]
+    assert [m.unit for m in site.meters.values()] == [1, 2, 3, 9, 10]
     [mounting] = site.points["rect-meter-2"].mountings
     assert (mounting.meter, mounting.direction, mounting.ratio) == ("rect-meter-2", -1, 10.0)
     assert site.bus_voltage_kv == {"north": 220.0, "south": 10.0}
@@ -98,7 +104,7 @@ def test_dated_blocks_are_in_force_by_their_dates_whatever_their_order() -> None
     changed_ns = 1_772_294_400 * 10**9  # 2026-03-01 in China
     point, line = site.points["tie"], site.potlines["l1"]
     at = [point.mounting_at(changed_ns + shift * 10**9) for shift in (-2 * 86_400, -1, 0)]
-    assert [m and m.meter for m in at] == ["rect-meter-1", None, "tie-meter"]
+    assert [m and m.meter for m in at] == ["old-meter", None, "tie-meter"]
     registers = [line.pots_at(t * 10**9) for t in (0, 1_750_000_000, 1_790_000_000)]
     assert [r and r.running for r in registers] == [None, 190, 200]
 
@@ -148,6 +154,9 @@ def test_every_fault_is_listed_at_once() -> None:
         ('host = "127.0.0.1"', "", "endpoint[gateway].host", "address of the gateway"),
         ('id = "works-1"', "", "plant.id", "required"),
         ('branch = "tie-1"', 'branch = "rect-01"', "point[tie].rank", "rect-meter-1 is it on rect-01"),
+        ('n = "1-3"\nid = "rect-{n:02}"', 'n = "3-1"\nid = "rect-{n:02}"', "branch[rect-{n:02}].n", "ascending"),
+        ('n = "1-3"\nid = "rect-{n:02}"', 'n = "1-10001"\nid = "rect-{n:02}"', "branch[rect-{n:02}].n", "at most 10000"),
+        ('n = "1-3"\nid = "rect-{n:02}"', 'n = "1-9999999999"\nid = "rect-{n:02}"', "branch[rect-{n:02}].n", "at most 10000"),
     ],
 )
 def test_a_fault_names_key_and_what_is_allowed(old: str, new: str, key: str, words: str) -> None:
@@ -161,6 +170,52 @@ def test_a_broken_file_names_the_line() -> None:
     [(key, found, _)] = faults_of("[plant\nid = 1")
     assert key == "TOML"
     assert "line 1" in found
+
+
+SECOND = """
+[[branch]]
+id = "tie-2"
+kind = "grid_tie"
+bus = "south"
+[[point]]
+id = "tie2"
+branch = "tie-2"
+[[point.mounting]]
+meter = "tie-meter"
+"""
+
+
+def test_a_meter_that_moved_supplies_one_point_at_a_time() -> None:
+    moved = GOOD + SECOND + "valid_to = 2026-03-01T00:00:00+08:00\n"
+    assert [m.meter for m in parse_site(moved, "site.toml").points["tie2"].mountings] == ["tie-meter"]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "words"),
+    [
+        (GOOD + SECOND, "point[tie].mounting", "point[tie2].mounting has it"),
+        (GOOD + SECOND + "valid_to = 2026-03-01T00:00:01+08:00\n", "point[tie].mounting", "free from 2026-03-01 00:00:00+08:00"),
+        (GOOD.replace("old-meter", "rect-meter-1"), "point[tie].mounting", "meter[rect-meter-1].measures has it"),
+        (
+            GOOD.replace("valid_to = 2026-02-28", "valid_to = 2026-03-02"),
+            "point[tie].mounting.valid_from",
+            "is not on the point",
+        ),
+        (GOOD.replace("valid_from = 2026-03-01T00:00:00+08:00", ""), "point[tie].mounting.valid_from", "is not on the point"),
+        (
+            GOOD.replace("valid_from = 2026-03-01", "valid_to = 2026-02-27T00:00:00+08:00\nvalid_from = 2026-03-01"),
+            "point[tie].mounting.valid_to",
+            "after valid_from",
+        ),
+    ],
+)
+def test_a_kwh_cannot_be_counted_twice(text: str, key: str, words: str) -> None:
+    assert any(k == key and words in allowed for k, _, allowed in faults_of(text)), faults_of(text)
+
+
+def test_a_mounting_without_offset_is_one_fault() -> None:
+    wrong = GOOD.replace("valid_from = 2026-03-01T00:00:00+08:00", "valid_from = 2026-03-01T00:00:00")
+    assert [key for key, *_ in faults_of(wrong)] == ["point[tie].mounting.valid_from"]
 
 
 SHARES = """
@@ -200,6 +255,32 @@ def test_a_table_that_is_missing_or_broken_is_named() -> None:
     rows = "id,profile,endpoint,unit\nt-1,generic,gateway\nt-2,generic,gateway,2\n"
     keys = [key for key, *_ in faults_of(GOOD + TABLE, tables={"meters.csv": rows})]
     assert keys == ["line 2", "meter[t-2].unit"]  # the broken line, and the address that rect-meter-2 has
+
+
+def test_a_table_from_a_spreadsheet_may_begin_with_a_mark() -> None:
+    rows = "\ufeffid,profile,endpoint,unit\r\nt-1,generic,gateway,41\r\n"
+    assert parse_site(GOOD + TABLE, "site.toml", tables={"meters.csv": rows}).meters["t-1"].unit == 41
+
+
+@pytest.mark.parametrize("columns", ["measures,measures.branch", "measures.branch,measures", "unit,unit", "unit,unit "])
+def test_columns_that_clash_are_a_fault(columns: str) -> None:
+    rows = f"id,profile,endpoint,{columns}\nt-1,generic,gateway,tie-1,tie-1\n"
+    [(key, found, _)] = faults_of(GOOD + TABLE, tables={"meters.csv": rows})
+    assert (key, found.split(",")[0]) == ("line 1", columns.replace(".branch", "").split(",")[0])
+
+
+def test_a_cell_beyond_what_csv_takes_is_a_fault() -> None:
+    rows = f"id,profile\n{'x' * 200_000},generic\n"
+    assert [key for key, *_ in faults_of(GOOD + TABLE, tables={"meters.csv": rows})] == ["line 1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "key"), [("table = 3", "table"), ("meter = 3\n" + TABLE, "meter"), ("table = [3]", "table.file")]
+)
+def test_blocks_that_are_none_are_faults(text: str, key: str) -> None:
+    plant = '[plant]\nid = "p"\nname = { en = "P" }\n[[bus]]\nid = "b"\n'
+    found = faults_of(f"{text}\n{plant}", tables={"meters.csv": "id,profile,endpoint\n"})
+    assert key in [k for k, *_ in found]
 
 
 @given(st.text(max_size=200))
