@@ -18,6 +18,7 @@ Mask = npt.NDArray[np.bool_]
 
 ROUNDING = 2.0**-22  # a register sent as a 32-bit float falls by this share of its value without meaning it
 RETURN_SHARE = 0.5  # a leap back by at least half of the fall says that the fall was no fall
+FAR_FASTER = 100.0  # a gain this many times faster than any other of a register is none
 WRAP_FROM, WRAP_TO = 0.9, 0.1  # without a rated power a wrap is believed from the last tenth to the first tenth
 
 
@@ -39,28 +40,78 @@ class Register:
         return len(self.t_ns)
 
 
-def clean_register(t_ns: I64, value: F64, *, wraps_at: float | None = None, limit: F64 | None = None) -> Register:
+def clean_register(
+    t_ns: I64,
+    value: F64,
+    *,
+    wraps_at: float | None = None,
+    most: F64 | None = None,
+    slack: float = 0.0,
+    power: F64 | None = None,
+) -> Register:
     """Classify every fall and leap of finite readings ``value`` [n] at ascending ``t_ns`` [n].
 
-    ``limit`` [n - 1] is the most that can have passed between two readings (NaN or None where unknown);
-    ``wraps_at`` is the count at which the register starts again from 0.
+    ``most`` [n] is the most that can have passed up to each reading (None where unknown): a gain is held against what
+    can have passed since the register last moved, plus ``slack``. ``power`` [n] is what integrated power explains up to
+    each reading, for where ``most`` is unknown. ``wraps_at`` is the count at which the register starts again from 0.
     """
-    limit = np.full(max(len(value) - 1, 0), np.nan) if limit is None else limit
     keep = _kept(value)
-    if not keep.all():
-        rows = np.flatnonzero(keep)
-        total = np.concatenate([[0.0], np.cumsum(limit)])
-        limit = np.diff(total[rows])
     kept_t, kept = t_ns[keep], value[keep]
     step = np.diff(kept)
     fell = step < -ROUNDING * np.abs(kept[:-1])
+    moved = np.concatenate([[True], fell | (step > 0)])[: len(kept)]
+    since = np.maximum.accumulate(np.where(moved, np.arange(len(kept)), 0))[:-1]
+    at_once, limit = np.full(len(step), np.nan), np.full(len(step), np.nan)
+    if most is not None:
+        total = most[keep]
+        at_once, limit = np.diff(total) + slack, total[1:] - total[since] + slack
     wrapped = fell & _may_wrap(kept, step, wraps_at, limit)
-    with np.errstate(invalid="ignore"):
-        leapt = step > limit
+    gain = step + np.where(wrapped, wraps_at or 0.0, 0.0)
+    leapt = gain > limit
+    if most is None:
+        leapt = _from_nothing(kept_t, kept, None if power is None else power[keep], since) & ~fell
     boundary = (fell & ~wrapped) | leapt
     offset = np.where(wrapped, wraps_at or 0.0, np.where(boundary, -step, 0.0))
     count = kept - kept[:1] + np.concatenate([[0.0], np.cumsum(offset)])[: len(kept)]
-    return Register(kept_t, np.maximum.accumulate(count), boundary, wrapped, t_ns[~keep])
+    fresh = ~_stale(kept_t, moved, (gain > at_once) & ~boundary)
+    rows = np.flatnonzero(fresh)
+    ends = rows[1:] - 1  # of segments that became one, the last holds the gain
+    return Register(kept_t[rows], np.maximum.accumulate(count)[rows], boundary[ends], wrapped[ends], t_ns[~keep])
+
+
+def _stale(t_ns: I64, moved: Mask, caught_up: Mask) -> Mask:
+    """Mask of readings [n] that only repeat an older one: the gain after them cannot have passed since the last of them.
+
+    ``moved`` [n] are readings that differ from the one before, ``caught_up`` [n - 1] gains too large for their segment. So it
+    is with a register that is refreshed, or steps, more slowly than it is read: what passed in between shows later. Readings
+    after its last move are stale too, as long as they have not stood for longer than it is known to stand.
+    """
+    if not caught_up.any():
+        return np.zeros(len(t_ns), bool)
+    run = np.cumsum(moved) - 1
+    start = np.flatnonzero(moved)
+    late = np.zeros(len(start), bool)
+    late[run[np.flatnonzero(caught_up) + 1] - 1] = True
+    stood = np.diff(t_ns[start])
+    late[-1] = t_ns[-1] - t_ns[start[-1]] <= 2 * stood[late[:-1]].max()
+    stale: Mask = ~moved & late[run]
+    return stale
+
+
+def _from_nothing(t_ns: I64, value: F64, power: F64 | None, since: I64) -> Mask:
+    """Segments [n - 1] in which a register shows at least half of all it ever counted, far faster than it counts otherwise.
+
+    Where no rated power limits a gain, this alone tells a lifetime's energy that comes back after zeros from energy: it
+    is believed only where ``power`` [n] explains it. ``since`` [n - 1] is the reading at which it last moved.
+    """
+    step, seconds = np.diff(value), np.diff(t_ns) / 1e9
+    suspect = (step > 0) & (step >= RETURN_SHARE * np.abs(value[1:]))
+    if not suspect.any():
+        return suspect
+    rate = step / seconds
+    usual = max(float(rate[~suspect].max(initial=0.0)), 0.0)
+    found: Mask = suspect & (rate > FAR_FASTER * usual)
+    return found if power is None else found & (step > power[1:] - power[since])
 
 
 def _may_wrap(value: F64, step: F64, wraps_at: float | None, limit: F64) -> Mask:

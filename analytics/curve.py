@@ -17,6 +17,9 @@ from analytics.flags import IntervalFlag
 from analytics.power import NS_PER_S, S_PER_H, PowerIntegral
 
 COVERED_SHARE = 0.95  # power shapes a segment when its samples cover this share of it
+FROZEN_H = 0.02  # a register that stands is frozen from this time of rated power on,
+STEPS = 3.0  # from this many of its usual gains on,
+CREEP = 0.01  # and above this share of rated power: below it a register may stand
 COUNTED, SPREAD, POWERED = 0, 1, 2
 
 
@@ -34,6 +37,7 @@ class Curve:
     power: PowerIntegral
     wrapped: Mask
     reset: Mask
+    frozen: Mask
     set_aside_ns: I64
     counted: bool
 
@@ -54,10 +58,13 @@ class Amounts:
     flags: I64
 
 
-def counter_curve(register: Register, power: PowerIntegral, span: tuple[int, int], gap_max_s: float, step: float) -> Curve:
+def counter_curve(
+    register: Register, power: PowerIntegral, span: tuple[int, int], gap_max_s: float, step: float, rated: float | None = None
+) -> Curve:
     """Curve of a cleaned register; ``span`` (start, end in ns) is what will be asked for, ``step`` the register's step.
 
-    With a coarse register (``step`` > 0) power fills up the count between its steps, by less than a step.
+    With a coarse register (``step`` > 0) power fills up the count between its steps, by less than a step. Power also stands
+    in where the register stands still although it flows, which only a ``rated`` power (kW) can tell from creep.
     """
     inner = _with_steps(register, power, step)
     first, last = (register.t_ns[0], register.t_ns[-1]) if len(register) else (span[1], span[1])
@@ -67,34 +74,62 @@ def counter_curve(register: Register, power: PowerIntegral, span: tuple[int, int
         t_ns = np.array(span, np.int64)
     dt_s, covered = np.diff(t_ns) / NS_PER_S, np.diff(power.covered_at(t_ns))
     shaped = covered >= COVERED_SHARE * dt_s
-    kind = np.full(len(t_ns) - 1, POWERED, np.int64)
     lead = len(before)
     inside = slice(lead, lead + max(len(register) - 1, 0))
-    kind[inside] = np.where(register.boundary, POWERED, np.where((dt_s[inside] <= gap_max_s) | shaped[inside], COUNTED, SPREAD))
-    gained = np.diff(power.energy_at(t_ns))
-    gained[inside] = np.where(register.boundary, gained[inside], np.diff(inner))
-    unknown = np.where(kind == POWERED, np.maximum(dt_s - covered, 0.0), 0.0)
-    flags = np.zeros((2, len(kind)), bool)
+    flags = np.zeros((3, len(dt_s)), bool)
     flags[0, inside], flags[1, inside] = register.wrapped, register.boundary
+    flags[2, inside] = _frozen(register, power, step, rated)
+    silent = flags[1, inside] | flags[2, inside]
+    kind = np.full(len(dt_s), POWERED, np.int64)
+    kind[inside] = np.where(silent, POWERED, np.where((dt_s[inside] <= gap_max_s) | shaped[inside], COUNTED, SPREAD))
+    gained = np.diff(power.energy_at(t_ns))
+    gained[inside] = np.where(silent, gained[inside], np.diff(inner))
+    unknown = np.where(kind == POWERED, np.maximum(dt_s - covered, 0.0), 0.0)
+    wrapped, reset, frozen = flags
+    counted = len(register) > 0
+    return Curve(t_ns, _running(gained), _running(unknown), kind, power, wrapped, reset, frozen, register.set_aside_ns, counted)
+
+
+def _frozen(register: Register, power: PowerIntegral, step: float, rated: float | None) -> Mask:
+    """Segments [n - 1] in which the register stands still although more has passed than it steps by."""
+    gained = np.diff(register.count)
+    if not rated or len(power.t_ns) == 0 or len(gained) == 0:
+        return np.zeros(len(gained), bool)
+    moved = np.concatenate([[True], (gained > 0) | register.boundary])
+    run = np.cumsum(moved) - 1
+    start = np.flatnonzero(moved)
+    end = np.append(start[1:] - 1, len(moved) - 1)
+    passed = power.energy_at(register.t_ns[end]) - power.energy_at(register.t_ns[start])
+    covered_h = (power.covered_at(register.t_ns[end]) - power.covered_at(register.t_ns[start])) / S_PER_H
+    usual = float(np.median(gained[gained > 0])) if (gained > 0).any() else 0.0
+    frozen = (passed > max(step, STEPS * usual, FROZEN_H * rated)) & (passed > CREEP * rated * covered_h)
+    still: Mask = frozen[run[1:]] & ~moved[1:]
+    return still
+
+
+def overlay(base: Curve, start_ns: I64, length_ns: I64, amount: F64) -> Curve:
+    """``base`` with known amounts in place of it where they lie: ``amount`` [n] from ``start_ns`` [n] for ``length_ns`` [n]."""
+    t_ns = np.unique(np.concatenate([base.t_ns, start_ns, start_ns + length_ns]))
+    at = np.clip(t_ns, base.t_ns[0], base.t_ns[-1])
+    energy, unknown_at, _ = _evaluate(base, at, _segment(base, at))
+    from_ns, dt_ns = t_ns[:-1], np.diff(t_ns)
+    outside = (from_ns < base.t_ns[0]) | (t_ns[1:] > base.t_ns[-1])
+    row = np.clip(np.searchsorted(start_ns, from_ns, "right") - 1, 0, len(start_ns) - 1)
+    known = (from_ns >= start_ns[row]) & (from_ns < (start_ns + length_ns)[row])
+    gained = np.where(known, amount[row] * dt_ns / np.maximum(length_ns[row], 1), np.diff(energy))
+    unknown = np.where(known, 0.0, np.where(outside, dt_ns / NS_PER_S, np.diff(unknown_at)))
+    j = _segment(base, np.clip(from_ns, base.t_ns[0], base.t_ns[-1]))
+    kind = np.where(known, COUNTED, np.where(outside, POWERED, base.kind[j]))
+    wrapped, reset, frozen = (mask[j] & ~known & ~outside for mask in (base.wrapped, base.reset, base.frozen))
     return Curve(
-        t_ns, _running(gained), _running(unknown), kind, power, flags[0], flags[1], register.set_aside_ns, len(register) > 0
+        t_ns, _running(gained), _running(unknown), kind, base.power, wrapped, reset, frozen, base.set_aside_ns, base.counted
     )
 
 
-def amount_curve(start_ns: I64, length_ns: I64, amount: F64, span: tuple[int, int], power: PowerIntegral) -> Curve:
-    """Curve of amounts that belong to intervals: ``amount`` [n] from ``start_ns`` [n] on for ``length_ns`` [n]."""
-    knots = np.column_stack([start_ns, start_ns + length_ns]).ravel()
-    gained = np.column_stack([amount, np.zeros(len(amount))]).ravel()[:-1]
-    idle = np.diff(knots)
-    lead = [t for t in span[:1] if t < knots[0]]
-    tail = [t for t in span[1:] if t > knots[-1]]
-    t_ns = np.concatenate([np.array(lead, np.int64), knots, np.array(tail, np.int64)])
-    gained = np.concatenate([np.zeros(len(lead)), gained, np.zeros(len(tail))])
-    known = np.concatenate([np.zeros(len(lead), bool), np.arange(len(idle)) % 2 == 0, np.zeros(len(tail), bool)])
-    unknown = np.where(known, 0.0, np.diff(t_ns) / NS_PER_S)
-    none = np.zeros(len(known), bool)
-    kind = np.where(known, COUNTED, POWERED)
-    return Curve(t_ns, _running(gained), _running(unknown), kind, power, none, none, np.empty(0, np.int64), True)  # noqa: FBT003
+def _segment(curve: Curve, at: I64) -> I64:
+    """Segment in which each instant lies."""
+    j: I64 = np.clip(np.searchsorted(curve.t_ns, at, "right") - 1, 0, len(curve.kind) - 1)
+    return j
 
 
 def _running(gained: F64) -> F64:
@@ -118,7 +153,7 @@ def read_off(curve: Curve, bounds_ns: I64, rated: float | None, class_percent: f
     ``rated`` (kW, kA) bounds what can have passed in unknown time: None where nothing is known, 0 where nothing can pass.
     """
     at = np.clip(bounds_ns, curve.t_ns[0], curve.t_ns[-1])
-    j = np.clip(np.searchsorted(curve.t_ns, at, "right") - 1, 0, len(curve.kind) - 1)
+    j = _segment(curve, at)
     energy, unknown_at, share = _evaluate(curve, at, j)
     seconds = np.diff(bounds_ns) / NS_PER_S
     unknown = np.diff(unknown_at)
@@ -190,8 +225,8 @@ def _spread_band(curve: Curve, at: I64, known: F64, rated: float | None) -> tupl
 
 
 def _interrupted(curve: Curve, bounds_ns: I64) -> Mask:
-    """Intervals that touch a reset: there power stood in for a counter, which proves nothing."""
-    return _touching(curve, bounds_ns, curve.reset)
+    """Intervals that touch a reset or a frozen register: there power stood in for a counter, which proves nothing."""
+    return _touching(curve, bounds_ns, curve.reset | curve.frozen)
 
 
 def _touching(curve: Curve, bounds_ns: I64, segments: Mask) -> Mask:
@@ -207,7 +242,9 @@ def _event_flags(curve: Curve, bounds_ns: I64, unknown: F64, powered: F64, sprea
     flags[_touching(curve, bounds_ns, curve.wrapped)] |= int(IntervalFlag.WRAP)
     reset = _touching(curve, bounds_ns, curve.reset)
     flags[reset] |= int(IntervalFlag.RESET | IntervalFlag.ESTIMATED)
-    flags[(powered > 0) & (spread == 0) & ~reset] |= int(IntervalFlag.POWER_ONLY)
+    frozen = _touching(curve, bounds_ns, curve.frozen)
+    flags[frozen] |= int(IntervalFlag.FROZEN | IntervalFlag.ESTIMATED)
+    flags[(powered > 0) & (spread == 0) & ~reset & ~frozen] |= int(IntervalFlag.POWER_ONLY)
     if len(curve.set_aside_ns):
         rows = np.searchsorted(bounds_ns, curve.set_aside_ns, "right") - 1
         flags[rows[(rows >= 0) & (rows < len(flags))]] |= int(IntervalFlag.GLITCH)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from analytics.counters import F64, I64, Mask, clean_register
-from analytics.curve import Amounts, Curve, amount_curve, counter_curve, read_off
+from analytics.counters import F64, I64, clean_register
+from analytics.curve import Amounts, Curve, counter_curve, overlay, read_off
 from analytics.flags import IntervalFlag
 from analytics.power import NO_POWER, NS_PER_S, S_PER_H, PowerIntegral, integrate
 from analytics.samples import Readings, Samples, completeness, exchanges, mounted, within_rating
@@ -155,17 +155,16 @@ class _Signals:
     def energy_curve(self, direction: str, span: tuple[int, int]) -> Curve | None:
         """Curve of one direction, None where this meter has nothing that measures it (then nothing is claimed to flow)."""
         amounts = self.get(f"interval_energy_{direction}")
-        if len(amounts):
-            return _amounts_curve(amounts, span)
         sign = 1 if direction == "import" else -1
         power = self.get("dc_power" if self.dc else "active_power")
         counter = self.get(self._register(direction))
-        flow = integrate(power.t_ns, np.maximum(power.value * sign, 0.0), self.metered.gap_max_s) if len(power) else NO_POWER
-        if not len(counter) and not len(power):
+        if not (len(counter) or len(power) or len(amounts)):
             return None
-        return self._counter(
-            counter, flow, self._register(direction), self.metered.rated_kw(direction), self.mounting.ratio, span
-        )
+        flow = integrate(power.t_ns, np.maximum(power.value * sign, 0.0), self.metered.gap_max_s) if len(power) else NO_POWER
+        rated = self.metered.rated_kw(direction)
+        curve = self._counter(counter, flow, self._register(direction), rated, self.mounting.ratio, span)
+        poll_s = self.metered.poll_interval_s.get(self.mounting.meter, 1.0)
+        return overlay(curve, amounts.t_ns, _lengths(amounts.t_ns, poll_s), amounts.value) if len(amounts) else curve
 
     def _register(self, direction: str) -> str:
         return "dc_energy" if self.dc and direction == "import" else f"energy_{direction}"
@@ -183,51 +182,35 @@ class _Signals:
         register_name = mirror if self.mounting.direction < 0 and mirror else quantity
         wraps_at = self.wraps_at(self.mounting.meter, register_name)
         step = self.mounting.register_step_kwh if quantity != "dc_charge" else 0.0
-        limit = None
+        explained, most, slack = PLAUSIBLE * flow.energy_at(counter.t_ns), None, 0.0
         if rated:
-            limit = PLAUSIBLE * rated * np.diff(counter.t_ns) / NS_PER_S / S_PER_H + step + rated / S_PER_H
+            by_rating = PLAUSIBLE * rated * np.diff(counter.t_ns) / NS_PER_S / S_PER_H
+            most = np.concatenate([[0.0], np.cumsum(np.fmax(by_rating, np.diff(explained)))])[: len(counter)]
+            slack = step + rated / S_PER_H
+        ends_at = None if wraps_at is None else wraps_at * ratio
         register = clean_register(
-            counter.t_ns, counter.value, wraps_at=None if wraps_at is None else wraps_at * ratio, limit=limit
+            counter.t_ns, counter.value, wraps_at=ends_at, most=most, slack=slack, power=explained if len(flow.t_ns) else None
         )
         for instant in exchanges(self.mounting.meter, self.annotations):
             i = int(np.searchsorted(register.t_ns, instant)) - 1
             if 0 <= i < len(register.boundary):
                 register.boundary[i] = True
-        return counter_curve(register, flow, span, self.metered.gap_max_s, step)
+        return counter_curve(register, flow, span, self.metered.gap_max_s, step, rated)
 
 
-def _amounts_curve(amounts: Samples, span: tuple[int, int]) -> Curve:
-    gap = np.diff(amounts.t_ns)
-    usual = int(np.median(gap)) if len(gap) else int(span[1] - span[0])
-    length = np.minimum(np.concatenate([gap, [usual]]), usual).astype(np.int64)
-    return amount_curve(amounts.t_ns, length, amounts.value, span, NO_POWER)
+def _lengths(start_ns: I64, poll_interval_s: float) -> I64:
+    """Length of the interval of each amount: to the next one, at most the usual spacing; a lone one has the meter's."""
+    gap = np.sort(np.diff(start_ns))
+    usual = int(gap[(len(gap) - 1) // 2]) if len(gap) else round(poll_interval_s * NS_PER_S)
+    length: I64 = np.minimum(np.append(np.diff(start_ns), usual), usual).astype(np.int64)
+    return length
 
 
 def _amounts(curve: Curve | None, bounds_ns: I64, rated: float | None, class_percent: float) -> Amounts:
     if curve is None:
         zero = np.zeros(len(bounds_ns) - 1)
         return Amounts(zero, zero, zero, zero, zero, np.zeros(len(zero), np.int64))
-    found = read_off(curve, bounds_ns, rated, class_percent)
-    frozen = _frozen(curve, bounds_ns, rated)
-    found.flags[frozen] |= int(IntervalFlag.FROZEN | IntervalFlag.ESTIMATED)
-    power = np.diff(curve.power.energy_at(bounds_ns))
-    found.high[frozen] = np.fmax(found.high, power * (1 + class_percent / 100))[frozen]
-    found.proven[frozen] = 0.0
-    return found
-
-
-def _frozen(curve: Curve, bounds_ns: I64, rated: float | None) -> Mask:
-    """Intervals in which the register stands still although half an hour of rated power has passed since it last moved."""
-    m = len(bounds_ns) - 1
-    if not curve.counted or not rated or len(curve.power.t_ns) == 0 or not np.any(curve.energy):
-        return np.zeros(m, bool)
-    moved = np.concatenate([[True], np.diff(curve.energy) > 0])
-    last_move = np.maximum.accumulate(np.where(moved, np.arange(len(curve.t_ns)), 0))
-    passed = curve.power.energy_at(curve.t_ns)
-    still = passed - passed[last_move] > 0.5 * rated
-    at = np.clip(np.searchsorted(curve.t_ns, bounds_ns[1:], "right") - 1, 0, len(still) - 1)
-    frozen: Mask = still[at]
-    return frozen
+    return read_off(curve, bounds_ns, rated, class_percent)
 
 
 def _point(imported: Amounts, exported: Amounts, bounds_ns: I64, complete: F64, charge: F64) -> PointIntervals:
