@@ -36,13 +36,16 @@ IMPORT, EXPORT = "interval_energy_import", "interval_energy_export"
 
 
 class FixedClock:
-    """Implements plant.ports.Clock at one instant."""
+    """Implements plant.ports.Clock from one instant on: only sleeping moves it, in no time."""
+
+    def __init__(self) -> None:
+        self._t_ns = NOW_NS
 
     def now_ns(self) -> int:
-        return NOW_NS
+        return self._t_ns
 
     async def sleep(self, seconds: float) -> None:
-        return None
+        self._t_ns += round(seconds * 1e9)
 
 
 def example(name: str) -> tuple[Site, Path]:
