@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from plant.quality import Quality
 from plant.series import MINUTE, QUARTER, RAW
 
 DATABASE_SUFFIX = {RAW: "_raw", MINUTE: "_1m", QUARTER: "_15m"}
@@ -49,13 +50,13 @@ def derived_sum(plant: str, node: str, field: str, alias: str) -> Statement:
 
 
 def reading_mean(plant: str, quantity: str, meters: Sequence[str], alias: str) -> Statement:
-    """Mean of what each meter says over time, the meter's own arrow; empty while a meter is silent."""
-    return _readings(plant, f'mean("{quantity}")', meters, alias)
+    """Mean of what each meter says over time, the meter's own arrow, invalid readings left out; empty while it is silent."""
+    return _readings(plant, "mean", quantity, meters, alias)
 
 
 def reading_count(plant: str, quantity: str, meters: Sequence[str], alias: str) -> Statement:
-    """Number of readings of each meter in each step of time; empty while a meter is silent."""
-    return _readings(plant, f'count("{quantity}")', meters, alias)
+    """Number of valid readings of each meter in each step of time; empty while a meter is silent."""
+    return _readings(plant, "count", quantity, meters, alias)
 
 
 _BY_TIME = "GROUP BY time($__interval) fill(null)"
@@ -63,9 +64,11 @@ _BY_TIME_AND_NODE = 'GROUP BY time($__interval), "node" fill(null)'
 _BY_TIME_AND_METER = 'GROUP BY time($__interval), "meter" fill(null)'
 
 
-def _readings(plant: str, what: str, meters: Sequence[str], alias: str) -> Statement:
-    where = f'"plant" = {_text(plant)} AND {_one_of("meter", meters)}'
-    return Statement(RAW, _select(what, "reading", where, _BY_TIME_AND_METER), alias)
+def _readings(plant: str, function: str, quantity: str, meters: Sequence[str], alias: str) -> Statement:
+    # a good reading has no quality field, and comparing an absent field gives false: so only what is marked invalid is left out
+    valid = f'(("{quantity}_q" & {int(Quality.INVALID)}) = {int(Quality.INVALID)}) = false'
+    where = f'"plant" = {_text(plant)} AND {_one_of("meter", meters)} AND {valid}'
+    return Statement(RAW, _select(f'{function}("{quantity}")', "reading", where, _BY_TIME_AND_METER), alias)
 
 
 def _select(what: str, measurement: str, where: str, group: str) -> str:

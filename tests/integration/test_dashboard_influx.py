@@ -1,109 +1,152 @@
-"""Every panel's query runs against a real InfluxDB, and its numbers are those of the store for the same span."""
+"""Every panel's query runs against a real InfluxDB that holds what the simulated plant said and what the analytics made of it;
+its numbers are those of the API for the same span, with a meter silent for the last hour and one that marks values invalid."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import urllib.parse
 import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
 from datetime import date
+from pathlib import Path
 from uuid import uuid4
 
+import httpx
 import numpy as np
 import pytest
+from analytics_plant import SteppedClock
+from api_sample import SampleAlerts
 
-from dashboards.build import dashboards, queries
+from analytics.service import Analytics
+from api.app import create_app
+from dashboards.build import PanelQuery, dashboards, queries
 from dashboards.statements import DATABASE_SUFFIX, data_source_uid
-from plant import nodes
+from devices.catalog import shipped_profiles
 from plant.config import parse_site
 from plant.frame import FrameBlock
+from plant.indicators import INDICATORS
+from plant.quality import Quality
 from plant.rulebook import parse_rules, shipped_rule_texts
-from plant.series import MINUTE, MINUTE_NS, QUARTER, QUARTER_NS, DerivedBlock, Span, dense_block
-from simulators.demo_site import Ports, demo_site_toml
+from plant.series import MINUTE_NS, QUARTER_NS, Span
+from plant.site import Site
+from potwatt.board import Board
+from potwatt.live_bus import LiveBus
+from simulators.plant import SimulatedPlant
 from storage.influx import InfluxStore
+from storage.ledger import SqlLedger
 
 NS = 1_000_000_000
-END_NS = 1_790_000_100 * NS // QUARTER_NS * QUARTER_NS
-SPAN = Span(END_NS - 6 * QUARTER_NS, END_NS)
+END_NS = 1_789_966_800 * NS // QUARTER_NS * QUARTER_NS  # 21 September 2026, 13 h in China: the sun shines
+SPAN = Span(END_NS - 8 * QUARTER_NS, END_NS)
+SILENT_FROM_NS = SPAN.start_ns + 4 * QUARTER_NS
+WHOLE, GAP = Span(SPAN.start_ns, SILENT_FROM_NS), Span(SILENT_FROM_NS, SPAN.end_ns)
+SILENT, INVALID = "fume-1-meter", "compressors-meter"  # meters, each the only one of its branch
 RULEBOOK = parse_rules(shipped_rule_texts())
-SILENT_AFTER_NS = SPAN.start_ns + 3 * QUARTER_NS
+STEP_NS = {"1m": MINUTE_NS, "15m": QUARTER_NS}
 
 
-def demo_site(url: str):
-    """The demo's plant on an InfluxDB of its own, retention long enough for the fixed span of the test."""
-    text = demo_site_toml(Ports(*range(5020, 5020 + len(Ports.names()))), api_port=8000)
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A plant on an InfluxDB of its own and the folder of its ledger."""
+
+    site: Site
+    folder: Path
+
+    @property
+    def queries(self) -> list[PanelQuery]:
+        return queries(dashboards(self.site, RULEBOOK, date(2026, 9, 21))["potwatt-energy"])
+
+
+@pytest.fixture(scope="module")
+def filled(influxdb: str, tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    """Two hours of the simulated plant, worked through by the analytics."""
+    folder = tmp_path_factory.mktemp("dashboard")
+    smelter = SimulatedPlant(seed=4, data_dir=folder, clock=SteppedClock(END_NS))
     database = f"t{uuid4().hex[:12]}"
-    store = f'[store]\nkind = "influxdb"\nurl = "{url}"\ndatabase = "{database}"\nraw_days = 3000\nminute_days = 3000\n'
-    return parse_site(f"{text}\n{store}", "site.toml")
+    store = f'[store]\nkind = "influxdb"\nurl = "{influxdb}"\ndatabase = "{database}"\nraw_days = 3000\nminute_days = 3000\n'
+    made = Filled(parse_site(f"{smelter.site_toml(api_port=8000)}\n{store}", "site.toml"), folder)
+    asyncio.run(_fill(made, smelter))
+    return made
 
 
-def minutes(site) -> DerivedBlock:
-    """A mean power and a completeness of every branch and point, minute by minute."""
-    starts = np.arange(SPAN.start_ns, SPAN.end_ns, MINUTE_NS)
-    of = (*(nodes.branch(b) for b in site.branches), *(nodes.point(p) for p in site.points))
-    rng = np.random.default_rng(2)
-    value = np.stack([rng.normal(50_000, 9_000, (len(of), len(starts))), rng.uniform(0.9, 1, (len(of), len(starts)))], axis=2)
-    return dense_block(site.id, MINUTE, ("active_power", "completeness"), of, starts, value, 1)
+async def _fill(made: Filled, smelter: SimulatedPlant) -> None:
+    store, ledger, analytics = await _open(made)
+    await store.setup()
+    for blocks in smelter.history_blocks(SPAN.start_ns, SPAN.end_ns + MINUTE_NS, step_s=20):
+        await store.write([_troubled(block) for block in blocks if not block.event_ids])
+    while await analytics.step():
+        pass
+    await store.close()
+    await ledger.close()
 
 
-def quarters(site) -> list[DerivedBlock]:
-    """Energies and shares that fit together, as the analytics write them; one slot of the plant and of each line is null."""
-    starts = np.arange(SPAN.start_ns, SPAN.end_ns, QUARTER_NS)
-    rng = np.random.default_rng(3)
-    load, green = rng.uniform(90e3, 110e3, len(starts)), rng.uniform(20e3, 40e3, len(starts))
-    plant = {"load_energy": load, "green_to_load": green, "green_share_physical": 100 * green / load}
-    for name in ("renewable_generation", "storage_charge", "storage_discharge", "grid_export"):
-        plant[name] = rng.uniform(0, 30e3, len(starts))
-    metal, rectifier = rng.uniform(6, 7, len(starts)), rng.uniform(80e3, 90e3, len(starts))
-    line = {"metal_produced": metal, "rectifier_energy": rectifier, "specific_energy_e1": rectifier / metal}
-    for figures, name, width in ((plant, "green_share_physical", 0.5), (line, "specific_energy_e1", 60.0)):
-        figures |= {f"{name}_low": figures[name] - width, f"{name}_high": figures[name] + width}
-    plant["green_to_load"][2] = plant["green_share_physical"][2] = np.nan
-    line["metal_produced"][2] = line["specific_energy_e1"][2] = np.nan
-    return [
-        block(site, (nodes.PLANT,), plant, starts),
-        block(site, tuple(nodes.line(p) for p in site.potlines), line, starts),
-    ]
+def _troubled(block: FrameBlock) -> FrameBlock:
+    """The block with a meter silent from an instant on, and another whose every fifth power is nonsense and says so."""
+    if block.meters == (SILENT,):
+        return block.take(block.t_ns < SILENT_FROM_NS)
+    if block.meters == (INVALID,):
+        column, value, quality = block.quantities.index("active_power"), block.value.copy(), block.quality.copy()
+        value[::5, column], quality[::5, column] = 1e9, int(Quality.INVALID | Quality.FAILURE)
+        quality[1::5, column] = int(Quality.QUESTIONABLE)
+        return replace(block, value=value, quality=quality)
+    return block
 
 
-def block(site, of, figures, starts) -> DerivedBlock:
-    cube = np.repeat(np.stack(list(figures.values()), axis=1)[None], len(of), axis=0)
-    return dense_block(site.id, QUARTER, tuple(figures), of, starts, cube, 1)
-
-
-def readings(site, meter: str, quantity: str, until_ns: int) -> FrameBlock:
-    t_ns = np.arange(SPAN.start_ns, until_ns, 10 * NS)
-    value = np.random.default_rng(5).normal(1_000, 50, (len(t_ns), 1))
-    zero = np.zeros(len(t_ns), np.int32)
-    return FrameBlock(site.id, "p", (quantity,), (meter,), zero, t_ns, value, np.zeros(value.shape, np.int16))
+async def _open(made: Filled) -> tuple[InfluxStore, SqlLedger, Analytics]:
+    clock, site = SteppedClock(END_NS + QUARTER_NS), made.site
+    profiles = shipped_profiles()
+    known = {m.id: profiles[m.profile] for m in site.meters.values()}
+    store = InfluxStore(site.store, site.id, {})
+    ledger = SqlLedger(f"sqlite:///{made.folder / 'ledger.sqlite'}", clock)
+    await ledger.setup()
+    analytics = Analytics(
+        site=site,
+        rulebook=RULEBOOK,
+        profiles_wraps={(meter, quantity): p.wraps_at(quantity) for meter, p in known.items() for quantity in p.quantities},
+        quantities_of={meter: p.quantities for meter, p in known.items()},
+        store=store,
+        ledger=ledger,
+        clock=clock,
+        bus=LiveBus(clock),
+        health=Board(),
+    )
+    return store, ledger, analytics
 
 
 @pytest.fixture
-async def filled(influxdb):
-    """(site, store) with two meters that speak, one of which falls silent half-way."""
-    site = demo_site(influxdb)
-    store = InfluxStore(site.store, site.id, {})
-    await store.setup()
-    await store.write_derived(minutes(site))
-    for rows in quarters(site):
-        await store.write_derived(rows)
-    speaking, silent = ac_meters(site)[:2]
-    await store.write([readings(site, speaking, "active_power", SPAN.end_ns)])
-    await store.write([readings(site, silent, "active_power", SILENT_AFTER_NS)])
-    await store.write([readings(site, dc_meters(site)[0], "dc_current", SPAN.end_ns)])
-    yield site, store
+async def api(filled: Filled) -> AsyncIterator[httpx.AsyncClient]:
+    """The API of the filled plant."""
+    store, ledger, analytics = await _open(filled)
+    clock = SteppedClock(END_NS + QUARTER_NS)
+    app = create_app(
+        site=filled.site,
+        analytics=analytics,
+        store=store,
+        ledger=ledger,
+        bus=LiveBus(clock),
+        health=Board(),
+        clock=clock,
+        auth=None,
+        version="0.0.test",
+        rulebook=RULEBOOK,
+        alerts=SampleAlerts(),
+        profiles={},
+    )
+    transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000/api/v1/plants/demo") as client:
+        yield client
     await store.close()
+    await ledger.close()
 
 
-def ac_meters(site) -> list[str]:
-    return [m.meter for p in site.points.values() if p.side == "ac" for m in p.mountings]
+Shown = dict[str, dict[int, float]]  # series -> start_ns -> value, nulls left out
 
 
-def dc_meters(site) -> list[str]:
-    return [m.meter for p in site.points.values() if p.side == "dc" for m in p.mountings]
-
-
-def ask(site, query, interval: str, span: Span = SPAN) -> dict[str, dict[int, float | None]]:
-    """What Grafana would get: {tag value: {start_ns: value}} of a panel's query, its variables put in as Grafana does."""
+def grafana(site: Site, query: PanelQuery, interval: str, span: Span) -> Shown:
+    """What Grafana would draw of a query, its variables put in as Grafana does."""
     resolution = next(r for r in DATABASE_SUFFIX if data_source_uid(site.id, r) == query.data_source_uid)
     time_filter = f"time >= {span.start_ns // 10**6}ms and time < {span.end_ns // 10**6}ms"
     text = query.text.replace("$timeFilter", time_filter).replace("$__interval", interval)
@@ -112,101 +155,89 @@ def ask(site, query, interval: str, span: Span = SPAN) -> dict[str, dict[int, fl
         (result,) = json.loads(answer.read())["results"]
     assert "error" not in result, (text, result)
     return {
-        next(iter(series.get("tags", {"": ""}).values())): {row[0] * 10**6: row[1] for row in series["values"]}
+        next(iter(series.get("tags", {"": ""}).values())): {
+            row[0] * 10**6: row[1] for row in series["values"] if row[1] is not None
+        }
         for series in result.get("series", [])
     }
 
 
-def by_panel(site, start: str):
-    dashboard = dashboards(site, RULEBOOK, date(2026, 9, 1))["potwatt-energy"]
-    found = [query for query in queries(dashboard) if query.panel.startswith(start)]
-    assert found, start
-    return found
+def interval_of(query: PanelQuery) -> str:
+    return "15m" if query.data_source_uid.endswith("15m") else "1m"
 
 
-async def test_every_query_of_every_panel_gives_numbers(filled):
-    site, _ = filled
-    dashboard = dashboards(site, RULEBOOK, date(2026, 9, 1))["potwatt-energy"]
-    assert len(queries(dashboard)) >= 15
-    for query in queries(dashboard):
-        values = [v for series in ask(site, query, "15m").values() for v in series.values() if v is not None]
-        assert values, query
-        assert np.isfinite(values).all(), query
+async def said(api: httpx.AsyncClient, filled: Filled, query: PanelQuery, span: Span) -> Shown:
+    """What the API says of the same: by its own resources, never by the query's arithmetic."""
+    one = re.match(r'SELECT (mean|sum|count)\("(\w+)"\)', query.text)
+    if one and '"meter" =' in query.text:
+        meters = re.findall(r'"meter" = \'([^\']+)\'', query.text)
+        return {m: found for m in meters if (found := await readings(api, m, one[2], one[1], span))}
+    of = re.findall(r'"node" = \'([^\']+)\'', query.text)
+    indicator = one[2] if one else "green_share_physical" if of == ["plant"] else "specific_energy_e1"
+    if "GROUP BY" not in query.text:
+        answer = (await api.get("/kpis", params=_span(span))).json()
+        return {"": {span.start_ns: answer["figures"][of[0]][f"{indicator}_{INDICATORS[indicator].suffix}"]["value"]}}
+    params = {"node": of, "field": [indicator], "resolution": interval_of(query), **_span(span)}
+    answer = (await api.get("/intervals", params=params)).json()
+    found = {
+        name: {t * 10**6: v for t, v in zip(columns["t_ms"], columns[indicator], strict=True) if v is not None}
+        for name, columns in answer["nodes"].items()
+    }
+    return found if '"node" fill' in query.text else {"": found[of[0]]}
 
 
-async def test_power_by_branch_equals_the_store(filled):
-    site, store = filled
-    shown = {tag: s for query in by_panel(site, "Power by branch") for tag, s in ask(site, query, "1m").items()}
-    stored = await store.read_derived(MINUTE, [nodes.branch(b) for b in site.branches], ["active_power"], SPAN)
-    assert set(shown) == {nodes.branch(b) for b in site.branches}
-    for node, series in shown.items():
-        t_ns, value = stored.column(node, "active_power")
-        assert list(series) == t_ns.tolist()
-        assert list(series.values()) == pytest.approx(value.tolist(), rel=1e-12)
+async def readings(api: httpx.AsyncClient, meter: str, quantity: str, function: str, span: Span) -> dict[int, float]:
+    """Mean or number, minute by minute, of the readings that the API gives as valid."""
+    params = {"meter": meter, "quantity": quantity, "resolution": "raw", "max_points": 5000, **_span(span)}
+    answer = (await api.get("/series", params=params)).json()
+    rows = zip(answer["t_ms"], answer["value"], answer["quality"], strict=True)
+    valid = [(t * 10**6 // MINUTE_NS * MINUTE_NS, v) for t, v, q in rows if v is not None and not q & Quality.INVALID]
+    minutes = {minute: [v for m, v in valid if m == minute] for minute, _ in valid}
+    return {minute: float(np.mean(v)) if function == "mean" else len(v) for minute, v in minutes.items()}
 
 
-@pytest.mark.parametrize(
-    ("panel", "node", "indicator"),
-    [("Green share", nodes.PLANT, "green_share_physical"), ("AC energy per tonne", "line", "specific_energy_e1")],
-)
-async def test_shares_and_energy_per_tonne_equal_the_store_and_a_null_stays_empty(filled, panel, node, indicator):
-    site, store = filled
-    node = nodes.line(next(iter(site.potlines))) if node == "line" else node
-    ratio, low, high = [q for q in by_panel(site, panel) if "GROUP BY" in q.text][:3]
-    fields = [indicator, f"{indicator}_low", f"{indicator}_high"]
-    stored = await store.read_derived(QUARTER, [node], fields, SPAN)
-    for query, field in zip((ratio, low, high), fields, strict=True):
-        (series,) = ask(site, query, "15m").values()
-        t_ns, value = stored.column(node, field)
-        shown = np.array([np.nan if series.get(t) is None else series[t] for t in t_ns.tolist()])
-        assert shown == pytest.approx(value, rel=1e-12, nan_ok=True)
-    (series,) = ask(site, ratio, "15m").values()
-    assert series[SPAN.start_ns + 2 * QUARTER_NS] is None
+def _span(span: Span) -> dict[str, str]:
+    start, end = (np.datetime64(t, "ns").astype("datetime64[s]").item().isoformat() + "Z" for t in (span.start_ns, span.end_ns))
+    return {"start": start, "end": end}
 
 
-async def test_a_longer_step_shows_the_ratio_of_sums_not_the_mean_of_ratios(filled):
-    site, store = filled
-    node = nodes.line(next(iter(site.potlines)))
-    ratio = next(q for q in by_panel(site, "AC energy per tonne") if "GROUP BY" in q.text)
-    whole = next(q for q in by_panel(site, "e1 ") if "GROUP BY" not in q.text)
-    stored = await store.read_derived(QUARTER, [node], ["rectifier_energy", "metal_produced"], SPAN)
-    energy, metal = (stored.column(node, f)[1] for f in ("rectifier_energy", "metal_produced"))
-    both = np.isfinite(energy) & np.isfinite(metal)
-    expected = energy[both].sum() / metal[both].sum()
-    (shown,) = ask(site, whole, "15m").values()
-    assert list(shown.values()) == pytest.approx([expected], rel=1e-12)
-    (longer,) = ask(site, ratio, "1d").values()
-    assert [v for v in longer.values() if v is not None] == pytest.approx([expected], rel=1e-12)
+def flat(shown: Shown) -> Iterator[tuple[tuple[str, int], float]]:
+    yield from (((name, t_ns), value) for name, series in sorted(shown.items()) for t_ns, value in sorted(series.items()))
 
 
-async def test_a_silent_meter_is_empty_and_not_its_last_value(filled):
-    site, store = filled
-    speaking, silent = ac_meters(site)[:2]
-    (power,) = by_panel(site, "Power as the meters say it")
-    counts = by_panel(site, "Silent meters")[0]
-    series = ask(site, power, "1m")
-    before = [v for t, v in series[silent].items() if t < SILENT_AFTER_NS]
-    after = [v for t, v in series[silent].items() if t >= SILENT_AFTER_NS]
-    assert None not in before
-    assert after
-    assert set(after) == {None}
-    assert None not in series[speaking].values()
-    stored = await store.read(silent, "active_power", Span(SPAN.start_ns, SPAN.start_ns + MINUTE_NS))
-    assert before[0] == pytest.approx(stored.value.mean(), rel=1e-12)
-    received = ask(site, counts, "1m")
-    assert {v for t, v in received[silent].items() if t >= SILENT_AFTER_NS} <= {None, 0}
-    assert {v for t, v in received[speaking].items()} == {6}
-    late = Span(SILENT_AFTER_NS, SPAN.end_ns)
-    assert silent not in ask(site, power, "1m", late)
+@pytest.mark.parametrize("span", [WHOLE, SPAN, GAP], ids=["whole", "with a gap", "gap"])
+async def test_every_panel_shows_the_numbers_of_the_api(filled: Filled, api: httpx.AsyncClient, span: Span) -> None:
+    asked = filled.queries
+    assert len(asked) >= 15
+    for query in asked:
+        shown = dict(flat(grafana(filled.site, query, interval_of(query), span)))
+        expected = dict(flat(await said(api, filled, query, span)))
+        assert expected, query
+        if query.text.startswith("SELECT count"):
+            shown = {key: value for key, value in shown.items() if value}  # a count may say 0 where the API has no reading
+        if "GROUP BY" not in query.text:
+            assert list(shown.values()) == pytest.approx(list(expected.values()), rel=1e-9), query
+        else:
+            assert shown == pytest.approx(expected, rel=1e-9), query
 
 
-async def test_a_figure_that_became_null_is_empty(filled):
-    site, store = filled
-    node = nodes.line(next(iter(site.potlines)))
-    figures = {name: np.array([np.nan]) for name in ("metal_produced", "rectifier_energy", "specific_energy_e1")}
-    rows = block(site, (node,), figures, np.array([SPAN.start_ns]))
-    await store.write_derived(DerivedBlock(**{n: getattr(rows, n) for n in rows.__slots__} | {"version": rows.version + 1}))
-    ratio = next(q for q in by_panel(site, "AC energy per tonne") if "GROUP BY" in q.text)
-    (series,) = ask(site, ratio, "15m").values()
-    assert series.get(SPAN.start_ns) is None
-    assert series[SPAN.start_ns + QUARTER_NS] is not None
+async def test_a_silent_meter_is_empty_and_not_its_last_value(filled: Filled, api: httpx.AsyncClient) -> None:
+    by_title = {query.panel: query for query in filled.queries}
+    power = next(q for title, q in by_title.items() if title.startswith("Power as the meters say it"))
+    before, after = (grafana(filled.site, power, "1m", span) for span in (WHOLE, GAP))
+    assert len(before[SILENT]) == WHOLE.seconds / 60
+    assert not after.get(SILENT)
+    assert len(after[INVALID]) == GAP.seconds / 60
+    branch = next(q for title, q in by_title.items() if title.startswith("Power by branch: Loads"))
+    node = f"branch:{filled.site.points[SILENT].branch}"
+    assert grafana(filled.site, branch, "1m", WHOLE)[node]
+    assert not grafana(filled.site, branch, "1m", GAP).get(node)
+
+
+async def test_a_longer_step_shows_the_ratio_of_sums_not_the_mean_of_ratios(filled: Filled, api: httpx.AsyncClient) -> None:
+    for query in filled.queries:
+        if " / sum(" in query.text and "GROUP BY" in query.text:
+            (longer,) = grafana(filled.site, query, "1d", SPAN).values()
+            whole = replace(query, text=query.text.partition(" GROUP BY")[0])
+            (expected,) = (await said(api, filled, whole, SPAN)).values()
+            assert list(longer.values()) == pytest.approx(list(expected.values()), rel=1e-9)
