@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from analytics.figures import PeriodFigures
@@ -10,6 +11,7 @@ from api.context import Context
 from api.meters import charge_percent, meter_states
 from api.schemas import figures_json
 from api.times import rfc3339
+from plant.calendar import PlantCalendar
 from plant.ports import Health
 
 _METER_PART = "meter:"
@@ -25,6 +27,9 @@ async def live_document(context: Context) -> dict[str, Any]:
         "plant": site.id,
         "t": rfc3339(now_ns),
         "t_ms": now_ns // 1_000_000,
+        "edition": site.edition,
+        "date": site.calendar.local(now_ns).date().isoformat(),
+        "reports": running_reports(site.calendar, now_ns),
         "newest_reading_ms": max((f.received_ns for f in latest.values()), default=0) // 1_000_000 or None,
         "settled_until": None if live.settled_until_ns is None else rfc3339(live.settled_until_ns),
         "power_kw": live.power_kw,
@@ -35,6 +40,14 @@ async def live_document(context: Context) -> dict[str, Any]:
         "parts": [health_json(part) for part in parts if not part.part.startswith(_METER_PART)],
         "alerts": context.alerts.active() if context.alerts else [],
     }
+
+
+def running_reports(calendar: PlantCalendar, now_ns: int) -> dict[str, str]:
+    """The period of each kind of report that holds an instant: production day, closing month, calendar year."""
+    today = calendar.local(now_ns).date()
+    closes_next_month = calendar.closing_day != 1 and today.day >= calendar.closing_day
+    month = (today.replace(day=1) + timedelta(days=31 * closes_next_month)).isoformat()[:7]
+    return {"day": calendar.production_date(now_ns).isoformat(), "month": month, "year": str(today.year)}
 
 
 def _window_json(period: PeriodFigures) -> dict[str, Any]:

@@ -32,7 +32,8 @@ async def plants(context: Ctx, _: Viewer) -> Response:
 async def plant_structure(site: Plant, context: Ctx) -> Response:
     """The plant's graph, potlines, metering points and meters, and the limits in force today by indicator."""
     today = site.calendar.local(context.clock.now_ns()).date()
-    return json_answer(site_json(site) | {"limits": limits_json(context.rulebook, site, today, INDICATORS)})
+    limits = limits_json(context.rulebook, site, today, INDICATORS)
+    return json_answer(site_json(site) | {"date": today.isoformat(), "limits": limits})
 
 
 @router.get("/plants/{plant}/live")

@@ -14,7 +14,7 @@ from plant.certificates import certificate_data
 from plant.indicators import INDICATORS, Figure
 from plant.ports import LEDGER_KINDS, LedgerEntry
 from plant.rulebook import Rule, Rulebook
-from plant.site import Site
+from plant.site import RENEWABLE_SOURCES, Site
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 _TO_CANONICAL = {
@@ -178,6 +178,7 @@ def site_json(site: Site) -> dict[str, Any]:
                 "purpose": b.purpose,
                 "potline": b.potline,
                 "source": b.source,
+                "renewable": b.source in RENEWABLE_SOURCES,
                 "capacity_kw": b.capacity_kw,
                 "capacity_kwh": b.capacity_kwh,
             }

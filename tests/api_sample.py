@@ -17,6 +17,7 @@ from api.app import create_app
 from api.auth import Keys
 from plant import nodes, rulebook
 from plant.config import parse_site
+from plant.errors import PotwattError
 from plant.frame import FrameBlock
 from plant.indicators import Figure
 from plant.ports import ReportVersion
@@ -124,11 +125,15 @@ class SampleAnalytics:
     clock: FixedClock
     scale: float = 1.0
     silent: set[str] = field(default_factory=set)
+    power_kw: dict[str, float] = field(default_factory=lambda: dict(POWER_KW))
+    error: PotwattError | None = None
 
     async def figures(self, span: Span) -> PeriodFigures:
         return _period(self.site, span.seconds, self.scale, span.end_ns)
 
     async def live(self) -> Live:
+        if self.error is not None:
+            raise self.error
         windows = {
             "now": 1,
             "last_15min": 900,
@@ -141,7 +146,7 @@ class SampleAnalytics:
         shown = {n: _period(self.site, s, self.scale * (1 if n in ("now", "last_15min") else 0.62)) for n, s in windows.items()}
         branches = {
             b.id: BranchNow(
-                None if b.id in self.silent else POWER_KW[b.id] * self.scale,
+                None if b.id in self.silent else self.power_kw[b.id] * self.scale,
                 None,
                 None,
                 95.0 if b.id in self.silent else 0.6,

@@ -1,13 +1,13 @@
 // The page: loads the plant, follows the live stream, shows figures with what they rest on.
 import { drawBand, drawStack } from "./chart.js";
 import { drawFlow } from "./flow.js";
-import { age, clock, dayInZone, NONE, number, quantity } from "./format.js";
+import { age, clock, NONE, number, quantity } from "./format.js";
 import { applyLanguage, currentLanguage, setLanguage, t, title } from "./i18n.js";
 import { showAlerts, showGreen, showIntensity, showMeters, showParts, showPv, fillFigures } from "./panels.js";
-import { getJson, keepKey, KeyWanted, listen } from "./stream.js";
+import { getJson, getText, hasKey, keepKey, KeyWanted, listen, postJson } from "./stream.js";
 
 const STALE_S = 5, TREND_EVERY_MS = 120e3, TREND_H = 48;
-const state = { plant: null, live: null, receivedAt: 0, openedAt: performance.now(), trend: null, window: "last_24h", fault: "", progress: {} };
+const state = { plant: null, live: null, receivedAt: 0, openedAt: performance.now(), trend: null, window: "last_24h", fault: "", progress: {}, reloading: false };
 const $ = (id) => document.getElementById(id);
 
 function base() { return `/api/v1/plants/${encodeURIComponent(state.plant.id)}`; }
@@ -39,14 +39,28 @@ function renderStatic() {
 }
 
 function renderReports() {
-  const day = dayInZone(state.live.t_ms, state.plant.zone);
-  const links = [["report_day", `day/${day}`], ["report_month", `month/${day.slice(0, 7)}`], ["report_year", `year/${day.slice(0, 4)}`]];
+  const links = ["day", "month", "year"].map((kind) => [`report_${kind}`, `${kind}/${state.live.reports[kind]}`]);
   $("reports").replaceChildren(...links.map(([key, path]) => {
     const link = document.createElement("a");
     link.href = `${base()}/reports/${path}?format=html&lang=${currentLanguage()}`;
     link.textContent = t(key);
+    link.addEventListener("click", openWithKey);
     return link;
   }));
+}
+
+// A link cannot send the key, so with one the report is fetched and shown from memory.
+async function openWithKey(event) {
+  if (!hasKey()) return;
+  event.preventDefault();
+  const { href } = event.currentTarget;
+  try {
+    const page = await withKey(() => getText(href));
+    const absolute = page.replaceAll('href="/', `href="${location.origin}/`);
+    open(URL.createObjectURL(new Blob([absolute], { type: "text/html" })));
+  } catch (error) {
+    showDefect(error);
+  }
 }
 
 function renderLive() {
@@ -60,7 +74,7 @@ function renderLive() {
   showGreen($("green-figures"), live);
   showIntensity($("intensity"), plant, live, state.window);
   showPv($("pv"), plant, live);
-  showAlerts($("alerts"), $("alert-count"), live.alerts, plant.zone);
+  showAlerts($("alerts"), $("alert-count"), live.alerts, plant.zone, acknowledge);
   showMeters($("meters"), $("meters-hint"), plant, live.meters);
   showParts($("parts"), $("history"), live.parts, state.progress);
   renderReports();
@@ -72,6 +86,28 @@ function takeLive(live) {
   const periods = { ...state.live?.periods, ...live.periods };
   Object.assign(state, { live: { ...live, periods }, receivedAt: performance.now(), fault: "" });
   renderLive();
+  const { plant } = state;
+  if (plant && !state.reloading && (live.edition !== plant.edition || live.date !== plant.date)) reloadPlant();
+}
+
+// Another edition of the site or another day brings another graph or other limits.
+async function reloadPlant() {
+  state.reloading = true;
+  try {
+    await withKey(loadPlant);
+    renderAll();
+  } catch (error) {
+    showDefect(error);
+  } finally {
+    state.reloading = false;
+  }
+}
+
+const acknowledge = (key) => withKey(() => postJson(`${base()}/alerts/${encodeURIComponent(key)}/acknowledge`, {}));
+
+function showDefect(error) {
+  state.fault = error.message || String(error);
+  renderAge();
 }
 
 function renderLoad() {
@@ -87,14 +123,16 @@ function renderLoad() {
   }).join(" · ");
 }
 
-// The server's clock tells how old a reading was when it left; since then this page's own monotonic clock runs.
+// The server's clock tells how old a reading was when it left; since then this page's own monotonic clock runs. Only a live
+// document makes the figures fresh: a fault is news of what fails, not of the plant.
 function renderAge() {
   const waited_s = (performance.now() - (state.receivedAt || state.openedAt)) / 1000;
   const stale = waited_s > STALE_S;
   document.body.classList.toggle("stale", stale);
   const banner = $("banner");
   banner.hidden = !stale && !state.fault;
-  const words = stale ? t("stale", { age: age(Math.round(waited_s)) }) : t("fault", { detail: state.fault });
+  const said = [state.fault && t("fault", { detail: state.fault }), stale && t("stale", { age: age(Math.round(waited_s)) })];
+  const words = said.filter(Boolean).join(" ");
   if (!banner.hidden && banner.textContent !== words) banner.textContent = words;
   if (!state.live) return;
   const newest = state.live.newest_reading_ms;
@@ -112,6 +150,12 @@ async function loadTrend() {
   renderTrend();
 }
 
+// A source that the plant does not have is no part of the stack; one that it has and that is not known breaks it.
+function sourcesOf(plant) {
+  const name = { grid_tie: () => "grid", storage: () => "battery", pv: () => "pv", generator: (b) => (b.renewable ? "pv" : "captive") };
+  return new Set(plant.branches.map((branch) => name[branch.kind]?.(branch)));
+}
+
 function renderTrend() {
   const { trend, plant } = state;
   if (!trend) return;
@@ -120,7 +164,7 @@ function renderTrend() {
   if (empty) return;
   const mw = (name) => (trend[name].length ? trend[name].map((kwh) => (kwh === null ? NaN : (kwh * 4) / 1000)) : trend.t_ms.map(() => NaN));
   const layers = [["captive", "captive_generation"], ["grid", "grid_import"], ["pv", "renewable_generation"], ["battery", "storage_discharge"]]
-    .map(([name, field]) => ({ name, values: mw(field) }));
+    .filter(([name]) => sourcesOf(plant).has(name)).map(([name, field]) => ({ name, values: mw(field) }));
   drawStack($("mix-chart"), trend.t_ms, layers, mw("load_energy"), "MW", plant.zone, trend.domain);
   const plain = (name) => (trend[name].length ? trend[name].map((v) => (v === null ? NaN : v)) : trend.t_ms.map(() => NaN));
   const share = { value: plain("green_share_physical"), low: plain("green_share_physical_low"), high: plain("green_share_physical_high") };
@@ -192,7 +236,8 @@ async function start() {
   setInterval(trendSafely, TREND_EVERY_MS);
   await withKey(() => listen(`${base()}/events`, {
     live: takeLive,
-    fault: (fault) => { state.fault = fault.detail; state.receivedAt = performance.now(); renderAge(); },
+    fault: (fault) => { state.fault = fault.detail; renderAge(); },
+    defect: showDefect,
     progress: ({ what, percent }) => { state.progress[what] = percent; renderLive(); },
   }));
 }

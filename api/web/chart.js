@@ -24,16 +24,17 @@ function frame(element, height, domain, top, unit, zone) {
   return { svg, x, y };
 }
 
-// layers: [{ name, values[n] }] from the bottom up; line: values[n]
+// layers: [{ name, values[n] }] from the bottom up; line: values[n]. Where a layer is not known, neither it nor what would stand
+// on it is drawn: the stack never passes for less than there was.
 export function drawStack(element, t_ms, layers, line, unit, zone, domain) {
   const sums = t_ms.map((_, i) => d3.sum(layers, (l) => l.values[i] || 0));
   const top = d3.max([...sums, ...line.filter(Number.isFinite), 1]);
   const { svg, x, y } = frame(element, Number(element.dataset.height), domain, top * 1.05, unit, zone);
   const base = t_ms.map(() => 0);
   for (const layer of layers) {
-    const rows = t_ms.map((at, i) => ({ at, low: base[i], high: base[i] + (layer.values[i] || 0), there: Number.isFinite(layer.values[i]) }));
+    const rows = t_ms.map((at, i) => ({ at, low: base[i], high: base[i] + layer.values[i] }));
     rows.forEach((row, i) => { base[i] = row.high; });
-    const area = d3.svg.area().defined((r) => r.there).x((r) => x(r.at)).y0((r) => y(r.low)).y1((r) => y(r.high)).interpolate("step-after");
+    const area = d3.svg.area().defined((r) => Number.isFinite(r.high)).x((r) => x(r.at)).y0((r) => y(r.low)).y1((r) => y(r.high)).interpolate("step-after");
     svg.append("path").attr("class", `layer ${layer.name}`).attr("d", area(rows));
   }
   const over = d3.svg.line().defined((_, i) => Number.isFinite(line[i])).x((_, i) => x(t_ms[i])).y((_, i) => y(line[i])).interpolate("step-after");

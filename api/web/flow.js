@@ -5,33 +5,40 @@ import { known, t, title } from "./i18n.js";
 
 const ROW = 34, GAP = 8, BUS_ROOM = 90, BUS_WIDTH = 14, RIBBON_MIN = 1.5;
 
-// One node a potline, a purpose, a generator or a tie; a branch without a value keeps its node and shows a dash.
+// One node a potline, a purpose, a generator or a tie; a branch without a value keeps its node and shows a dash. The sign of
+// its power, not its kind, decides the side: a PV plant draws power at night.
 function nodesOf(plant, branches) {
   const nodes = new Map();
-  const add = (id, side, kind, label, branch, kw) => {
-    const node = nodes.get(id) || { id, side, kind, label, kw: 0, parts: [], missing: 0, substituted: 0 };
+  const add = (id, usual, kind, label, branch) => {
+    const node = nodes.get(id) || { id, usual, kind, label, kw: 0, parts: [], missing: 0, substituted: 0 };
     nodes.set(id, node);
-    if (kw === null) node.missing += 1;
-    else node.kw += kw;
-    node.parts.push({ bus: branch.bus, kw: kw || 0 });
+    const now = branches[branch.id]?.active_power_kw ?? null;
+    const into = (branch.kind === "grid_tie" ? 1 : -1) * (now ?? 0); // kW into the bus section
+    if (now === null) node.missing += 1;
+    node.kw += into;
+    node.parts.push({ bus: branch.bus, kw: into });
     if (branches[branch.id]?.substituted) node.substituted += 1;
   };
   for (const branch of plant.branches) {
-    const now = branches[branch.id]?.active_power_kw ?? null;
-    const size = now === null ? null : Math.abs(now);
     const label = title(branch.title);
-    if (branch.kind === "grid_tie") add(branch.id, now !== null && now < 0 ? "sink" : "source", "grid", label, branch, size);
-    else if (branch.kind === "generator") add(branch.id, "source", branch.source.startsWith("captive") ? "captive" : "pv", label, branch, size);
-    else if (branch.kind === "pv") add(branch.id, "source", "pv", label, branch, size);
-    else if (branch.kind === "storage") add(branch.id, now !== null && now < 0 ? "source" : "sink", "battery", label, branch, size);
+    if (branch.kind === "grid_tie") add(branch.id, "source", "grid", label, branch);
+    else if (branch.kind === "generator" || branch.kind === "pv") add(branch.id, "source", branch.renewable ? "pv" : "captive", label, branch);
+    else if (branch.kind === "storage") add(branch.id, "sink", "battery", label, branch);
     else if (branch.kind === "rectifier_group") {
       const line = plant.potlines.find((p) => p.id === branch.potline);
-      add(`line:${branch.potline}`, "sink", "load", title(line.title), branch, size);
+      add(`line:${branch.potline}`, "sink", "load", title(line.title), branch);
     } else if (branch.kind === "feeder") {
-      add(`purpose:${branch.purpose}`, "sink", "aux", known(branch.purpose) ? t(branch.purpose) : label, branch, size);
+      add(`purpose:${branch.purpose}`, "sink", "aux", known(branch.purpose) ? t(branch.purpose) : label, branch);
     }
   }
-  return [...nodes.values()];
+  return [...nodes.values()].map(sided);
+}
+
+function sided(node) {
+  const side = node.kw > 0 ? "source" : node.kw < 0 ? "sink" : node.usual;
+  const sign = side === "source" ? 1 : -1;
+  const parts = node.parts.map((part) => ({ bus: part.bus, kw: Math.max(sign * part.kw, 0) }));
+  return { ...node, side, parts, kw: Math.abs(node.kw) };
 }
 
 const rowsOf = (nodes) => nodes.map((node) => Math.max(ROW, node.size));
@@ -155,7 +162,7 @@ function drawLabels(svg, plan, width, unit) {
   entered.append("title");
   groups.exit().remove();
   const left = (n) => n.side === "source";
-  groups.attr("class", (n) => `node ${n.kind}${n.missing ? " missing" : ""}`).attr("data-node", (n) => n.id)
+  groups.attr("class", (n) => `node ${n.kind}${n.missing ? " missing" : ""}`).attr("data-node", (n) => n.id).attr("data-side", (n) => n.side)
     .attr("data-kw", (n) => (n.missing === n.parts.length ? "" : n.kw));
   groups.select("rect").attr("x", (n) => (left(n) ? plan.label - 4 : width - plan.label)).attr("y", (n) => n.y - Math.max(n.size, 3) / 2)
     .attr("height", (n) => Math.max(n.size, 3));

@@ -44,7 +44,3 @@ export function clock(ms, zone, withDate = true) {
   if (withDate) Object.assign(options, { year: "numeric", month: "2-digit", day: "2-digit", second: "2-digit" });
   return new Intl.DateTimeFormat(currentLanguage() === "zh" ? "zh-CN" : "en-CA", options).format(ms).replace(",", "");
 }
-
-export function dayInZone(ms, zone) {
-  return new Intl.DateTimeFormat("en-CA", { year: "numeric", month: "2-digit", day: "2-digit", timeZone: zone }).format(ms);
-}

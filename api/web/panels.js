@@ -143,17 +143,38 @@ export function showPv(table, plant, live) {
   table.replaceChildren(...rows);
 }
 
-export function showAlerts(list, count, alerts, zone) {
+// Drawn anew only when something changed, so that a button is not taken away under the finger.
+export function showAlerts(list, count, alerts, zone, acknowledge) {
+  const language = currentLanguage();
+  const shape = JSON.stringify([language, alerts]);
+  if (list.dataset.shape === shape) return;
+  list.dataset.shape = shape;
   count.textContent = String(alerts.length);
   count.classList.toggle("some", alerts.length > 0);
-  const language = currentLanguage();
   const items = alerts.map((alert) => {
     const item = make("li", `alert ${alert.state || ""}`);
     item.append(make("strong", "", alert[`title_${language}`] || alert.key), make("span", "meta", t("since", { time: clock(Date.parse(alert.since), zone) })));
     if (alert[`text_${language}`]) item.append(make("p", "", alert[`text_${language}`]));
+    if (alert.acknowledged_by) item.append(make("span", "meta", t("acknowledged", { who: alert.acknowledged_by })));
+    else if (alert.state === "raised") item.append(acknowledgeButton(alert.key, acknowledge));
     return item;
   });
   list.replaceChildren(...(items.length ? items : [make("li", "calm", t("no_alerts"))]));
+}
+
+function acknowledgeButton(key, acknowledge) {
+  const button = make("button", "", t("acknowledge"));
+  button.type = "button";
+  button.dataset.acknowledge = key;
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    try {
+      await acknowledge(key);
+    } catch (error) {
+      button.after(make("span", "meta", error.message)); // a viewer's key, for example
+    }
+  });
+  return button;
 }
 
 export function showMeters(list, hint, plant, meters) {

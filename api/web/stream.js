@@ -11,14 +11,23 @@ function headers() {
 
 export const keepKey = (key) => sessionStorage.setItem(KEY, key);
 
-export async function getJson(path) {
-  const answer = await fetch(path, { headers: headers() });
+export const hasKey = () => sessionStorage.getItem(KEY) !== null;
+
+async function ask(path, options = {}) {
+  const answer = await fetch(path, { ...options, headers: { ...headers(), ...options.headers } });
   if (answer.status === 401) throw new KeyWanted();
   if (!answer.ok) throw new Error((await answer.json()).detail);
-  return answer.json();
+  return answer;
 }
 
-// Calls handlers[event](data) for each event until the page goes; connects again after every end or failure.
+export const getJson = async (path) => (await ask(path)).json();
+export const getText = async (path) => (await ask(path)).text();
+export const postJson = async (path, body) => (await ask(path, {
+  method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" },
+})).json();
+
+// Calls handlers[event](data) for each event until the page goes, handlers.defect(error) where that fails; connects again
+// after every end or failure.
 export async function listen(path, handlers) {
   for (let failures = 0; ; failures += 1) {
     try {
@@ -45,7 +54,12 @@ async function readEvents(body, handlers, onEvent) {
       text = text.slice(end + 2);
       if (found && handlers[found[1]]) {
         onEvent();
-        handlers[found[1]](JSON.parse(found[2]));
+        try {
+          handlers[found[1]](JSON.parse(found[2]));
+        } catch (error) {
+          console.error(error);
+          handlers.defect(error);
+        }
       }
     }
   }

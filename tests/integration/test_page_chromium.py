@@ -21,6 +21,7 @@ from selenium.webdriver.common.by import By
 
 from api.app import close_streams
 from api.auth import Keys, add_key, parse_keys
+from plant.errors import StoreUnavailable
 
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -145,6 +146,60 @@ async def test_a_stream_that_stops_is_said_aloud(browser: webdriver.Chrome, tmp_
         assert "not current" in await ask(browser, banner)
 
 
+async def test_a_fault_does_not_make_old_figures_fresh(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    async with served(tmp_path) as (sample, url):
+        await opened(browser, f"{url}/?lang=en")
+        sample.analytics.error = StoreUnavailable("influxdb is away")
+        sample.clock.t_ns += 10**9
+        stale = "return document.body.classList.contains('stale')"
+        await until(lambda: ask(browser, stale), "the figures to be called stale")
+        banner = await ask(browser, "return document.getElementById('banner').innerText")
+        assert "influxdb is away" in banner
+        assert "not current" in banner
+
+
+async def test_power_is_on_the_side_of_its_sign_and_in_the_colour_of_its_source(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    async with served(tmp_path) as (sample, url):
+        sample.analytics.power_kw |= {"pv-1": 85.0, "tie-1": -2_000.0}
+        await opened(browser, f"{url}/?lang=en")
+        shown = """return Object.fromEntries([...document.querySelectorAll('[data-node]')].map(
+            (e) => [e.dataset.node, [e.dataset.side, Number(e.dataset.kw), e.classList[1]]]))"""
+        nodes = await ask(browser, shown)
+        assert nodes["pv-1"] == ["sink", 85, "pv"]
+        assert nodes["pv-2"][0] == "source"
+        assert nodes["tie-1"] == ["sink", 2_000, "grid"]
+        assert nodes["unit-1"][0::2] == ["source", "captive"]
+
+
+async def test_an_alert_is_acknowledged_from_the_page(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    async with served(tmp_path) as (sample, url):
+        await opened(browser, f"{url}/?lang=en")
+        await asyncio.to_thread(browser.find_element(By.CSS_SELECTOR, '[data-acknowledge="e1/line-2"]').click)
+        sample.clock.t_ns += 10**9
+        text = "return document.getElementById('alerts').innerText"
+        await until(lambda: ask(browser, f"{text}.includes('acknowledged by local')"), "the acknowledgement")
+
+
+async def test_a_handler_that_fails_is_said_aloud(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    async with served(tmp_path) as (sample, url):
+        await opened(browser, f"{url}/?lang=en")
+        await ask(browser, "document.getElementById('plant-clock').remove()")
+        sample.clock.t_ns += 10**9
+        banner = "return document.getElementById('banner').innerText"
+        await until(lambda: ask(browser, f"{banner}.includes('null')"), "the defect in the banner")
+
+
+async def test_the_plant_is_loaded_again_on_another_day(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    async with served(tmp_path) as (sample, url):
+        await opened(browser, f"{url}/?lang=en")
+        loads = "return performance.getEntriesByType('resource').filter((e) => e.name.endsWith('/plants/demo')).length"
+        assert await ask(browser, loads) == 1
+        sample.clock.t_ns += 86_400 * 10**9
+        await until(lambda: ask(browser, f"{loads} === 2"), "the plant to be loaded again")
+
+
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("language", ["en", "zh"])
 async def test_nothing_overflows(browser: webdriver.Chrome, tmp_path: Path, width: int, language: str) -> None:
@@ -171,3 +226,14 @@ async def test_a_plant_with_keys_asks_for_one(browser: webdriver.Chrome, tmp_pat
         await asyncio.to_thread(browser.find_element(By.ID, "key-input").send_keys, key)
         await asyncio.to_thread(browser.find_element(By.CSS_SELECTOR, "#key-form button").click)
         await until(lambda: ask(browser, VALUE_OF, GREEN), "the first live figure")
+        await asyncio.to_thread(browser.find_element(By.CSS_SELECTOR, "#reports a").click)
+        await until(lambda: windows(browser, 2), "the report in a window of its own")
+        await asyncio.to_thread(browser.switch_to.window, browser.window_handles[1])
+        await until(
+            lambda: ask(browser, "return document.querySelector('h1')?.innerText.includes('Energy report')"), "the report"
+        )
+        assert await ask(browser, "return [...document.styleSheets].every((s) => s.cssRules.length > 0)") is True
+
+
+async def windows(browser: webdriver.Chrome, wanted: int) -> bool:
+    return len(await asyncio.to_thread(lambda: browser.window_handles)) == wanted

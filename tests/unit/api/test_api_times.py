@@ -1,9 +1,14 @@
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.live import running_reports
 from api.problem import Problem
 from api.times import check_period, parse_instant, parse_span, rfc3339
+from plant.calendar import PlantCalendar
 
 NOW = 1_780_000_500_000_000_000
 
@@ -77,3 +82,24 @@ def test_periods(kind: str, text: str) -> None:
 def test_what_is_no_period(kind: str, text: str) -> None:
     with pytest.raises(Problem, match=kind[0:3] if kind != "day" else "yyyy-mm-dd"):
         check_period(kind, text)
+
+
+@pytest.mark.parametrize(
+    ("wall", "closing_day", "day", "month"),
+    [
+        ("2026-05-26T07:59", 1, "2026-05-25", "2026-05"),  # before the production day starts
+        ("2026-05-26T08:00", 1, "2026-05-26", "2026-05"),
+        ("2026-05-25T12:00", 26, "2026-05-25", "2026-05"),
+        ("2026-05-26T00:00", 26, "2026-05-25", "2026-06"),
+        ("2026-12-31T12:00", 26, "2026-12-31", "2027-01"),
+        ("2026-01-30T12:00", 28, "2026-01-30", "2026-02"),
+    ],
+)
+def test_the_reports_that_are_running(wall: str, closing_day: int, day: str, month: str) -> None:
+    calendar = PlantCalendar(ZoneInfo("Asia/Shanghai"), time(8), closing_day=closing_day)
+    at = datetime.fromisoformat(wall)
+    now_ns = calendar.instant_ns(at.date(), at.time())
+    found = running_reports(calendar, now_ns)
+    assert found == {"day": day, "month": month, "year": "2026"}
+    year, number = (int(part) for part in found["month"].split("-"))
+    assert calendar.closing_month(year, number).start_ns <= now_ns < calendar.closing_month(year, number).end_ns
