@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
 import shutil
+import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Protocol
@@ -62,6 +65,21 @@ def broker_for(port: int, directory: Path) -> Broker:
     return MosquittoBroker(path, port, directory) if path else EmbeddedBroker(port)
 
 
+def _libc() -> ctypes.CDLL | None:
+    """The C library where it has ``prctl``, which Linux alone does."""
+    return ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+_LIBC = _libc()  # loaded before any fork: the child may do no more than call it
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def _end_with_parent() -> None:
+    """In the child, before it becomes the broker: be asked to end when the thread that started it dies."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 class MosquittoBroker:
     """Mosquitto as a child process."""
 
@@ -81,7 +99,8 @@ class MosquittoBroker:
         text = _CONFIGURATION.format(port=self._port, host=LOOPBACK, directory=self._directory.resolve())
         # started by root it would drop to a user of its own, who may not write here
         file.write_text(text + ("user root\n" if os.geteuid() == 0 else ""), "utf-8")
-        # a session of its own keeps the terminal's Ctrl-C from ending it before its clients
+        # a session of its own keeps the terminal's Ctrl-C from ending it before its clients; killed with no time to stop it,
+        # we take it along: it would keep the port and the folder that the next run of this plant needs
         self._process = await asyncio.create_subprocess_exec(
             self._path,
             "-c",
@@ -90,6 +109,7 @@ class MosquittoBroker:
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
             start_new_session=True,
+            preexec_fn=_end_with_parent,
         )
         try:
             async with asyncio.timeout(_START_S):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import subprocess
 from pathlib import Path
 from string import Template
 
@@ -77,3 +78,16 @@ def test_the_unit_is_hardened_and_checks_the_site_before_it_starts(key):
     assert key in service
     assert service["ExecStartPre"].split()[1:] == ["check", "/etc/potwatt/site.toml"]
     assert service["ExecStart"].split()[1:] == ["run", "/etc/potwatt/site.toml"]
+
+
+@pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 1)])
+def test_servers_that_cannot_be_installed_are_missed_with_a_word_and_fail_under_ci_alone(
+    tmp_path: Path, ci: str, code: int
+) -> None:
+    for name, text in {"id": "echo 0", "apt-get": "exit 100", "ls": "exit 1"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    script = DEPLOY.parent / "tests" / "servers.sh"
+    done = subprocess.run(["/bin/sh", script], env={"PATH": str(tmp_path), "CI": ci}, capture_output=True, text=True, check=False)
+    assert done.returncode == code
+    assert "some tests will skip" in done.stdout

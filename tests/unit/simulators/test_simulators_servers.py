@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusIOException
-from real_servers import program
+from real_servers import free_port, program
 
 from devices.codec import decode
 from devices.image import base_address
@@ -26,6 +27,7 @@ from simulators import broker as broker_module
 from simulators.broker import EmbeddedBroker, MosquittoBroker
 from simulators.modbus_server import UnitMode
 from simulators.plant import SimulatedPlant
+from simulators.ports import port_is_free
 
 SECOND = 10**9
 
@@ -257,3 +259,35 @@ async def test_mosquitto_on_a_taken_port_says_so(tmp_path: Path) -> None:
     await broker.stop()
     blocker.close()
     await blocker.wait_closed()
+
+
+STARTS_A_BROKER = """
+import asyncio, sys
+from pathlib import Path
+from simulators.broker import MosquittoBroker
+
+async def main():
+    await MosquittoBroker(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])).start()
+    print("started", flush=True)
+    await asyncio.sleep(600)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's word to the child is Linux's")
+async def test_mosquitto_ends_with_a_program_that_was_killed(tmp_path: Path) -> None:
+    path, port = program("mosquitto"), free_port()
+    command = [sys.executable, "-c", STARTS_A_BROKER, path, str(port), str(tmp_path)]
+    killed = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert killed.stdout is not None
+    assert await killed.stdout.readline() == b"started\n"
+    killed.kill()
+    await killed.wait()
+    async with asyncio.timeout(20):
+        while not port_is_free(port):  # noqa: ASYNC110 - another process frees it
+            await asyncio.sleep(0.05)
+    # and what comes next has the port and the folder for itself
+    following = MosquittoBroker(path, port, tmp_path)
+    await following.start()
+    await following.stop()
