@@ -14,6 +14,7 @@ from plant.series import QUARTER_NS
 
 Profile = Literal["load", "solar"]
 SLOTS_A_DAY = 96
+NEAR_SLOTS = 8  # times of day seen at most two hours apart tell what lies between them
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,8 @@ class Sum:
 def summed(amount: Banded, measured_share: F64, start_ns: I64, profile: Profile = "load") -> Sum:
     """Sum of 15-min amounts [m] that start at ``start_ns``; ``measured_share`` [m] of each follows from readings.
 
-    A missing load lies between the extremes of the known intervals and is taken on the line between its neighbours; a
-    missing solar interval lies between 0 and the most of the same time of day, and is taken as its mean.
+    A missing interval lies within its own band; the extremes of the known ones bound it only where nothing else does. A
+    missing load is taken on the line between its neighbours, a missing solar interval as the mean of its time of day.
     """
     known = np.isfinite(amount.best)
     if not known.any():
@@ -40,7 +41,8 @@ def summed(amount: Banded, measured_share: F64, start_ns: I64, profile: Profile 
         bounded = np.isfinite(most)
         return Sum(None, float(np.nansum(amount.low)) if bounded else None, most if bounded else None, 0.0, len(known))
     filled = amount if known.all() else _filled(amount, known, start_ns, profile)
-    weight = np.abs(filled.best)
+    # by what may have flowed: a slot that shows little and may hold much must not weigh little
+    weight = np.where(known, np.fmax(np.abs(amount.best), np.abs(amount.high)), np.abs(filled.best))
     share = np.where(known, np.nan_to_num(measured_share), 0.0)
     proven = float((weight * share).sum() / weight.sum()) if weight.sum() > 0 else float(share.mean())
     low, high = float(np.sum(filled.low)), float(np.sum(filled.high))
@@ -62,9 +64,8 @@ def _filled(amount: Banded, known: Mask, start_ns: I64, profile: Profile) -> Ban
     else:
         best = np.interp(start_ns.astype(float), start_ns[known].astype(float), value)
         least, most = np.full(len(known), value.min()), np.full(len(known), value.max())
-    low = np.fmax(least, np.where(np.isfinite(amount.low), amount.low, least))
-    high = np.fmin(most, np.where(np.isfinite(amount.high), amount.high, most))
-    low, high = np.fmin(low, best), np.fmax(high, best)
+    low = np.fmin(np.where(np.isfinite(amount.low), amount.low, least), best)
+    high = np.fmax(np.where(np.isfinite(amount.high), amount.high, most), best)
     return Banded(
         np.where(missing, best, amount.best),
         np.where(missing, low, amount.low),
@@ -73,14 +74,23 @@ def _filled(amount: Banded, known: Mask, start_ns: I64, profile: Profile) -> Ban
 
 
 def _by_time_of_day(best: F64, known: Mask, start_ns: I64) -> tuple[F64, F64]:
+    """(mean, most) of the time of day of each interval [m].
+
+    A time of day never seen is taken on the line between seen ones near it; far from any it is night, when a feed is silent,
+    and taken as 0. The most of such a time is the most ever seen.
+    """
     slot = (start_ns // QUARTER_NS) % SLOTS_A_DAY
     total = np.bincount(slot[known], best[known], SLOTS_A_DAY)
     count = np.bincount(slot[known], minlength=SLOTS_A_DAY)
     most = np.zeros(SLOTS_A_DAY)
     np.maximum.at(most, slot[known], best[known])
-    unseen = count == 0
-    mean = np.where(unseen, best[known].mean(), total / np.maximum(count, 1))
-    return mean[slot], np.where(unseen, best[known].max(), most)[slot]
+    seen = np.flatnonzero(count)
+    around = np.concatenate([seen - SLOTS_A_DAY, seen, seen + SLOTS_A_DAY])
+    mean = np.interp(np.arange(SLOTS_A_DAY), around, np.tile(total[seen] / count[seen], 3))
+    after = np.searchsorted(around, np.arange(SLOTS_A_DAY))
+    apart = around[after] - around[after - 1]
+    mean = np.where((count == 0) & (apart > NEAR_SLOTS), 0.0, mean)
+    return mean[slot], np.where(count == 0, best[known].max(), most)[slot]
 
 
 def close_gaps(amount: Banded, measured_share: F64, flags: F64, class_percent: float) -> tuple[Banded, F64]:

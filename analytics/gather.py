@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
+from analytics.counters import I64, Mask
 from analytics.derive import POINT_FIELDS, PlantModel
 from analytics.intervals import AC_SIGNALS, AMOUNTS, DC_SIGNALS
 from analytics.plant_balance import flow_nodes
+from analytics.samples import EXCLUDING, rejected
 from analytics.table import Columns, Table, from_block
 from plant import nodes
-from plant.ports import SeriesStore
+from plant.ports import Annotation, SeriesStore
+from plant.quality import usable
 from plant.quantities import QUANTITIES, Kind
 from plant.series import QUARTER, QUARTER_NS, Series, Span
 
 Pair = tuple[str, str]
+Side = Literal["before", "after"]
+NEIGHBOURS = 3  # amounts that tell how long the interval of each is
+AMOUNT_REACH_S = 2 * 86_400.0  # an amount belongs to at most a day
+TRIES = 16  # readings in a row, or verdicts, that may be passed over in search of one that counts
 REACH_S = 45 * 86_400.0  # a register difference is carried over an outage of up to this long
 _BAND = ("", "_low", "_high")
 _BANDED = (
@@ -45,20 +53,53 @@ class Gather:
         self._model, self._store = model, store
         self.pairs = _pairs(model, quantities_of)
         self._counters = [p for p in self.pairs if QUANTITIES[p[1]].kind is Kind.COUNTER]
+        self._amounts = [p for p in self.pairs if p[1] in AMOUNTS]
 
-    async def readings(self, span: Span, *, reach: bool = True) -> dict[Pair, Series]:
-        """Readings of the span and ``gap_max_s`` around it; with ``reach`` registers beyond it too, across an outage."""
+    async def readings(self, span: Span, annotations: Sequence[Annotation] = (), *, reach: bool = True) -> dict[Pair, Series]:
+        """Readings of the span and ``gap_max_s`` around it; with ``reach`` registers beyond it too, across an outage.
+
+        ``annotations`` over the reach (``reached``) say which readings do not count as found.
+        """
         margin = round(self._model.site.accounting.gap_max_s * 1e9)
         wide = Span(span.start_ns - margin, span.end_ns + margin)
         found = await self._store.read_many(self.pairs, wide)
         if not reach:
             return found
-        early = [p for p in self._counters if not _any_before(found[p], span.start_ns)]
-        late = [p for p in self._counters if not _any_from(found[p], span.end_ns)]
-        before = await self._store.last_before(early, wide.start_ns, REACH_S) if early else {}
-        after = await self._store.first_from(late, wide.end_ns, REACH_S) if late else {}
+        good = {p: found[p].t_ns[_good(p, found[p], annotations)] for p in (*self._counters, *self._amounts)}
+        early = [p for p in self._counters if not (good[p] <= span.start_ns).any()]
+        late = [p for p in self._counters if not (good[p] >= span.end_ns).any()]
+        alone = self._alone(found, good)
+        before = await self._far("before", early, wide.start_ns, REACH_S, annotations)
+        before |= await self._far("before", alone, wide.start_ns, AMOUNT_REACH_S, annotations)
+        after = await self._far("after", late, wide.end_ns, REACH_S, annotations)
+        after |= await self._far("after", alone, wide.end_ns, AMOUNT_REACH_S, annotations)
         for pair in {**before, **after}:
             found[pair] = _joined([s for s in (before.get(pair), found[pair], after.get(pair)) if s is not None and len(s)])
+        return found
+
+    def _alone(self, found: Mapping[Pair, Series], good: Mapping[Pair, I64]) -> list[Pair]:
+        """Amounts whose interval may begin before the readings or end after them: too few to tell, where their meter has
+        nothing else to say."""
+        speaking = {meter for (meter, name), s in found.items() if name not in AMOUNTS and len(s)}
+        return [p for p in self._amounts if len(good[p]) < NEIGHBOURS and (len(good[p]) or p[0] not in speaking)]
+
+    async def _far(
+        self, side: Side, pairs: Sequence[Pair], t_ns: int, reach_s: float, annotations: Sequence[Annotation]
+    ) -> dict[Pair, Series]:
+        """The nearest usable reading of each pair before (or from) an instant; past what is invalid or under a verdict."""
+        nearest = self._store.last_before if side == "before" else self._store.first_from
+        farthest_ns = t_ns - round(reach_s * 1e9) if side == "before" else t_ns + round(reach_s * 1e9)
+        found: dict[Pair, Series] = {}
+        wanted = {t_ns: list(pairs)} if pairs else {}
+        for _ in range(TRIES):
+            again: dict[int, list[Pair]] = {}
+            for at_ns, group in wanted.items():
+                for pair, one in (await nearest(group, at_ns, abs(at_ns - farthest_ns) / 1e9)).items():
+                    if not len(one) or _good(pair, one, annotations).all():
+                        found[pair] = one
+                        continue
+                    again.setdefault(_beyond(side, pair, int(one.t_ns[0]), annotations), []).append(pair)
+            wanted = {t: group for t, group in again.items() if abs(t - t_ns) < reach_s * 1e9}
         return found
 
     async def next_reading_ns(self, t_ns: int, reach_s: float = 100 * 366 * 86_400.0) -> int | None:
@@ -102,12 +143,24 @@ def _pairs(model: PlantModel, quantities_of: Mapping[str, Sequence[str]]) -> lis
     return list(found)
 
 
-def _any_before(series: Series, t_ns: int) -> bool:
-    return bool(np.isfinite(series.value[series.t_ns <= t_ns]).any())
+def reached(span: Span) -> Span:
+    """How far the readings of a computation may lie from its span."""
+    reach_ns = round(REACH_S * 1e9)
+    return Span(span.start_ns - reach_ns, span.end_ns + reach_ns)
 
 
-def _any_from(series: Series, t_ns: int) -> bool:
-    return bool(np.isfinite(series.value[series.t_ns >= t_ns]).any())
+def _good(pair: Pair, series: Series, annotations: Sequence[Annotation]) -> Mask:
+    return usable(series.value, series.quality) & ~rejected(series.t_ns, *pair, annotations)
+
+
+def _beyond(side: Side, pair: Pair, t_ns: int, annotations: Sequence[Annotation]) -> int:
+    """Where to look on after a reading that does not count: past the verdicts it lies under, or past itself."""
+    over = [a for a in annotations if a.meter == pair[0] and a.quantity in ("", pair[1]) and a.start_ns <= t_ns < a.end_ns]
+    over = [a for a in over if a.verdict in EXCLUDING]
+    if side == "before":
+        # from the latest start on, since a later verdict may have lifted a part of a longer one
+        return max((a.start_ns for a in over), default=t_ns)
+    return min((a.end_ns for a in over), default=t_ns + 1)
 
 
 def _joined(parts: list[Series]) -> Series:

@@ -12,7 +12,7 @@ from analytics.power import NS_PER_S
 from plant.ports import Annotation
 from plant.quality import usable
 from plant.quantities import QUANTITIES
-from plant.series import QUARTER_NS, Series
+from plant.series import MINUTE_NS, QUARTER_NS, Series
 from plant.site import Mounting
 
 Readings = Mapping[tuple[str, str], Series]
@@ -46,7 +46,7 @@ def mounted(
     if series is None or len(series) == 0:
         return NONE
     mask = usable(series.value, series.quality) & (series.t_ns >= span[0]) & (series.t_ns <= span[1])
-    mask &= ~_rejected(series.t_ns, mounting.meter, name, annotations)
+    mask &= ~rejected(series.t_ns, mounting.meter, name, annotations)
     electrical = row.unit in ("kW", "kWh")
     factor = (mounting.ratio if electrical else 1.0) * (mounting.direction if row.directional else 1)
     return Samples(series.t_ns[mask], series.value[mask] * factor)
@@ -61,7 +61,7 @@ def within_rating(samples: Samples, most: float) -> Samples:
     return Samples(samples.t_ns[possible], samples.value[possible])
 
 
-def _rejected(t_ns: I64, meter: str, quantity: str, annotations: Sequence[Annotation]) -> Mask:
+def rejected(t_ns: I64, meter: str, quantity: str, annotations: Sequence[Annotation]) -> Mask:
     """Mask of readings under a verdict; later verdicts overrule earlier ones, ``good`` lifts them."""
     mask = np.zeros(len(t_ns), bool)
     for note in sorted(annotations, key=lambda a: (a.recorded_ns or 0, a.id or 0)):
@@ -80,20 +80,32 @@ def exchanges(meter: str, annotations: Sequence[Annotation]) -> list[int]:
 def completeness(t_ns: I64, bounds_ns: I64, poll_interval_s: float) -> F64:
     """Samples received of samples due, 0..1, in each of the m intervals between ``bounds_ns`` int64[m + 1].
 
-    Due follows from the spacing that prevails in the quarter of an hour (history may be thinner than the poll
-    interval), never closer than the poll interval. An interval shorter than the spacing is
-    complete when the sample that covers it came.
+    Due follows from the poll interval. Records thinner than that (imported history, minute values) are known by their stamps:
+    where all of a quarter of an hour lie on whole minutes, which polls of seconds do not, the spacing that prevails there is
+    due. An interval shorter than the spacing is complete when the sample that covers it came.
     """
     seconds = np.diff(bounds_ns) / NS_PER_S
     if len(t_ns) == 0:
         return np.zeros(len(seconds))
-    spacing_s = np.maximum(_spacing_s(t_ns, bounds_ns[:-1]), poll_interval_s)
+    spacing_s = np.maximum(_recorded_s(t_ns, bounds_ns[:-1]), poll_interval_s)
     reach = np.maximum(seconds, spacing_s)
     start = bounds_ns[1:] - (reach * NS_PER_S).astype(np.int64)
     received = np.searchsorted(t_ns, bounds_ns[1:]) - np.searchsorted(t_ns, start)
     due = np.maximum(np.floor(reach / spacing_s + 1e-6), 1.0)
     share: F64 = np.minimum(received / due, 1.0)
     return share
+
+
+def _recorded_s(t_ns: I64, at_ns: I64) -> F64:
+    """Spacing of the records around each instant, 0 where they are polls: stamps off the whole minute in their quarter."""
+    off_grid = np.unique(t_ns[t_ns % MINUTE_NS != 0] // QUARTER_NS)
+    quarter = at_ns // QUARTER_NS
+    polled = np.isin(quarter, off_grid)
+    if polled.all():
+        return np.zeros(len(at_ns))
+    empty = ~np.isin(quarter, t_ns // QUARTER_NS)
+    # no stamp tells in a quarter without any: those of all others do
+    return np.where(polled | (empty & (len(off_grid) > 0)), 0.0, _spacing_s(t_ns, at_ns))
 
 
 def _spacing_s(t_ns: I64, at_ns: I64) -> F64:
