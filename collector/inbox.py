@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from collector.mqtt_link import Delivery
+from collector.mqtt_link import Delivery, Session
 from collector.payloads.json import JsonDecoder, Reading
 from collector.quarantine import Rejected
 from devices.maps import Profile
 from plant.errors import PayloadError
-from plant.frame import FRAMES_MAX, FrameBlock
+from plant.frame import FRAMES_MAX, NS_PER_MS, FrameBlock
 from plant.site import Meter
+
+BURST_GAP_NS = 200 * NS_PER_MS  # what follows the connection, or the message before it, more closely was queued
+BURST_MAX_NS = 60_000 * NS_PER_MS  # a meter that sends faster than that all the time is believed again
 
 
 @dataclass(frozen=True, slots=True)
 class Sorted:
-    """What a batch of messages came to. ``strangers`` are topics no meter owns, ``stale`` counts retained messages
-    without a time of their own."""
+    """What a batch of messages came to. ``strangers`` are topics no meter owns, ``stale`` counts messages without a time
+    of their own that say nothing about now: retained, or queued at the broker while we were away."""
 
     blocks: list[FrameBlock]
     rejected: list[Rejected]
@@ -26,14 +29,22 @@ class Sorted:
 
 
 class Inbox:
-    """Knows the meters of one broker by topic."""
+    """Knows the meters of one broker by topic, and when each of those that send no time was last heard."""
 
     def __init__(self, plant: str, meters: Sequence[Meter], profiles: Mapping[str, Profile]) -> None:
         self._plant = plant
         self._decoders = {m.profile: JsonDecoder(profiles[m.profile]) for m in meters}
         self._by_topic = {m.topic: (m.id, m.profile) for m in meters}
+        self._stamped_ns: dict[str, int] = {}
+        self._connected_ns = 0
+        self._burst_ns: dict[str, int] = {}
 
-    def sort(self, deliveries: Sequence[Delivery], received_ns: int) -> Sorted:
+    def connected(self, session: Session, t_ns: int) -> None:
+        """A connection began. With a resumed session, the broker first sends what it queued."""
+        self._connected_ns = t_ns
+        self._burst_ns = dict.fromkeys((m for m, _ in self._by_topic.values()), t_ns) if session is Session.RESUMED else {}
+
+    def sort(self, deliveries: Sequence[Delivery]) -> Sorted:
         """Blocks by profile in order of arrival; a message that no profile can read is a reject with its reason."""
         readings: dict[str, list[Reading]] = {}
         out = Sorted([], [], [], 0)
@@ -45,14 +56,34 @@ class Inbox:
                 continue
             meter, profile = owner
             decoder = self._decoders[profile]
-            if delivery.retained and not decoder.carries_time:
+            if not decoder.carries_time and (delivery.retained or self._was_queued(meter, delivery.received_ns)):
                 stale += 1
                 continue
             try:
-                readings.setdefault(profile, []).append(decoder.decode(meter, delivery.payload, received_ns))
-            except PayloadError as error:
-                out.rejected.append(Rejected(delivery.topic, f"{meter} ({profile}): {error}", delivery.payload))
+                reading = decoder.decode(meter, delivery.payload, self._stamp_ns(meter, delivery.received_ns))
+            except Exception as error:  # whatever a message does to us, the next one has its turn
+                reason = str(error) if isinstance(error, PayloadError) else f"decoding failed: {error!r}"
+                out.rejected.append(Rejected(delivery.topic, f"{meter} ({profile}): {reason}", delivery.payload))
+                continue
+            if not decoder.carries_time:
+                self._stamped_ns[meter] = reading.t_ns
+            readings.setdefault(profile, []).append(reading)
         for profile, rows in readings.items():
             for at in range(0, len(rows), FRAMES_MAX):
                 out.blocks.append(self._decoders[profile].block(self._plant, rows[at : at + FRAMES_MAX]))
         return Sorted(out.blocks, out.rejected, out.strangers, stale)
+
+    def _stamp_ns(self, meter: str, received_ns: int) -> int:
+        """The receipt, or the next free millisecond: two messages of a meter are never one instant."""
+        return max(received_ns, self._stamped_ns.get(meter, 0) + NS_PER_MS)
+
+    def _was_queued(self, meter: str, received_ns: int) -> bool:
+        """Whether the message belongs to the burst that began with the connection: MQTT marks queued messages in no way."""
+        last_ns = self._burst_ns.get(meter)
+        if last_ns is None:
+            return False
+        if received_ns - last_ns > BURST_GAP_NS or received_ns - self._connected_ns > BURST_MAX_NS:
+            del self._burst_ns[meter]
+            return False
+        self._burst_ns[meter] = received_ns
+        return True

@@ -12,7 +12,7 @@ from collector.mqtt5_fast import FastLink
 from collector.mqtt311_compat import CompatibleLink
 from collector.mqtt_health import BrokerHealth
 from collector.mqtt_link import BrokerSettings, Delivery, Link
-from collector.quarantine import Quarantine
+from collector.quarantine import Quarantine, Rejected
 from devices.maps import Profile
 from plant.errors import SpoolFull, TransportError
 from plant.frame import FrameBlock
@@ -74,12 +74,15 @@ class MqttSource:
 
     def _link(self) -> Link:
         settings = BrokerSettings.of(self._endpoint, self._plant, self._topics, self._secrets)
-        return FastLink(settings) if self._endpoint.mqtt_version == _MQTT_5 else CompatibleLink(settings)
+        made = FastLink if self._endpoint.mqtt_version == _MQTT_5 else CompatibleLink
+        return made(settings, self._clock)
 
     async def _serve(self) -> NoReturn:
         link = self._link()
         try:
-            self._health.up(await link.open())
+            session = await link.open()
+            self._inbox.connected(session, self._clock.now_ns())
+            self._health.up(session)
             while True:
                 deliveries = await link.receive()
                 await self._keep(deliveries)
@@ -90,17 +93,45 @@ class MqttSource:
     async def _keep(self, deliveries: Sequence[Delivery]) -> None:
         """Return when everything that can be kept is durable."""
         received_ns = self._clock.now_ns()
-        batch = self._inbox.sort(deliveries, received_ns)
+        batch = self._inbox.sort(deliveries)
         self._health.note(batch, received_ns)
         await self._quarantine.put(batch.rejected)
-        while batch.blocks:
+        if batch.blocks:
+            await self._offer(batch.blocks)
+        self._health.hold("")
+
+    async def _offer(self, blocks: Sequence[FrameBlock]) -> None:
+        """Return when the blocks are durable; a Frame that has no form as a record goes to quarantine, not the others."""
+        try:
+            await self._until_taken(blocks)
+        except ValueError as error:
+            if len(blocks) == len(blocks[0]) == 1:
+                await self._quarantine.put([_unwritable(blocks[0], error)])
+                return
+            for half in _halves(blocks):
+                await self._offer(half)
+
+    async def _until_taken(self, blocks: Sequence[FrameBlock]) -> None:
+        while True:
             try:
-                await self._sink(batch.blocks)
-                break
+                await self._sink(list(blocks))
             except SpoolFull as error:
                 self._health.hold(str(error))
                 await self._clock.sleep(HOLD_S)
-        self._health.hold("")
+            else:
+                return
+
+
+def _unwritable(block: FrameBlock, error: ValueError) -> Rejected:
+    said = f"{block.event_ids} {block.quantities} {block.value.tolist()}"
+    return Rejected(block.meter_of(0), f"it has no form as a record: {error!r}", said.encode("utf-8", "backslashreplace"))
+
+
+def _halves(blocks: Sequence[FrameBlock]) -> tuple[Sequence[FrameBlock], Sequence[FrameBlock]]:
+    if len(blocks) > 1:
+        return blocks[: len(blocks) // 2], blocks[len(blocks) // 2 :]
+    middle = len(blocks[0]) // 2
+    return [blocks[0].take(slice(0, middle))], [blocks[0].take(slice(middle, None))]
 
 
 def pause_s(failures: int, chance: float) -> float:

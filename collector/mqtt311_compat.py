@@ -6,6 +6,7 @@ its own acknowledges what only lies in memory. Its minor version is pinned for t
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from collector.mqtt_link import KEEP_ALIVE_S, BrokerSettings, Delivery, Session
 from plant.errors import TransportError
+from plant.ports import Clock
 
 BATCH_MAX = 5_000
 QUEUE_MAX = 65_535  # as many as there are packet ids, so that no message to be acknowledged is ever dropped
@@ -27,8 +29,9 @@ _REFUSED_FROM = 128
 class CompatibleLink:
     """``collector.mqtt_link.Link`` for MQTT 3.1.1."""
 
-    def __init__(self, settings: BrokerSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: BrokerSettings, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
+        self._arrivals_ns: deque[int] = deque()  # of what waits in aiomqtt's queue
         self._client: aiomqtt.Client | None = None
         self._paho: PahoClient | None = None
         self._session = Session.NEW
@@ -54,7 +57,7 @@ class CompatibleLink:
             await client.__aenter__()
         except MqttConnectError as error:
             raise settings.refused(str(error.rc).lower(), credentials=_code(error.rc) in _CREDENTIALS) from error
-        except (aiomqtt.MqttError, OSError) as error:
+        except (aiomqtt.MqttError, OSError, UnicodeError) as error:  # UnicodeError: a host name that IDNA has no form for
             # aiomqtt keeps only the text of what the socket said; the exception itself is the context
             raise settings.unreachable(error.__context__ if isinstance(error.__context__, OSError) else error) from error
         self._client = client
@@ -71,6 +74,13 @@ class CompatibleLink:
             inner(source, userdata, flags, reason, properties)
 
         paho.on_connect = on_connect
+        take: Any = paho.on_message
+
+        def on_message(source: Any, userdata: Any, message: Any) -> None:
+            self._arrivals_ns.append(self._clock.now_ns())
+            take(source, userdata, message)
+
+        paho.on_message = on_message
         return paho
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
@@ -88,11 +98,13 @@ class CompatibleLink:
         assert self._client is not None
         messages = self._client.messages
         try:
-            batch = [_delivery(await anext(messages))]
+            batch = [_delivery(await anext(messages), self._arrivals_ns.popleft())]
             while len(messages) and len(batch) < BATCH_MAX:
-                batch.append(_delivery(await anext(messages)))
+                batch.append(_delivery(await anext(messages), self._arrivals_ns.popleft()))
         except aiomqtt.MqttError as error:
             raise self._gone(error) from error
+        if not len(messages):
+            self._arrivals_ns.clear()  # aiomqtt drops what does not fit its queue
         return batch
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
@@ -119,6 +131,6 @@ def _code(reason: int | ReasonCode | None) -> int:
     return reason.value if isinstance(reason, ReasonCode) else reason or 0
 
 
-def _delivery(message: aiomqtt.Message) -> Delivery:
+def _delivery(message: aiomqtt.Message, received_ns: int) -> Delivery:
     payload = message.payload if isinstance(message.payload, bytes) else b""
-    return Delivery(str(message.topic), payload, bool(message.retain), message.mid if message.qos else None)
+    return Delivery(str(message.topic), payload, bool(message.retain), message.mid if message.qos else None, received_ns)

@@ -14,10 +14,12 @@ import mqtt5
 
 from collector.mqtt_link import KEEP_ALIVE_S, PACKET_BYTES_MAX, SESSION_EXPIRY_S, BrokerSettings, Delivery, Session
 from plant.errors import TransportError
+from plant.ports import Clock
 
 NAP_S = 0.005
 RECEIVE_MAX = 20_000  # unacknowledged messages that the broker may have under way
 HELD_MAX = 20_000  # messages kept for the reader before the socket is left alone
+HELD_BYTES_MAX = 64 * 2**20  # the same in bytes of payload
 _CREDENTIALS = ("BAD_USER_NAME_OR_PASSWORD", "NOT_AUTHORIZED", "BANNED")  # the codec's enums have no hash
 _SUBSCRIBE_ID = 1
 Answer = TypeVar("Answer")
@@ -27,8 +29,8 @@ _REFUSED_FROM = 128
 class FastLink:
     """``collector.mqtt_link.Link`` for MQTT 5."""
 
-    def __init__(self, settings: BrokerSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: BrokerSettings, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
         self._protocol: _Protocol | None = None
 
     async def open(self) -> Session:
@@ -37,10 +39,10 @@ class FastLink:
         try:
             async with asyncio.timeout(settings.timeout_s):
                 _, self._protocol = await loop.create_connection(
-                    lambda: _Protocol(settings), settings.host, settings.port, ssl=settings.tls_context()
+                    lambda: _Protocol(settings, self._clock), settings.host, settings.port, ssl=settings.tls_context()
                 )
                 return await self._greet(self._protocol)
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: a host name that IDNA has no form for
             raise settings.unreachable(error) from error
 
     async def _greet(self, protocol: _Protocol) -> Session:
@@ -97,13 +99,14 @@ class FastLink:
 class _Protocol(asyncio.Protocol):
     """Bytes in, deliveries out. The line is over once ``_lost`` holds the reason."""
 
-    def __init__(self, settings: BrokerSettings) -> None:
-        self._settings, self._loop = settings, asyncio.get_running_loop()
+    def __init__(self, settings: BrokerSettings, clock: Clock) -> None:
+        self._settings, self._clock, self._loop = settings, clock, asyncio.get_running_loop()
         self.connack: asyncio.Future[mqtt5.ConnAckPacket] = self._loop.create_future()
         self.suback: asyncio.Future[mqtt5.SubAckPacket] = self._loop.create_future()
         self._transport: asyncio.Transport | None = None
         self._rest = b""
         self._held: list[Delivery] = []
+        self._held_bytes = 0
         self._arrived = asyncio.Event()
         self._lost: TransportError | None = None
         self._napping = False
@@ -141,7 +144,8 @@ class _Protocol(asyncio.Protocol):
 
     def _take_packet(self, packet: mqtt5.Packet) -> None:
         if isinstance(packet, mqtt5.PublishPacket):
-            self._held.append(Delivery(packet.topic, packet.payload, packet.retain, packet.packet_id))
+            self._held_bytes += len(packet.payload)
+            self._held.append(Delivery(packet.topic, packet.payload, packet.retain, packet.packet_id, self._clock.now_ns()))
         elif isinstance(packet, mqtt5.ConnAckPacket):
             _settle(self.connack, packet)
         elif isinstance(packet, mqtt5.SubAckPacket):
@@ -160,8 +164,12 @@ class _Protocol(asyncio.Protocol):
             return
         self._napping = True
         self._transport.pause_reading()
-        if len(self._held) < HELD_MAX:
+        if not self._full:
             self._loop.call_later(NAP_S, self._wake)
+
+    @property
+    def _full(self) -> bool:
+        return len(self._held) >= HELD_MAX or self._held_bytes >= HELD_BYTES_MAX
 
     def _wake(self) -> None:
         if self._napping and self._transport is not None:
@@ -175,8 +183,9 @@ class _Protocol(asyncio.Protocol):
                 raise self._lost
             self._arrived.clear()
             await self._arrived.wait()
-        taken, self._held = self._held, []
-        if len(taken) >= HELD_MAX:
+        full, taken = self._full, self._held
+        self._held, self._held_bytes = [], 0
+        if full:
             self._wake()
         return taken
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from collector.payloads.json import PAYLOAD_BYTES_MAX
 from plant.errors import TransportError
 from plant.site import Endpoint
 
 KEEP_ALIVE_S = 30
 SESSION_EXPIRY_S = 7 * 86_400  # an outage of the collector up to a week loses nothing while the broker has room
-PACKET_BYTES_MAX = 2**20
+PACKET_BYTES_MAX = PAYLOAD_BYTES_MAX + 2**17  # a payload just too large still comes and is named; topic and properties beside it
 
 
 class Session(Enum):
@@ -25,12 +26,14 @@ class Session(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message in order of arrival; ``packet_id`` is None where there is nothing to acknowledge (QoS 0)."""
+    """One message in order of arrival; ``packet_id`` is None where there is nothing to acknowledge (QoS 0).
+    ``received_ns`` is the instant (UTC) at which it came from the socket, however long it waited behind others here."""
 
     topic: str
     payload: bytes
     retained: bool
     packet_id: int | None
+    received_ns: int
 
 
 @dataclass(frozen=True, slots=True)

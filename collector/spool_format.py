@@ -79,7 +79,8 @@ class Record:
 
 def split_block(block: FrameBlock) -> list[FrameBlock]:
     """The block in parts of at most 1 000 Frames and about 256 KiB; itself where it is small enough."""
-    row_bytes = 4 + 8 + len(block.quantities) * 10
+    id_bytes = max((len(event_id.encode("utf-8", "replace")) for event_id in block.event_ids), default=0)
+    row_bytes = 4 + 8 + len(block.quantities) * 10 + id_bytes
     rows = max(1, min(FRAMES_MAX, BLOCK_BYTES_MAX // row_bytes))
     if len(block) <= rows:
         return [block]

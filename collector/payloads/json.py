@@ -25,6 +25,7 @@ PAYLOAD_BYTES_MAX = 256 * 2**10
 _NAN = float("nan")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
+_EVENT_ID_MAX = 200
 _T_MS_MAX = 2**63 // NS_PER_MS - 1
 _ABSENT_WORDS = frozenset({"nan", "null", "n/a", ""})
 
@@ -75,7 +76,14 @@ class JsonDecoder:
         found = _at(message, self._event_pointer)
         if isinstance(found, bool) or not isinstance(found, (str, int)) or found == "":
             raise PayloadError(f"{self._event_path}: found {found!r}, an event needs an id (text or whole number)")
-        return str(found)
+        # what no database keeps (NUL, half a surrogate pair) or a record has no room for is no id
+        if isinstance(found, int) and abs(found) < 10**_EVENT_ID_MAX:
+            found = str(found)
+        if not isinstance(found, str) or len(found) > _EVENT_ID_MAX or not found.isprintable():
+            raise PayloadError(
+                f"{self._event_path}: found {_shown(found)}, an event's id has at most {_EVENT_ID_MAX} characters, all printable"
+            )
+        return found
 
     def block(self, plant: str, readings: Sequence[Reading]) -> FrameBlock:
         """The readings, in order, as one block in canonical units."""
@@ -137,8 +145,10 @@ def _instant(found: Any, time: PayloadTime) -> int:
     """UTC ns, whole ms."""
     if time.format == "iso8601":
         t_ms = _iso_ms(found, time.path)
-    elif isinstance(found, bool) or not isinstance(found, (int, float)) or not np.isfinite(float(found)):
+    elif isinstance(found, bool) or not isinstance(found, (int, float)):
         raise PayloadError(f"{time.path}: found {_shown(found)}, expected a number ({time.format})")
+    elif not abs(found) <= _T_MS_MAX:  # NaN is not either; before any arithmetic, which a number without bound breaks
+        raise PayloadError(f"{time.path}: found {_shown(found)}, no instant of this era in {time.format}")
     elif time.format == "unix_s":
         t_ms = round(found * 1000)
     else:

@@ -250,6 +250,48 @@ async def test_retained_message_without_time_is_left_alone(bench: Bench) -> None
     assert kept.numbers("t-1") == [0]
 
 
+async def test_messages_without_time_that_wait_for_a_full_spool_keep_their_own_instants(bench: Bench) -> None:
+    kept, refusals = Kept(), iter([True, True])
+
+    async def sometimes_full(blocks: list[FrameBlock]) -> None:
+        if next(refusals, False):
+            raise SpoolFull("the spool holds 8 of 8 MiB")
+        await kept(blocks)
+
+    async with bench.source(sometimes_full):
+        await bench.connected()
+        await bench.publish(range(20), "plant/t-1")
+        published_ns = bench.clock.now_ns()
+        await until(lambda: len(kept.numbers("t-1")) == 20)
+    t_ns = [t for b in kept.blocks for t in b.t_ns.tolist()]
+    assert t_ns == sorted(set(t_ns)), "each an instant of its own"
+    assert t_ns[-1] < published_ns + 500_000_000, "the receipt, not the end of the waiting"
+
+
+async def test_messages_without_time_from_while_we_were_away_are_not_now(bench: Bench) -> None:
+    async with bench.source(Kept()):
+        await bench.connected()
+    await bench.publish(range(10), "plant/t-1")
+    await bench.publish(range(10), "plant/f-1")
+    kept = Kept()
+    async with bench.source(kept):
+        await until(lambda: len(kept.numbers()) == 10 and bench.counted("mqtt_stale_retained") == 10)
+        await asyncio.sleep(0.3)
+        await bench.publish(range(10, 11), "plant/t-1")
+        await until(lambda: kept.numbers("t-1") != [])
+    assert kept.numbers("t-1") == [10]
+
+
+async def test_a_message_larger_than_any_record_goes_to_quarantine_and_the_next_comes(bench: Bench) -> None:
+    kept = Kept()
+    async with bench.source(kept):
+        await bench.connected()
+        await bench.publish_raw([b" " * 300_000 + reading(1), reading(2)])
+        await until(lambda: kept.numbers() == [2])
+    (entry,) = await bench.quarantine.entries()
+    assert "at most 262144 are read" in str(entry["reason"])
+
+
 async def test_topic_of_no_meter_is_named_and_acknowledged(bench: Bench) -> None:
     kept = Kept()
     async with bench.source(kept):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,17 @@ from collector_blocks import SteppedClock, block, numbers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.inbox import Inbox
+from collector.inbox import Inbox, Sorted
 from collector.intake import Intake
-from collector.mqtt import pause_s
+from collector.mqtt import MqttSource, pause_s
+from collector.mqtt5_fast import FastLink
+from collector.mqtt311_compat import CompatibleLink
 from collector.mqtt_health import BrokerHealth
 from collector.mqtt_link import BrokerSettings, Delivery, Session
+from collector.quarantine import Quarantine
 from collector.spool import Spool
 from devices.catalog import shipped_profiles
-from plant.errors import SpoolFull
+from plant.errors import SpoolFull, TransportError
 from plant.quality import Quality
 from plant.site import Endpoint, Meter, SpoolSettings
 from potwatt.board import Board
@@ -28,7 +32,13 @@ T_MS = 1_795_147_200_250
 
 
 def delivery(topic: str = "plant/feeder", t_ms: int = T_MS) -> Delivery:
-    return Delivery(topic, b'{"ts": %d, "seq": 7, "p_kw": 8, "e_imp_kwh": 9, "e_exp_kwh": 0}' % t_ms, retained=False, packet_id=1)
+    return Delivery(
+        topic,
+        b'{"ts": %d, "seq": 7, "p_kw": 8, "e_imp_kwh": 9, "e_exp_kwh": 0}' % t_ms,
+        retained=False,
+        packet_id=1,
+        received_ns=0,
+    )
 
 
 async def test_durable_before_live(tmp_path: Path) -> None:
@@ -61,9 +71,78 @@ async def test_intake_screens_by_the_profile(tmp_path: Path) -> None:
 
 def test_inbox_keeps_the_order_and_the_bound_of_a_block() -> None:
     inbox = Inbox("smelter", [METER], PROFILES)
-    out = inbox.sort([delivery(t_ms=T_MS + n) for n in range(2300)], 0)
+    out = inbox.sort([delivery(t_ms=T_MS + n) for n in range(2300)])
     assert [len(b) for b in out.blocks] == [1000, 1000, 300]
     assert [t for b in out.blocks for t in b.t_ns.tolist()] == [(T_MS + n) * 10**6 for n in range(2300)]
+
+
+TIMELESS = replace(PROFILES["sim_feeder_mqtt"], id="timeless", mqtt=replace(PROFILES["sim_feeder_mqtt"].mqtt, time=None))
+CLOCKLESS = replace(METER, profile="timeless")
+
+
+def received(*seconds: float) -> list[Delivery]:
+    return [replace(delivery(), received_ns=T_MS * 10**6 + round(s * 1e9)) for s in seconds]
+
+
+def test_two_messages_without_time_are_never_one_instant() -> None:
+    inbox = Inbox("smelter", [CLOCKLESS], {"timeless": TIMELESS})
+    blocks = inbox.sort(received(0, 0, 0.0004, 5)).blocks + inbox.sort(received(5, 6)).blocks
+    assert [t // 10**6 - T_MS for b in blocks for t in b.t_ns.tolist()] == [0, 1, 2, 5000, 5001, 6000]
+
+
+def test_a_retained_message_counts_only_where_it_says_when_it_was_measured() -> None:
+    retained = [replace(delivery(), retained=True)]
+    assert Inbox("smelter", [CLOCKLESS], {"timeless": TIMELESS}).sort(retained) == Sorted([], [], [], 1)
+    assert len(Inbox("smelter", [METER], PROFILES).sort(retained).blocks) == 1
+
+
+def test_what_was_queued_while_we_were_away_is_counted_and_not_taken_for_now() -> None:
+    inbox = Inbox("smelter", [CLOCKLESS], {"timeless": TIMELESS})
+    inbox.connected(Session.RESUMED, T_MS * 10**6)
+    out = inbox.sort(received(0.01, 0.02, 0.1, 0.25, 1.25, 1.3))
+    assert out.stale == 4
+    assert [t // 10**6 - T_MS for b in out.blocks for t in b.t_ns.tolist()] == [1250, 1300]
+    inbox.connected(Session.NEW, T_MS * 10**6)
+    assert inbox.sort(received(2.0)).stale == 0, "a new session has no queue"
+
+
+def test_a_meter_that_never_pauses_is_believed_after_a_minute() -> None:
+    inbox = Inbox("smelter", [CLOCKLESS], {"timeless": TIMELESS})
+    inbox.connected(Session.RESUMED, T_MS * 10**6)
+    assert inbox.sort(received(*(n / 10 for n in range(700)))).stale == 601
+
+
+async def test_a_frame_that_no_record_holds_goes_to_quarantine_alone(tmp_path: Path) -> None:
+    clock, board = SteppedClock(), Board()
+    spool = Spool(tmp_path / "spool", SpoolSettings(commit_ms=1), clock, board)
+    quarantine = Quarantine(tmp_path / "q", clock, board)
+    await spool.open()
+    source = MqttSource(
+        Endpoint("b", "mqtt", "h", 1),
+        [METER],
+        PROFILES,
+        plant="smelter",
+        sink=Intake(spool, {}, LiveBus(), board),
+        quarantine=quarantine,
+        clock=clock,
+        health=board,
+        secrets={},
+    )
+    events = block(5, event_ids=("a", "b", "\ud800", "d", "e"), quantities=("pot_number", "metal_tapped"))
+    await source._offer([events, block(2, first=10)])
+    assert sorted(numbers((await spool.read(spool.start, 100))[0])) == [0, 1, 3, 4, 10, 11]
+    (entry,) = await quarantine.entries()
+    assert "surrogates not allowed" in str(entry["reason"]) and b"ud800" in entry["payload"]
+    await spool.close()
+
+
+@pytest.mark.parametrize("link", [FastLink, CompatibleLink])
+async def test_a_host_that_no_name_can_be_is_told(link: type[FastLink | CompatibleLink]) -> None:
+    settings = BrokerSettings("a" * 64 + ".plant", 1883, "c", ("t",), 1.0)
+    made = link(settings, SteppedClock())
+    with pytest.raises(TransportError, match="check that it runs, its address, port and tls"):
+        await made.open()
+    await made.close()
 
 
 @given(st.integers(0, 10**9), st.floats(0, 1))
@@ -91,7 +170,7 @@ def test_device_clock_is_told_and_changes_no_quality(offset_ms: int, state: str,
     clock, board = SteppedClock(T_MS * 10**6), Board()
     health = BrokerHealth("b", [METER], clock, board)
     health.up(Session.NEW)
-    out = Inbox("smelter", [METER], PROFILES).sort([delivery(t_ms=T_MS + offset_ms)], clock.t_ns)
+    out = Inbox("smelter", [METER], PROFILES).sort([delivery(t_ms=T_MS + offset_ms)])
     health.note(out, clock.t_ns)
     clock.t_ns += 5 * 10**9
     health.report()

@@ -73,6 +73,7 @@ def test_literals_that_json_does_not_know() -> None:
         (payload(t=None), "/t: found None"),
         (payload(t=True), "/t: found True"),
         (payload(t=10**30), "no instant of this era"),
+        (payload(t=10**400), "no instant of this era"),
         (b'"text"', "/t: found None"),
         (b" " * (PAYLOAD_BYTES_MAX + 1), "at most"),
     ],
@@ -117,6 +118,19 @@ def test_event_id(found: object, key: str) -> None:
     decoder = JsonDecoder(profile(event_id="/id", quantity="metal_tapped"))
     block = decoder.block("smelter", [decoder.decode("scale", payload(id=found), 0)])
     assert block.event_ids == (key,)
+
+
+@pytest.mark.parametrize("format_", ["unix_s", "unix_ms"])
+@pytest.mark.parametrize("found", ["1e308", "-1e308", "NaN", "Infinity", "9" * 401])
+def test_times_beyond_every_instant(format_: Any, found: str) -> None:
+    with pytest.raises(PayloadError, match=r"/t: found .* no instant of this era"):
+        JsonDecoder(profile(PayloadTime("/t", format_))).decode("m", b'{"t": %s}' % found.encode(), 0)
+
+
+@pytest.mark.parametrize("found", ["tap-\ud800", "tap-\0", "tap\n", "x" * 201, 10**300])
+def test_an_id_that_nothing_can_keep_is_refused(found: object) -> None:
+    with pytest.raises(PayloadError, match="all printable"):
+        JsonDecoder(profile(event_id="/id", quantity="metal_tapped")).decode("scale", payload(id=found), 0)
 
 
 @pytest.mark.parametrize("found", [None, "", True, [1]])

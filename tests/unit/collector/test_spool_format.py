@@ -11,6 +11,7 @@ import pytest
 from collector_blocks import T0_NS, block
 
 from collector.spool_format import (
+    BLOCK_BYTES_MAX,
     HEADER_BYTES,
     Record,
     Rot,
@@ -134,3 +135,10 @@ def test_rot_before_a_sound_record_is_not_a_tail() -> None:
     data = bytearray(encode_block(block(3)) + encode_block(block(3, first=3)))
     data[HEADER_BYTES + 5] ^= 1
     assert sound_length(memoryview(data)) == len(data)
+
+
+def test_long_ids_of_events_count_for_the_size_of_a_record() -> None:
+    ids = tuple(f"{n:04d}" + "x" * 20_000 for n in range(1_000))
+    parts = split_block(block(1_000, event_ids=ids))
+    assert tuple(event_id for part in parts for event_id in part.event_ids) == ids
+    assert max(len(encode_block(part)) for part in parts) <= 2 * BLOCK_BYTES_MAX
