@@ -9,7 +9,7 @@ committed in one transaction.
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from plant.errors import StoreError
 from plant.frame import NS_PER_MS, FrameBlock
 from plant.ports import Clock, SpoolCursor, Written
 from plant.series import DerivedBlock, Series, Span
@@ -30,6 +31,7 @@ from storage.series_index import SeriesIndex
 
 Pair = tuple[str, str]
 
+LOG = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 TRIM_EVERY_S = 3_600.0
 _TABLES = ("reading", "interval_reading")
@@ -38,7 +40,8 @@ _TABLES = ("reading", "interval_reading")
 class EmbeddedStore:
     """SeriesStore of one plant in one file, held by one process at a time.
 
-    With a ``clock`` what is older than the settings keep is deleted in the background, once an hour.
+    With a ``clock`` what is older than the settings keep is deleted in the background, once an hour; where that fails it is
+    said in the log and tried again an hour later.
     """
 
     def __init__(self, path: Path, plant: str, settings: StoreSettings, clock: Clock | None = None) -> None:
@@ -73,12 +76,13 @@ class EmbeddedStore:
 
     async def close(self) -> None:
         """See SeriesStore.close."""
-        if self._trimming is not None:
-            self._trimming.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._trimming
-            self._trimming = None
-        await self._database.close()
+        trimming, self._trimming = self._trimming, None
+        try:
+            if trimming is not None:
+                trimming.cancel()
+                await asyncio.gather(trimming, return_exceptions=True)
+        finally:
+            await self._database.close()
 
     async def write(self, blocks: Sequence[FrameBlock], sink_cursor: SpoolCursor | None = None) -> Written:
         """See SeriesStore.write. A second value for one identity goes to the table ``conflict``."""
@@ -232,7 +236,10 @@ class EmbeddedStore:
 
     async def _keep_trimming(self, clock: Clock) -> None:
         while True:
-            await self.trim(clock.now_ns())
+            try:
+                await self.trim(clock.now_ns())
+            except StoreError as error:
+                LOG.warning("old readings could not be deleted, trying again in %g s: %s", TRIM_EVERY_S, error)
             await clock.sleep(TRIM_EVERY_S)
 
 

@@ -23,11 +23,19 @@ _MISCONFIGURED = ("database not found", "authorization failed", "not authorized"
 
 
 class LinesRefused(StoreRejected):
-    """400 or 413 for a body; ``dropped`` is how many points InfluxDB says it left out, 0 where it does not say."""
+    """400, 413 or 422 for a body; ``dropped`` is how many points InfluxDB says it left out, 0 where it does not say."""
 
     def __init__(self, message: str) -> None:
         found = _DROPPED.search(message)
         self.dropped = int(found[1]) if found else 0
+        super().__init__(message)
+
+
+class RowsCut(StoreMisconfigured):
+    """The server left rows out of a reply: it has a bound on rows, and the ``rows`` that came are not what was asked for."""
+
+    def __init__(self, message: str, rows: int) -> None:
+        self.rows = rows
         super().__init__(message)
 
 
@@ -76,7 +84,7 @@ class InfluxHttp:
         await self._call("/write", "POST", [("db", database), ("precision", "ms")], headers, body)
 
     async def select(self, database: str, statement: str) -> list[Table]:
-        """Series of one SELECT. Raises StoreUnavailable, StoreMisconfigured, StoreError."""
+        """Series of one SELECT, all its rows. Raises RowsCut, StoreUnavailable, StoreMisconfigured, StoreError."""
         return await self._query("GET", database, statement)
 
     async def manage(self, statement: str) -> None:
@@ -94,6 +102,13 @@ class InfluxHttp:
         for result in results:
             if "error" in result:
                 self._refuse(200, str(result["error"]))
+            series = result.get("series", [])
+            if result.get("partial") or any(one.get("partial") for one in series):
+                raise RowsCut(
+                    f"InfluxDB {self._settings.url} cuts its replies short: set max-row-limit = 0 in its section [http] "
+                    "and restart it",
+                    sum(len(one.get("values", [])) for one in series),
+                )
         return [
             Table(series.get("tags", {}), series["columns"], series.get("values", []))
             for result in results
@@ -134,10 +149,12 @@ class InfluxHttp:
             raise StoreMisconfigured(
                 f"{where}: {status} {words}; check store.url, store.username with its password or token, store.database"
             )
-        if status in (400, 413):
+        if status in (400, 413, 422):
             raise LinesRefused(f"{where}: {status} {words}")
-        if status == 429 or status >= 500:
+        if status in (408, 425, 429) or status >= 500:
             raise StoreUnavailable(f"{where}: {status} {words}; trying again")
+        if status >= 300:
+            raise StoreMisconfigured(f"{where}: {status} {words}; check store.url and what stands between here and there")
         raise StoreError(f"{where}: {status} {words}")
 
     async def close(self) -> None:

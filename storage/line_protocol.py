@@ -24,9 +24,12 @@ def escape(name: str) -> str:
     return name.translate(_ESCAPED)
 
 
-def reading_lines(block: FrameBlock, measurement: str, quantities: Sequence[str]) -> list[str]:
+def reading_lines(
+    block: FrameBlock, measurement: str, quantities: Sequence[str], again: npt.NDArray[np.bool_] | None = None
+) -> list[str]:
     """One line a Frame with the quantities given, ``_q`` fields beside those that are not good; no line breaks.
 
+    Frames of ``again`` bool[n] have every ``_q`` field: they may lie where a point is stored, whose ``_q`` would stay.
     Frames come grouped by what they lack, not in the order of the block.
     """
     columns = [block.quantities.index(name) for name in quantities]
@@ -34,10 +37,11 @@ def reading_lines(block: FrameBlock, measurement: str, quantities: Sequence[str]
         return []
     value, quality = normalised(block)
     value, quality = value[:, columns], quality[:, columns]
+    flagged_cells = quality != 0 if again is None else (quality != 0) | again[:, None]
     heads = [f"{measurement},plant={escape(block.plant)},meter={escape(meter)}" for meter in block.meters]
     names = [escape(name) for name in quantities]
     lines: list[str] = []
-    for rows, present, flagged in _patterns(np.isfinite(value), quality != 0):
+    for rows, present, flagged in _patterns(np.isfinite(value), flagged_cells):
         fields = [f"{name}=%r" for name, here in zip(names, present, strict=True) if here]
         fields += [f"{name}{QUALITY_SUFFIX}=%di" for name, here in zip(names, flagged, strict=True) if here]
         template = f"%s {','.join(fields)} %d"

@@ -35,10 +35,6 @@ class SeriesIndex:
         """Number of a series that is stored."""
         return self._ids.get(key)
 
-    def of_plant(self, plant: str) -> dict[int, SeriesKey]:
-        """Every stored series of a plant by number."""
-        return {number: key for key, number in self._ids.items() if key[0] == plant}
-
     def numbers(self, block: FrameBlock) -> npt.NDArray[np.int32]:
         """Series numbers int32[meter, quantity] of a block, new ones given out."""
         table = [[self._number((block.plant, meter, q)) for q in block.quantities] for meter in block.meters]

@@ -21,7 +21,7 @@ from plant.frame import FrameBlock
 from plant.series import MINUTE, MINUTE_NS, QUARTER, DerivedBlock, Span
 from plant.site import StoreSettings
 from storage.influx import InfluxStore
-from storage.influx_http import InfluxHttp
+from storage.influx_http import InfluxHttp, Table
 
 NOW_NS = 1_790_000_100_000_000_000 // MINUTE_NS * MINUTE_NS
 KEEP = {"raw_days": 36_500, "minute_days": 36_500, "quarter_days": 36_500}
@@ -200,6 +200,80 @@ async def test_writing_a_second_value_takes_the_place_of_the_first(influxdb: str
         assert (await store.read("m1", "active_power", Span(0, NOW_NS * 2))).value.tolist() == [9.0]
 
 
+async def test_a_reading_that_is_mended_loses_the_quality_of_what_it_replaces(influxdb: str) -> None:
+    setting = settings(influxdb)
+    async with opened(setting) as store:
+        await store.setup()
+        bad = block(3)
+        bad.quality[:] = 6
+        await store.write([bad])
+        await store.write([block(1)])  # this process wrote what lies there
+    async with opened(setting) as store:
+        await store.write([block(2, NOW_NS + 1_000_000_000)])  # an earlier one did
+        found = await store.read("m1", "active_power", Span(0, NOW_NS * 2))
+        assert found.quality.tolist() == [0, 0, 0]
+
+
+async def test_a_server_that_cuts_its_replies_is_asked_for_less_at_once(tmp_path: Path) -> None:
+    with influxd(tmp_path, "max-row-limit = 1000") as port:
+        async with opened(settings(f"http://127.0.0.1:{port}")) as store:
+            await store.setup()
+            await store.write([block(3000)])
+            assert await stored(store) == 3000
+            start_ns = NOW_NS + np.arange(3000) * MINUTE_NS
+            figures = DerivedBlock(
+                "p",
+                MINUTE,
+                ("a",),
+                ("plant",),
+                np.zeros(3000, np.int32),
+                start_ns,
+                np.arange(3000.0)[:, None],
+                np.ones(3000, np.int64),
+                np.ones(3000, bool),
+            )
+            await store.write_derived(figures)
+            again = replace(figures, version=np.full(3000, 2), value=np.full((3000, 1), np.nan))
+            await store.write_derived(again)  # what is stored is asked for, or the old fields would stay
+            kept = await store.read_derived(MINUTE, ["plant"], ["a"], Span(NOW_NS, int(start_ns[-1]) + MINUTE_NS))
+            assert (len(kept), kept.version.min(), np.isnan(kept.value).all()) == (3000, 2, True)
+
+
+async def test_a_server_that_gives_next_to_nothing_is_named_with_its_setting(tmp_path: Path) -> None:
+    with influxd(tmp_path, "max-row-limit = 1") as port:
+        async with opened(settings(f"http://127.0.0.1:{port}")) as store:
+            await store.setup()
+            now = block(3)
+            now.t_ns[:] = NOW_NS + np.arange(3) * 1_000_000
+            await store.write([now])
+            with pytest.raises(StoreMisconfigured, match="max-row-limit = 0"):
+                await stored(store)
+
+
+async def test_a_neighbour_may_be_looked_for_in_a_century_without_asking_day_by_day(
+    influxdb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    select = InfluxHttp.select
+
+    async def counted(self: InfluxHttp, database: str, statement: str) -> list[Table]:
+        asked.append(statement)
+        return await select(self, database, statement)
+
+    monkeypatch.setattr(InfluxHttp, "select", counted)
+    century_s = 100 * 365.25 * 86_400
+    async with opened(settings(influxdb)) as store:
+        await store.setup()
+        await store.write([block(3)])
+        pairs = [("m1", "active_power"), ("m1", "energy_import"), ("m2", "active_power")]
+        asked.clear()
+        first = await store.first_from(pairs, NOW_NS - 20 * 365 * 86_400 * 10**9, century_s)
+        last = await store.last_before(pairs, NOW_NS + 20 * 365 * 86_400 * 10**9, century_s)
+        assert len(asked) < 50
+    assert [first[pair].value.tolist() for pair in pairs] == [[0.0], [], []]
+    assert [last[pair].value.tolist() for pair in pairs] == [[2.0], [], []]
+
+
 async def test_a_server_that_is_away_is_unavailable_and_back_when_it_is_back(tmp_path: Path) -> None:
     async with opened(settings(f"http://127.0.0.1:{free_port()}")) as store:
         for act in (store.setup(), store.write([block()]), store.extent()):
@@ -240,9 +314,8 @@ async def answering(status: int, delay_s: float = 0.0) -> AsyncIterator[tuple[st
     async def answer(request: web.Request) -> web.Response:
         requests.append((dict(request.headers), await request.read()))
         await asyncio.sleep(delay_s)
-        return web.Response(
-            status=status, text='{"error": "engine: cache maximum memory size exceeded"}' if status >= 300 else None
-        )
+        trouble = '{"error": "engine: cache maximum memory size exceeded"}'
+        return web.Response(status=status, text=trouble if status >= 300 else '{"results": []}')
 
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", answer)
@@ -270,10 +343,10 @@ async def test_a_server_that_does_not_answer_in_time_is_unavailable() -> None:
 
 
 async def test_a_token_goes_into_the_header_and_gzip_into_the_body() -> None:
-    async with answering(204) as (url, requests), opened(settings(url, token_env="TOK", gzip=True), {"TOK": "secret"}) as store:
+    async with answering(200) as (url, requests), opened(settings(url, token_env="TOK", gzip=True), {"TOK": "secret"}) as store:
         await store.write([block(2)])
-        [(headers, body)] = requests
-        assert headers["Authorization"] == "Token secret"
+        assert {headers["Authorization"] for headers, _ in requests} == {"Token secret"}
+        headers, body = requests[-1]
         assert len(body.splitlines()) == 2  # the server has undone what Content-Encoding says
         assert headers["Content-Encoding"] == "gzip"
 

@@ -232,6 +232,44 @@ async def test_with_a_clock_retention_runs_by_itself(path: Path, store: Embedded
     await trimming.close()
 
 
+class TwoSteps(OneStep):
+    """The same with a first sleep that ends at once."""
+
+    async def sleep(self, seconds: float) -> None:
+        if self.first.is_set():
+            await super().sleep(seconds)
+        self.first.set()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = asyncio.Event()
+
+
+async def test_retention_that_failed_is_tried_again_and_the_file_closed_in_order(
+    path: Path, store: EmbeddedStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await store.write([block(1, NOW_NS - 91 * DAY_NS), block(2, NOW_NS - 89 * DAY_NS)])
+    await store.close()
+    trim, faults = EmbeddedStore.trim, [StoreUnavailable("disk is full")]
+
+    async def failing(self: EmbeddedStore, now_ns: int) -> None:
+        if faults:
+            raise faults.pop()
+        await trim(self, now_ns)
+
+    monkeypatch.setattr(EmbeddedStore, "trim", failing)
+    clock = TwoSteps()
+    trimming = EmbeddedStore(path, "p", StoreSettings(raw_days=90), clock)
+    await trimming.setup()
+    await clock.slept.wait()
+    assert "disk is full" in caplog.text
+    assert await trimming.count() == {"m1": 2}
+    await trimming.close()
+    again = EmbeddedStore(path, "p", StoreSettings(raw_days=90))
+    await again.setup()  # refused while another connection holds the file
+    await again.close()
+
+
 async def test_live_data_and_a_history_beside_them_are_not_compared(store: EmbeddedStore) -> None:
     asked: list[str] = []
     original = store._stored_near
