@@ -17,7 +17,8 @@ from simulators.smelter import SmelterModel
 
 _SHORTEST_H, _LONGEST_H = 24.0, 32.0
 _LADLE_SPREAD_KG = 70.0
-_SMALLEST_KG = 500.0  # nobody drives a ladle to a pot for less
+_SMALLEST_KG = 500.0  # nobody drives a ladle to a pot for less: what is there waits for the next one
+_SURE_KG = _SMALLEST_KG + 2.0 * _LADLE_SPREAD_KG  # a pot that made this much is tapped, whatever it held before and keeps
 _NAMESPACE = uuid.UUID("5c1b3a4e-7d0f-4c68-9a52-0b1f6d6c2f11")
 
 
@@ -55,8 +56,7 @@ class Tapping:
         t_ns = self._phase_ns[pot - 1] + number * self._period_ns[pot - 1]
         order = np.argsort(t_ns, kind="stable")
         t_ns, pot, number = t_ns[order], pot[order], number[order]
-        made_kg = self._made_kg(pot, t_ns - self._period_ns[pot - 1], t_ns)
-        true_kg = made_kg + self._rest_kg(pot, number - 1) - self._rest_kg(pot, number)
+        true_kg = self._made_before_kg(pot, number) + self._left_kg(pot, number - 1) - self._rest_kg(pot, number)
         keep = true_kg >= _SMALLEST_KG
         t_ns, pot, number, true_kg = t_ns[keep], pot[keep], number[keep], true_kg[keep]
         error = 2.0 * uniform(stream(self._model.seed, f"{self._line.name}/tap/weighing"), _event_index(pot, number)) - 1.0
@@ -70,7 +70,7 @@ class Tapping:
         last = (t_ns - self._phase_ns) // self._period_ns
         last_ns = self._phase_ns + last * self._period_ns
         made = self._made_kg(pot, last_ns, np.full(len(pot), t_ns, np.int64))
-        return float(np.sum(self._line.metal_per_pot_kg + self._rest_kg(pot, last) + made))
+        return float(np.sum(self._line.metal_per_pot_kg + self._left_kg(pot, last) + made))
 
     def _due(self, span: Span) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         first = -((self._phase_ns - span.start_ns) // self._period_ns)
@@ -79,6 +79,23 @@ class Tapping:
         pot = np.repeat(np.arange(1, self._line.pots + 1, dtype=np.int64), count)
         within = np.arange(count.sum(), dtype=np.int64) - np.repeat(np.cumsum(count) - count, count)
         return pot, np.repeat(first, count) + within
+
+    def _left_kg(self, pot: npt.NDArray[np.int64], number: npt.NDArray[np.int64]) -> Floats:
+        """How much more than planned is in a pot after a tap fell due, whether it was worth a ladle or not."""
+        if not len(pot):
+            return np.zeros(0)
+        left, made = self._rest_kg(pot, number), self._made_before_kg(pot, number)
+        unsure = np.flatnonzero(made < _SURE_KG)
+        # ends with the outage, which is some days long
+        held = made[unsure] + self._left_kg(pot[unsure], number[unsure] - 1) if len(unsure) else np.zeros(0)
+        left[unsure] = np.where(held - left[unsure] >= _SMALLEST_KG, left[unsure], held)
+        return left
+
+    def _made_before_kg(self, pot: npt.NDArray[np.int64], number: npt.NDArray[np.int64]) -> Floats:
+        """Metal that each pot made in the period that a tap ends."""
+        period_ns = self._period_ns[pot - 1]
+        end_ns = self._phase_ns[pot - 1] + number * period_ns
+        return self._made_kg(pot, end_ns - period_ns, end_ns)
 
     def _rest_kg(self, pot: npt.NDArray[np.int64], number: npt.NDArray[np.int64]) -> Floats:
         """How much more than planned a tap left in the pot."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
 from plant.series import Span
 from simulators.smelter import SmelterModel
@@ -46,3 +47,16 @@ def test_every_pot_is_tapped_once_in_24_to_32_hours(model: SmelterModel) -> None
         assert np.median(hours) < 32.01
     assert 0.0 < np.max(np.abs(taps.weighed_kg / taps.true_kg - 1.0)) < 0.005
     assert taps.weighed_kg.max() < 4_000.0
+
+
+def test_no_metal_is_lost_where_a_pot_is_out_for_days(model: SmelterModel) -> None:
+    span = Span(T0, T0 + 60 * DAY)
+    for line in model.parameters.lines:
+        tapping = Tapping(model, line)
+        taps = tapping.taps(span)
+        integrals = model.integrals(np.array([span.start_ns, span.end_ns], np.int64))[0][f"production-{line.number}"]
+        stock = tapping.metal_in_pots_kg(span.end_ns) - tapping.metal_in_pots_kg(span.start_ns)
+        assert taps.true_kg.sum() + stock == pytest.approx(integrals[1] - integrals[0], abs=1.0)
+        assert taps.true_kg.min() >= 500.0
+        out = [np.diff(taps.t_ns[taps.pot == pot]).max() / DAY for pot in range(1, line.pots + 1)]
+        assert max(out) > 2.0  # the span holds a pot that was not worth a ladle for days
