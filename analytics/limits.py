@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
+from plant.indicators import INDICATORS
 from plant.rulebook import UNDECIDABLE, UNKNOWN, Rule, Rulebook, grade, status
 from plant.site import Site
 
@@ -52,6 +53,28 @@ def standing(
     if target is not None:
         words["target"] = _against(target, value, low, high)
     return Standing(words, tuple(editions))
+
+
+def limit_rows(rulebook: Rulebook, site: Site, at: date) -> dict[str, list[dict[str, Any]]]:
+    """The limits in force on a day for each indicator that has one, the province's before the nation's, ready for JSON."""
+    scope = (site.province, "CN") if site.province else ("CN",)
+    found = {name: rulebook.for_indicator(name, at, scope) for name in INDICATORS}
+    return {name: [_limit_row(rule) for rule in rules] for name, rules in found.items() if rules}
+
+
+def _limit_row(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "kind": rule.kind,
+        "value": float(rule.value),
+        "unit": rule.unit,
+        "period": rule.period,
+        "boundary": rule.boundary,
+        "document": rule.document,
+        "edition": rule.edition,
+        "sure": rule.sure,
+        "placeholder": rule.placeholder,
+    }
 
 
 def _grade(rules: list[Rule], indicator: str, value: float | None, low: float | None, high: float | None) -> str:

@@ -8,9 +8,12 @@ from datetime import date, timedelta
 from typing import Any, Literal
 
 from analytics.figures import PeriodFigures
+from analytics.limits import limit_rows
+from plant import nodes
 from plant.calendar import PlantCalendar
 from plant.errors import InputError
 from plant.ports import ReportVersion
+from plant.rulebook import Rulebook
 from plant.series import Span
 from plant.site import Site
 
@@ -67,12 +70,17 @@ def _days(calendar: PlantCalendar, span: Span) -> list[tuple[str, Span]]:
     return rows
 
 
-def body(site: Site, plan_: ReportPlan, whole: PeriodFigures, rows: Sequence[tuple[str, PeriodFigures]]) -> dict[str, Any]:
-    """JSON-ready body of a report: figures by node with limits, rows, sources, flows, points, corrections, what it rests on."""
+def body(
+    site: Site, plan_: ReportPlan, whole: PeriodFigures, rows: Sequence[tuple[str, PeriodFigures]], rulebook: Rulebook
+) -> dict[str, Any]:
+    """JSON-ready body of a report: figures by node with the limits they were held against, rows, sources, flows, points, what
+    it rests on, and the names of the day: a report once closed says the same however site and rules change."""
     plain = asdict(whole)
     return {
         "plant": site.id,
         "title": {"en": site.title_en, "zh": site.title_zh},
+        "titles": _titles(site),
+        "limits": limit_rows(rulebook, site, site.calendar.local(plan_.span.end_ns - 1).date()),
         "enterprise": site.enterprise,
         "province": site.province,
         "kind": plan_.kind,
@@ -89,6 +97,12 @@ def body(site: Site, plan_: ReportPlan, whole: PeriodFigures, rows: Sequence[tup
         "editions": list(whole.editions),
         "interval_hash": whole.interval_hash,
     }
+
+
+def _titles(site: Site) -> dict[str, dict[str, str]]:
+    """What people call the nodes that carry figures."""
+    titled = {nodes.line(p.id): p for p in site.potlines.values()} | {nodes.branch(b.id): b for b in site.branches.values()}
+    return {node: {"en": named.title_en, "zh": named.title_zh} for node, named in titled.items()}
 
 
 def _sources(site: Site, whole: PeriodFigures) -> dict[str, float | None]:

@@ -159,7 +159,7 @@ class Analytics:
             for label, span in planned.rows
             if span.start_ns < until
         ]
-        return body(self._site, planned, period_figures(whole), parts)
+        return body(self._site, planned, period_figures(whole), parts, self._rulebook)
 
     async def _read(self, span: Span, kind: PeriodKind) -> Period:
         rows = await self._gather.rows(span)

@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from analytics.limits import limit_rows
 from api.answers import json_answer, json_bytes
 from api.context import Context, Ctx, Plant, Viewer
 from api.live import period_json, points_json
 from api.problem import Problem
-from api.schemas import limits_json, site_json
+from api.schemas import site_json
 from api.times import last_day, parse_span, whole_slots
-from plant.indicators import INDICATORS
 
 router = APIRouter(prefix="/api/v1", tags=["plants"])
 KPI_SPAN_MAX_S = 3_700 * 86_400.0
@@ -32,7 +32,7 @@ async def plants(context: Ctx, _: Viewer) -> Response:
 async def plant_structure(site: Plant, context: Ctx) -> Response:
     """The plant's graph, potlines, metering points and meters, and the limits in force today by indicator."""
     today = site.calendar.local(context.clock.now_ns()).date()
-    limits = limits_json(context.rulebook, site, today, INDICATORS)
+    limits = limit_rows(context.rulebook, site, today)
     return json_answer(site_json(site) | {"date": today.isoformat(), "limits": limits})
 
 
@@ -74,5 +74,5 @@ async def _kpis(context: Context, plant: str, span: Running | None, start: str, 
         "name": span,
         **period_json(period),
         "points": points_json(period),
-        "limits": limits_json(context.rulebook, context.site, day, INDICATORS),
+        "limits": limit_rows(context.rulebook, context.site, day),
     }

@@ -17,9 +17,9 @@ from api.render.csv import to_csv
 from api.render.html import to_html
 from api.render.table import COLUMNS, Lang, Table, figure_rows, word
 from api.render.xlsx import to_xlsx
-from api.schemas import figures_json, limits_json
-from api.times import check_period, last_day, rfc3339
-from plant.indicators import INDICATORS, Figure
+from api.schemas import figures_json
+from api.times import check_period, rfc3339
+from plant.indicators import Figure
 from plant.ports import ReportVersion
 from plant.series import Span
 from plant.site import Site
@@ -62,7 +62,7 @@ async def _answer(context: Context, site: Site, kind: Kind, text: str, form: For
         )
     report = await context.analytics.report(kind, period)
     if form == "json":
-        return json_answer(_report_json(context, site, span, report))
+        return json_answer(_report_json(span, report))
     table = report_table(site, span, report, lang)
     body, media_type = await asyncio.to_thread(_rendered, table, form, lang)
     headers = {"Cache-Control": "no-store"}
@@ -80,7 +80,7 @@ def _rendered(table: Table, form: Format, lang: Lang) -> tuple[bytes, str]:
 def report_table(site: Site, span: Span, report: ReportVersion, lang: Lang) -> Table:
     """The report as rows in a language, with what identifies this version above them."""
     values = (
-        site.title_zh if lang == "zh" else site.title_en,
+        report.body["title"][lang],
         report.period,
         word(str(report.body.get("status", "")), lang),
         str(report.version),
@@ -91,9 +91,10 @@ def report_table(site: Site, span: Span, report: ReportVersion, lang: Lang) -> T
         report.interval_hash,
     )
     title = _TITLE[lang].format(kind=word(report.kind, lang), period=report.period)
-    rows = list(figure_rows(site, report.period, figures_of(report.body), lang))
+    titles = report.body.get("titles", {})
+    rows = list(figure_rows(titles, report.period, figures_of(report.body), lang))
     for row in report.body.get("rows", []):
-        rows += figure_rows(site, row["label"], figures_of(row), lang)
+        rows += figure_rows(titles, row["label"], figures_of(row), lang)
     return Table(title, tuple(zip(_HEAD[lang], values, strict=True)), COLUMNS[lang], tuple(rows))
 
 
@@ -105,7 +106,7 @@ def figures_of(body: Mapping[str, Any]) -> dict[str, dict[str, Figure]]:
     }
 
 
-def _report_json(context: Context, site: Site, span: Span, report: ReportVersion) -> dict[str, Any]:
+def _report_json(span: Span, report: ReportVersion) -> dict[str, Any]:
     rows = [
         {"label": row["label"], **_bounds(row["span"]), "figures": figures_json(figures_of(row))}
         for row in report.body.get("rows", [])
@@ -122,7 +123,6 @@ def _report_json(context: Context, site: Site, span: Span, report: ReportVersion
         "end": rfc3339(span.end_ns),
         "figures": figures_json(figures_of(report.body)),
         "rows": rows,
-        "limits": limits_json(context.rulebook, site, last_day(site.calendar, span), INDICATORS),
     }
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -13,7 +12,6 @@ from api.times import END, FIRST, rfc3339, to_ns
 from plant.certificates import certificate_data
 from plant.indicators import INDICATORS, Figure
 from plant.ports import LEDGER_KINDS, LedgerEntry
-from plant.rulebook import Rule, Rulebook
 from plant.site import RENEWABLE_SOURCES, Site
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -132,28 +130,6 @@ def figure_json(figure: Figure) -> dict[str, Any]:
 def figures_json(figures: Mapping[str, Mapping[str, Figure]]) -> dict[str, dict[str, Any]]:
     """Figures by node and by name with unit suffix."""
     return {node: {figure_name(name): figure_json(f) for name, f in found.items()} for node, found in figures.items()}
-
-
-def limits_json(rulebook: Rulebook, site: Site, at: date, indicators: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
-    """The limits in force on a day for each indicator that has one, the province's before the nation's."""
-    scope: Sequence[str] = (site.province, "CN") if site.province else ("CN",)
-    found = {name: rulebook.for_indicator(name, at, scope) for name in indicators}
-    return {name: [_limit_json(rule) for rule in rules] for name, rules in found.items() if rules}
-
-
-def _limit_json(rule: Rule) -> dict[str, Any]:
-    return {
-        "id": rule.id,
-        "kind": rule.kind,
-        "value": float(rule.value),
-        "unit": rule.unit,
-        "period": rule.period,
-        "boundary": rule.boundary,
-        "document": rule.document,
-        "edition": rule.edition,
-        "sure": rule.sure,
-        "placeholder": rule.placeholder,
-    }
 
 
 def site_json(site: Site) -> dict[str, Any]:

@@ -103,4 +103,4 @@ def check_period(kind: str, text: str) -> str:
 
 def last_day(calendar: PlantCalendar, span: Span) -> date:
     """The calendar day that holds the end of a span; a span that ends at midnight ends with the day before."""
-    return calendar.local(max(span.start_ns, span.end_ns - NS)).date()  # a second, since a float does not hold one ns of today
+    return calendar.local(max(span.start_ns, span.end_ns - 1)).date()

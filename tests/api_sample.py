@@ -165,7 +165,7 @@ class SampleAnalytics:
         planned = plan(self.site.calendar, kind, period)
         made = _period(self.site, planned.span.seconds, 1.0, planned.span.end_ns)
         rows = [(label, _period(self.site, span.seconds, 1.0, span.end_ns)) for label, span in planned.rows]
-        closed = body(self.site, planned, replace(made, status="closed"), rows)
+        closed = body(self.site, planned, replace(made, status="closed"), rows, RULES)
         return ReportVersion(self.site.id, kind, period, 2, closed, made.interval_hash, "late tap of line-1", NOW_NS)
 
 

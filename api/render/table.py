@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from plant import nodes
 from plant.indicators import INDICATORS, Figure
-from plant.site import Site
 
 Lang = Literal["en", "zh"]
 Cell = str | float | int | None
@@ -52,6 +52,42 @@ _WORDS: Mapping[str, str] = {
 }
 
 
+_LIMITS: Mapping[str, str] = {
+    "target": "plant's own target",
+    "e1-grade": "grade by e1",
+    "e2-grade": "grade by e2",
+    "tariff-threshold": "tariff threshold",
+}
+_REASONS = (
+    (re.compile(r"nothing was measured"), "无实测数据"),
+    (re.compile(r"measured share (.+) is below (.+)"), r"实测占比 \1 低于 \2"),
+    (re.compile(r"(\d+) of (\d+) intervals are estimated"), r"\2 个时段中 \1 个为估算值"),
+)
+_BOUNDARIES: Mapping[str, str] = {
+    "": "",
+    "potline DC busbar": "电解系列直流母线",
+    "rectifier units, network side, metal produced": "整流机组网侧,产铝量",
+    "rectifiers + auxiliaries to tapping + share of line loss, metal produced": "整流机组、出铝前辅助用电及线损分摊,产铝量",
+    "e2 less desulphurisation, metal produced": "e2扣除脱硫,产铝量",
+    "on-site renewable energy attributed to load, of load": "归属于负荷的现场可再生电量占用电量",
+    "certificates valid and cancelled for the year, of total power use": "当年有效且已核销的绿证占总用电量",
+    "(generation - export) of generation": "(发电量 - 上网电量)占发电量",
+    "export of renewable energy, of generation": "可再生上网电量占发电量",
+    "metal produced of Faraday's law at 100 %": "产铝量占法拉第理论产量",
+    "DC energy of AC energy": "直流电量占交流电量",
+    "molten metal": "铝液",
+    "molten metal, weighed": "铝液,称重",
+    "sources - charge - export - loss": "电源 - 充电 - 上网 - 损耗",
+    "all ties": "全部联络线",
+    "generator terminals": "发电机端",
+    "storage terminals": "储能并网点",
+    "attributed": "按归属",
+    "network side": "网侧",
+    "sources - metered sinks of a bus section": "母线段电源 - 实测负荷",
+}
+Titles = Mapping[str, Mapping[str, str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """``head`` pairs of name and value above the rows; a cell is a number where its column is ``NUMERIC``, or None."""
@@ -67,31 +103,40 @@ def word(text: str, lang: Lang) -> str:
     return _WORDS.get(text, text) if lang == "zh" else text
 
 
-def figure_rows(site: Site, label: str, figures: Mapping[str, Mapping[str, Figure]], lang: Lang) -> tuple[tuple[Cell, ...], ...]:
+def _limit_word(limit: str, lang: Lang) -> str:
+    return (_WORDS if lang == "zh" else _LIMITS).get(limit, limit)
+
+
+def figure_rows(
+    titles: Titles, label: str, figures: Mapping[str, Mapping[str, Figure]], lang: Lang
+) -> tuple[tuple[Cell, ...], ...]:
     """One row a figure of the period ``label``: the plant first, then lines and other nodes, indicators as in their table."""
     order = {name: position for position, name in enumerate(INDICATORS)}
     return tuple(
-        (label, *_row(node_title(site, node, lang), figure, lang))
+        (label, *_row(node_title(titles, node, lang), figure, lang))
         for node in sorted(figures, key=lambda n: (n != nodes.PLANT, n))
         for figure in sorted(figures[node].values(), key=lambda f: order[f.indicator])
     )
 
 
-def node_title(site: Site, node: str, lang: Lang) -> str:
-    """What people call a node."""
+def node_title(titles: Titles, node: str, lang: Lang) -> str:
+    """What people call a node: by the names that the report keeps, else its identifier."""
     if node == nodes.PLANT:
         return "全厂" if lang == "zh" else "Whole plant"
-    kind, _, name = node.partition(":")
-    titled: Any = {"line": site.potlines, "branch": site.branches, "point": site.meters}.get(kind, {})
-    if name not in titled:
-        return word(node, lang)
-    title: str = titled[name].title_zh if lang == "zh" else titled[name].title_en
-    return title
+    return titles[node][lang] if node in titles else node
+
+
+def note(reason: str, lang: Lang) -> str:
+    """Why a figure is missing; the service writes it in English, in one of the forms of ``_REASONS``."""
+    if lang == "en":
+        return reason
+    found = ((form.fullmatch(reason), text) for form, text in _REASONS)
+    return next((match.expand(text) for match, text in found if match), reason)
 
 
 def _row(where: str, figure: Figure, lang: Lang) -> tuple[Cell, ...]:
     known = INDICATORS[figure.indicator]
-    status = "; ".join(f"{word(limit, lang)}: {word(state, lang)}" for limit, state in figure.status.items())
+    status = "; ".join(f"{_limit_word(limit, lang)}: {word(state, lang)}" for limit, state in figure.status.items())
     return (
         where,
         known.zh if lang == "zh" else known.en,
@@ -102,6 +147,6 @@ def _row(where: str, figure: Figure, lang: Lang) -> tuple[Cell, ...]:
         100 * figure.completeness,
         100 * figure.measured_share,
         status,
-        known.boundary,
-        figure.reason,
+        _BOUNDARIES[known.boundary] if lang == "zh" else known.boundary,
+        note(figure.reason, lang),
     )

@@ -6,6 +6,7 @@ import io
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 
@@ -22,7 +23,10 @@ def to_xlsx(table: Table) -> bytes:
         sheet.column_dimensions[get_column_letter(position + 1)].width = _WIDTH_NUMBER if position in NUMERIC else _WIDTH_TEXT
 
     def cell(value: Cell, *, bold: bool = False) -> WriteOnlyCell:
-        made = WriteOnlyCell(sheet, value)
+        # a sheet cannot hold control characters, and a text from a ledger may
+        made = WriteOnlyCell(
+            sheet, ILLEGAL_CHARACTERS_RE.sub("\N{REPLACEMENT CHARACTER}", value) if isinstance(value, str) else value
+        )
         if isinstance(value, str):
             made.data_type = "s"
         elif value is not None:

@@ -1,14 +1,20 @@
+import copy
 import csv
 import io
+from dataclasses import replace
 
 import httpx
 import openpyxl
 import pytest
+from api_sample import Sample
 
 from api.render.csv import to_csv
 from api.render.html import to_html
-from api.render.table import Table
+from api.render.table import Table, figure_rows, note
 from api.render.xlsx import to_xlsx
+from plant.indicators import INDICATORS, Figure, Indicator
+from plant.ports import ReportVersion
+from plant.rulebook import Rulebook
 
 ROOT = "/api/v1/plants/demo/reports"
 HOSTILE = Table("=1+1", (("Cause", "<script>alert(1)</script>"),), ("a", "b", "c", "d"), (("@cmd", '<b>"x"', "", -1.5),))
@@ -38,6 +44,41 @@ async def test_a_day_has_its_shifts_below_the_whole(client: httpx.AsyncClient) -
 async def test_limits_are_those_of_the_reported_time(client: httpx.AsyncClient) -> None:
     body = (await client.get(f"{ROOT}/year/2024")).json()
     assert [row["value"] for row in body["limits"]["specific_energy_e2_tariff"] if row["id"] == "tariff-threshold"] == [13_450]
+
+
+async def test_a_closed_report_keeps_the_limits_and_names_of_its_closing(
+    client: httpx.AsyncClient, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = await sample.analytics.report("year", "2024")
+    before = copy.deepcopy(closed.body)
+
+    async def kept(*_: object) -> ReportVersion:
+        return closed
+
+    monkeypatch.setattr(sample.analytics, "report", kept)
+    renamed = replace(sample.site, title_en="Renamed", potlines={})
+    sample.app.state.context = replace(sample.app.state.context, rulebook=Rulebook((), ""), site=renamed)
+    body = (await client.get(f"{ROOT}/year/2024")).json()
+    assert body["limits"] == before["limits"]
+    assert [row["value"] for row in body["limits"]["specific_energy_e2_tariff"] if row["id"] == "tariff-threshold"] == [13_450]
+    page = (await client.get(f"{ROOT}/year/2024", params={"format": "html"})).text
+    assert "Renamed" not in page
+    assert "Potline 2" in page
+
+
+async def test_a_chinese_report_has_no_english_boundary_or_note(client: httpx.AsyncClient) -> None:
+    plain = await client.get(f"{ROOT}/day/2026-05-01", params={"format": "csv", "lang": "zh"})
+    rows = [row for row in csv.reader(io.StringIO(plain.content.decode("utf-8-sig"))) if len(row) == 12][1:]
+    assert {row[10] for row in rows} & {i.boundary for i in INDICATORS.values() if i.boundary} == set()
+    assert "整流机组网侧,产铝量" in {row[10] for row in rows}
+    assert note("measured share 61.0% is below 80%", "zh") == "实测占比 61.0% 低于 80%"
+    assert note("3 of 96 intervals are estimated", "zh") == "96 个时段中 3 个为估算值"
+
+
+@pytest.mark.parametrize("indicator", INDICATORS.values(), ids=lambda i: i.name)
+def test_every_indicator_has_a_chinese_boundary(indicator: Indicator) -> None:
+    rows = figure_rows({}, "", {"plant": {indicator.name: Figure(indicator.name, 1.0, 1.0, 1.0, 1.0, 1.0)}}, "zh")
+    assert rows[0][10] == "" or rows[0][10] != indicator.boundary
 
 
 @pytest.mark.parametrize(
@@ -80,6 +121,11 @@ def test_no_text_acts_as_a_formula_or_as_markup() -> None:
     assert "<b>" not in html
     sheet = openpyxl.load_workbook(io.BytesIO(to_xlsx(HOSTILE))).active
     assert (sheet["A1"].value, sheet["A1"].data_type) == ("=1+1", "s")
+
+
+def test_a_control_character_does_not_stop_a_sheet() -> None:
+    sheet = openpyxl.load_workbook(io.BytesIO(to_xlsx(Table("a\x00b\x1f", (), ("c",), ())))).active
+    assert sheet["A1"].value == "a�b�"
 
 
 def test_what_is_not_known_is_empty_in_csv_and_a_dash_in_html() -> None:
