@@ -125,8 +125,9 @@ class ModbusCollector:
     async def _poll(self, device: PolledMeter) -> Outcome:
         loop = asyncio.get_running_loop()
         try:
-            if device.known is None:
+            if device.known is None or device.is_stranger(self._clock.now_ns()):
                 device.known = await self._converse(introduce(device.profile, device.address), device)
+                device.introduced_ns = self._clock.now_ns()
             asked_s = loop.time()
             words = await self._converse(poll(device.address, device.profile, device.known), device)
         except DeviceError as error:

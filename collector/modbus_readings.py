@@ -14,6 +14,8 @@ from plant.frame import FrameBlock
 from plant.quality import ABSENT
 from plant.site import Meter
 
+HOLES_AGAIN_NS = 300_000_000_000  # what a meter refused while it started, or before it was set up, may be there by then
+
 
 @dataclass(slots=True, eq=False)
 class PolledMeter:
@@ -23,10 +25,15 @@ class PolledMeter:
     profile: Profile
     address: MeterAddress
     known: Introduction | None = None
+    introduced_ns: int = 0
     good: int = 0
     failed: int = 0
     missed: int = 0
     last_good_ns: int = 0
+
+    def is_stranger(self, now_ns: int) -> bool:
+        """Whether it is to be introduced before it is polled: not known yet, or asked long ago for what it refused."""
+        return self.known is None or (bool(self.known.holes) and abs(now_ns - self.introduced_ns) >= HOLES_AGAIN_NS)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

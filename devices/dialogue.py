@@ -17,7 +17,7 @@ from devices.codec import Words, columns_touching, place_of, width
 from devices.maps import ModbusMap, Profile
 from devices.plan import ReadRequest, plan_reads, split_request
 from devices.sunspec import Located, locate
-from plant.errors import DeviceNonsense, DeviceRefused
+from plant.errors import DeviceError, DeviceNonsense, DeviceRefused, DeviceSilent
 
 EXCEPTIONS = {  # Modbus Application Protocol V1.1b3, section 7
     1: "illegal function",
@@ -31,6 +31,7 @@ EXCEPTIONS = {  # Modbus Application Protocol V1.1b3, section 7
     11: "gateway target device failed to respond",
 }
 _NOT_THERE = (2, 3)  # the registers, not the device, are refused
+_NOT_NOW = (5, 6)  # the device has the request or is at something else: asking later helps
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class Introduction:
 def introduce(profile: Profile, meter: MeterAddress) -> Generator[ReadRequest, Answer, Introduction]:
     """Check identity, locate the map, read everything once and halve refused requests down to the refused registers.
 
-    Raises DeviceNonsense where the meter is not what the profile says, DeviceRefused where it tells nothing at all.
+    Raises DeviceNonsense where the meter is not what the profile says, DeviceRefused where it tells nothing at all,
+    DeviceSilent where it is busy.
     """
     assert profile.modbus is not None
     base = yield from _base_address(profile.modbus, meter)
@@ -100,7 +102,8 @@ def introduce(profile: Profile, meter: MeterAddress) -> Generator[ReadRequest, A
 
 
 def poll(meter: MeterAddress, profile: Profile, known: Introduction) -> Generator[ReadRequest, Answer, Words]:
-    """One reading: words uint16[w] of the plan, 0 in the holes. Raises DeviceRefused when a request is refused after all."""
+    """One reading: words uint16[w] of the plan, 0 in the holes. Raises DeviceRefused when a request is refused after all,
+    DeviceSilent when the device is busy."""
     words = np.zeros(width(profile), np.uint16)
     for request, place in known.requests:
         answer = yield request
@@ -161,7 +164,15 @@ def _introduction(profile: Profile, base: int, readable: list[ReadRequest], hole
     return Introduction(tuple(requests), columns_touching(profile, unread), tuple(holes))
 
 
-def _refused(meter: MeterAddress, request: ReadRequest, answer: Refused) -> DeviceRefused:
+def _refused(meter: MeterAddress, request: ReadRequest, answer: Refused) -> DeviceError:
+    if answer.code in _NOT_NOW:
+        return DeviceSilent(
+            meter.meter,
+            meter.where,
+            expected=f"{request.count} words from {request.table} {request.address}",
+            got=answer.name,
+            next_step="it is asked again with growing pauses",
+        )
     return DeviceRefused(
         meter.meter,
         meter.where,

@@ -57,6 +57,11 @@ def split_request(map: ModbusMap, request: ReadRequest) -> tuple[ReadRequest, Re
     return _around(cells[:half]), _around(cells[half:])
 
 
+def unsplittable(map: ModbusMap) -> tuple[ReadRequest, ...]:  # noqa: A002
+    """What has to be read by one request each, whatever the plan: points with the scale factors that they share."""
+    return tuple(_cells(map.points))
+
+
 def words_of(point: ModbusPoint) -> tuple[int, ...]:
     """Every address that a point needs: its own and that of its scale factor."""
     own = tuple(range(point.address, point.address + point.words))

@@ -25,7 +25,7 @@ from devices.maps import (
     WordOrder,
 )
 from devices.payload import pointer_parts
-from devices.plan import words_of
+from devices.plan import unsplittable, words_of
 from devices.profile_file import ModbusText, MqttText, PathText, PointText, ProfileText, RegisterText, known_types, named
 from plant.errors import ConfigError, Fault
 from plant.quantities import QUANTITIES, Kind, factor_to_canonical
@@ -121,6 +121,8 @@ def _check_kinds(parsed: ProfileText, names: set[str], say: Say) -> None:
         say("points", sorted(names - set(events)), "an event's profile has quantities of kind event alone")
     if parsed.mqtt is None or not parsed.mqtt.event_id:
         say("mqtt.event_id", "", "a path to the id that the source gives each event")
+    if parsed.mqtt is not None and parsed.mqtt.time is None:
+        say("mqtt.time", None, "where an event says when it happened: with its id it tells events from repeats")
 
 
 def _check_registers(modbus: ModbusText, say: Say) -> None:
@@ -150,6 +152,10 @@ def _check_registers(modbus: ModbusText, say: Say) -> None:
 
 
 def _check_paths(mqtt: MqttText, say: Say) -> None:
+    for point in mqtt.points:
+        quantity = QUANTITIES.get(point.name)
+        if point.wraps_at is not None and quantity is not None and quantity.kind is not Kind.COUNTER:
+            say(f"mqtt.points[{point.name}].wraps_at", point.wraps_at, "only a counter wraps")
     paths = [(f"mqtt.points[{p.name}].path", p.path) for p in mqtt.points]
     paths += [("mqtt.event_id", mqtt.event_id), ("mqtt.sequence", mqtt.sequence)]
     if mqtt.time is not None:
@@ -173,8 +179,6 @@ def _check_layout(map_: ModbusMap, say: Say) -> None:
             if (other is not point and not same_word) or (point.table, address) in factors:
                 say(f"{key}.at", point.address, f"addresses of its own; {address} belongs to {other.name} or to a scale factor")
         needed = words_of(point)
-        if max(needed) - min(needed) >= map_.span_max:
-            say(f"{key}.sf", point.sf_at, f"within one request of {map_.span_max} registers together with the value")
         if map_.sunspec is not None and max(needed) > map_.sunspec.length + 1:
             say(f"{key}.at", point.address, f"inside of the model's {map_.sunspec.length} words after its header")
         if max(needed) > 65_535:
@@ -182,6 +186,16 @@ def _check_layout(map_: ModbusMap, say: Say) -> None:
         for first, last in map_.forbid:
             if first <= max(needed) and min(needed) <= last:
                 say(f"{key}.at", point.address, f"outside of the forbidden range {first}-{last}")
+    for cell in unsplittable(map_):
+        if cell.count > map_.span_max:
+            names = ", ".join(p.name for p in map_.points if cell.covers(p.table, p.address))
+            allowed = f"at most {map_.span_max} registers from the first to the last of {names} and their scale factor"
+            say("modbus.points.sf", f"{cell.count} registers from {cell.address}", allowed)
+    if map_.identity is not None:
+        at, end = map_.identity.address, map_.identity.address + len(map_.identity.words)
+        for first, last in map_.forbid:
+            if first < end and at <= last:
+                say("modbus.identify.at", at, f"outside of the forbidden range {first}-{last}")
 
 
 def _build(parsed: ProfileText) -> Profile:

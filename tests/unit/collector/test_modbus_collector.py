@@ -17,10 +17,13 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from collector.modbus import ModbusCollector
+from collector.modbus_readings import HOLES_AGAIN_NS, PolledMeter
 from devices.catalog import shipped_profiles
 from devices.codec import encode
+from devices.dialogue import Introduction, MeterAddress
 from devices.image import fixed_words, plan_addresses
 from devices.maps import Profile
+from devices.plan import ReadRequest
 from plant.errors import SpoolError, SpoolFull
 from plant.frame import NS_PER_MS, FrameBlock
 from plant.ports import Health
@@ -396,3 +399,14 @@ async def test_an_error_of_the_sink_ends_the_collector() -> None:
 async def test_no_meters_nothing_to_do(free_port: int) -> None:
     collector = ModbusCollector("plant", endpoint(free_port), [], PROFILES, clock=WallClock(), sink=Taken(), health=Board())
     await collector.run()
+
+
+def test_what_a_meter_refused_is_asked_for_again_after_minutes() -> None:
+    meter = PolledMeter(Meter("m", DC.id, "e"), DC, MeterAddress("m", "here"))
+    assert meter.is_stranger(0)
+    whole = Introduction((), np.zeros(5, bool), ())
+    meter.known, meter.introduced_ns = whole, 1_000
+    assert not meter.is_stranger(1_000 + 10 * HOLES_AGAIN_NS)
+    meter.known = replace(whole, holes=(ReadRequest("input", 200, 2),))
+    assert not meter.is_stranger(999 + HOLES_AGAIN_NS)
+    assert meter.is_stranger(1_000 + HOLES_AGAIN_NS)

@@ -15,7 +15,7 @@ from devices.image import base_address, fixed_words, plan_addresses
 from devices.maps import Profile, Table
 from devices.plan import ReadRequest
 from devices.sunspec import END_MODEL, MARKER, MODELS_MAX, Located, NotLocated, locate
-from plant.errors import DeviceNonsense, DeviceRefused
+from plant.errors import DeviceNonsense, DeviceRefused, DeviceSilent
 
 PROFILES = shipped_profiles()
 INVERTER = PROFILES["sunspec_inverter_103"]
@@ -152,8 +152,9 @@ def test_a_busy_device_is_not_taken_for_one_with_holes() -> None:
     dialogue = introduce(profile, METER)
     next(dialogue)
     dialogue.send([20567, 4])
-    with pytest.raises(DeviceRefused, match=r"exception 6 \(server device busy\)"):
+    with pytest.raises(DeviceSilent, match=r"exception 6 \(server device busy\); it is asked again") as caught:
         dialogue.send(Refused(6))
+    assert caught.value.transient
 
 
 def test_what_is_refused_in_a_poll_is_an_error_for_that_poll() -> None:

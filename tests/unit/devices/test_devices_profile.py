@@ -105,7 +105,17 @@ def test_the_good_file_is_read() -> None:
         ("limits = [-100, 100]", "limits = [-10, 20]", "golden[1].expect.active_power: found 30.0; a value within the limits"),
         ("at = 1,", "at = 0,", "points[active_power_l1].at: found 0; addresses of its own"),
         ("at = 1,", "at = 45,", "points[active_power_l1].at: found 45; outside of the forbidden range 40-49"),
-        ("at = 1,", "at = 1, sf = 30,", "points[active_power_l1].sf: found 30; within one request of 20 registers"),
+        ("at = 1,", "at = 1, sf = 30,", "modbus.points.sf: found '30 registers from 1'; at most 20 registers"),
+        (
+            'at = 1, type = "int16", unit = "kW" },\n  { name = "active_power_l2", at = 2,',
+            'at = 1, sf = 19, type = "int16", unit = "kW" },\n  { name = "active_power_l2", at = 38, sf = 19,',
+            "38 registers from 1'; at most 20 registers from the first to the last of active_power_l1",
+        ),
+        (
+            "[[golden]]",
+            "identify = { at = 39, equals = [1, 2] }\n[[golden]]",
+            "modbus.identify.at: found 39; outside of the forbidden",
+        ),
         ("at = 1,", "at = 1, sf = 2,", "points[active_power_l2].at: found 2; addresses of its own"),
         ("at = 1,", "at = 1, wraps_at = 5,", "points[active_power_l1].wraps_at: found 5.0; only a counter wraps"),
         ("at = 4,", "at = 4, sf = 6,", "points[energy_import].sf_nominal: found None; the usual exponent"),
@@ -139,6 +149,8 @@ def test_each_mistake_is_named_with_its_key(old: str, new: str, message: str) ->
         ('expect_event_id = "5"', 'expect_event_id = "6"', "golden[1].expect_event_id: found '5'"),
         ('"kg": 2.5', '"kg": "2.5"', "golden[1]: found /kg: found '2.5'"),
         ('"kg": 2.5}', '"kg": 2.5', "golden[1]: found"),
+        ('time = { path = "/t", format = "unix_s" }', "", "mqtt.time: found None; where an event says when it happened"),
+        ('unit = "t" }', 'unit = "t", wraps_at = 9 }', "mqtt.points[metal_tapped].wraps_at: found 9.0; only a counter wraps"),
         ("points = [", "points = [{ name = 'current', path = '/a', unit = 'A' },", "quantities of kind event alone"),
     ],
 )
