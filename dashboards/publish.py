@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from grafana_client.api import GrafanaApi
@@ -23,7 +24,8 @@ def publish(site: Site, rulebook: Rulebook, *, url: str, token: str, secrets: Ma
     """Create or replace everything; returns the addresses of the dashboards.
 
     ``token`` is that of a Grafana service account that may edit data sources and dashboards; ``secrets`` holds the values
-    of the environment variables that the site's store names. Raises ConfigError when the site has no InfluxDB store,
+    of the environment variables that the site's store names. Raises ConfigError when the site has no InfluxDB store or
+    its ``ca_file`` cannot be read,
     InputError when Grafana refuses, TransportError when it cannot be reached.
     """
     if site.store.kind != "influxdb":
@@ -45,9 +47,13 @@ def publish(site: Site, rulebook: Rulebook, *, url: str, token: str, secrets: Ma
 
 
 def data_sources(site: Site, secrets: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Grafana's data sources for the three databases of a site, secrets included."""
+    """Grafana's data sources for the three databases of a site, secrets and the store's own authority included.
+
+    Raises ConfigError when ``store.ca_file`` cannot be read.
+    """
     store = site.store
     password, token = secrets.get(store.password_env, ""), secrets.get(store.token_env, "")
+    authority = _authority(store.ca_file)
     sources: list[dict[str, Any]] = []
     for resolution, suffix in DATABASE_SUFFIX.items():
         database = store.database + suffix
@@ -66,8 +72,19 @@ def data_sources(site: Site, secrets: Mapping[str, str]) -> list[dict[str, Any]]
         if token:
             source["jsonData"]["httpHeaderName1"] = "Authorization"
             source["secureJsonData"]["httpHeaderValue1"] = f"Token {token}"
+        if authority:
+            source["jsonData"]["tlsAuthWithCACert"] = True
+            source["secureJsonData"]["tlsCACert"] = authority
         sources.append(source)
     return sources
+
+
+def _authority(ca_file: str) -> str:
+    """The certificates that the store is trusted by, "" for those of the system."""
+    try:
+        return Path(ca_file).read_text("ascii") if ca_file else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([Fault("site file", "store.ca_file", f"{ca_file!r}: {error}", "a readable PEM file")]) from error
 
 
 def _replace_source(api: Any, source: Mapping[str, Any]) -> None:

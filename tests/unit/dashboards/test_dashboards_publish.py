@@ -131,6 +131,17 @@ def test_a_token_of_the_store_is_sent_as_a_header():
         assert source["secureJsonData"]["httpHeaderValue1"] == "Token t0ken"
 
 
+def test_the_stores_own_authority_goes_along(tmp_path):
+    authority = tmp_path / "ca.pem"
+    site = parse_site(TEXT + f'ca_file = "{authority}"\n', "site.toml")
+    with pytest.raises(ConfigError, match=r"store\.ca_file"):
+        data_sources(site, SECRETS)
+    authority.write_text("-----BEGIN CERTIFICATE-----\n")
+    for source in data_sources(site, SECRETS):
+        assert source["jsonData"]["tlsAuthWithCACert"] is True
+        assert source["secureJsonData"]["tlsCACert"] == "-----BEGIN CERTIFICATE-----\n"
+
+
 @pytest.mark.parametrize(
     ("status", "error", "words"),
     [(403, InputError, "role Admin"), (412, InputError, "because"), (503, TransportError, "because")],

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from dashboards.publish import data_sources
+from dashboards.statements import DATABASE_SUFFIX
 from plant.config import parse_site
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -28,13 +29,18 @@ def test_provisioned_data_sources_are_those_that_publishing_makes():
         [store]
         kind = "influxdb"
         database = "db"
-        username = "potwatt"
+        username = "grafana"
         password_env = "P"
         """,
         "site.toml",
     )
     text = (DEPLOY / "grafana/datasources/potwatt.yaml").read_text("utf-8")
-    values = {"POTWATT_PLANT": "works", "POTWATT_DATABASE": "db", "POTWATT_STORE_USER": "potwatt", "POTWATT_STORE_PASSWORD": "pw"}
+    values = {
+        "POTWATT_PLANT": "works",
+        "POTWATT_DATABASE": "db",
+        "POTWATT_READER_USER": "grafana",
+        "POTWATT_READER_PASSWORD": "pw",
+    }
     provisioned = yaml.safe_load(Template(text).substitute(values))["datasources"]
     published = data_sources(site, {"P": "pw"})
     for key in ("name", "uid", "type", "access", "url", "user", "jsonData", "secureJsonData"):
@@ -60,6 +66,22 @@ def test_files_that_the_services_mount_are_there_or_are_the_plants_own():
                 assert (DEPLOY / source).exists() or source.removeprefix("./") in own, source
             else:
                 assert source in COMPOSE["volumes"]
+
+
+def test_each_service_has_its_own_secrets_and_grafana_may_only_read():
+    grafana, potwatt = COMPOSE["services"]["grafana"], COMPOSE["services"]["potwatt"]
+    assert not set(grafana["env_file"]) & set(potwatt["env_file"])
+    assert not [key for key in grafana["environment"] if "PASSWORD" in key]
+    reader = grafana["environment"]["POTWATT_READER_USER"]
+    assert reader != COMPOSE["services"]["influxdb"]["environment"]["INFLUXDB_ADMIN_USER"]
+    recipe = (DEPLOY.parent / "docs/operations.md").read_text("utf-8")
+    grants = [line for line in recipe.splitlines() if line.startswith("GRANT")]
+    assert grants == [f'GRANT READ ON "potwatt{suffix}" TO "{reader}"' for suffix in DATABASE_SUFFIX.values()]
+
+
+def test_the_build_takes_the_tools_of_the_lock():
+    build = [line for line in (DEPLOY / "Dockerfile").read_text("utf-8").splitlines() if "pip install" in line]
+    assert all("--require-hashes" in line or "--no-build-isolation" in line for line in build)
 
 
 def test_images_are_pinned_and_no_secret_is_written_down():
