@@ -19,8 +19,10 @@ from analytics.storage_origin import Pool
 from analytics.table import Columns, Table, banded_columns
 from analytics.topology import Component, components
 from plant import nodes
+from plant.errors import ConfigError, Fault
 from plant.ports import Annotation
 from plant.quality import usable
+from plant.rulebook import Rulebook
 from plant.series import MINUTE, MINUTE_NS, QUARTER, QUARTER_NS
 from plant.site import Site
 
@@ -35,6 +37,14 @@ POINT_FIELDS = (
     "completeness",
     "measured_share",
 )
+
+
+def faraday_yield(site: Site, rulebook: Rulebook, t_ns: int) -> float:
+    """The rule ``faraday-yield`` in force at an instant, kg/kAh. Raises ConfigError where there is none."""
+    rule = rulebook.in_force("faraday-yield", site.calendar.local(t_ns).date(), (site.province, "CN"))
+    if rule is None:
+        raise ConfigError([Fault("rules", "faraday-yield", "no edition in force", "a rule of that id, unit kg/kAh")])
+    return float(rule.value)
 
 
 @dataclass(frozen=True, slots=True)

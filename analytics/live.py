@@ -5,7 +5,7 @@ Instant powers are carried through the same balance as energies, as what an hour
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,10 +16,11 @@ from analytics.intervals import MeteredPoint, PointIntervals, missing
 from analytics.ownership import owners
 from analytics.period import period_figures
 from analytics.period_rows import Period
+from analytics.samples import rejected
 from analytics.table import Table
 from plant import nodes
 from plant.indicators import INDICATORS
-from plant.ports import LastFrame
+from plant.ports import Annotation, LastFrame
 from plant.quality import usable
 from plant.rulebook import Rulebook
 from plant.series import Series, Span
@@ -52,10 +53,12 @@ def now(model: PlantModel, rulebook: Rulebook, frames: Frames, t_ns: int, eviden
     """The plant at ``t_ns``. A Frame that came longer ago than its meter's ``silent_after_s`` counts as none: null, not the last
     value.
 
-    ``evidence`` brings current efficiency and storage pools; its readings are not looked at.
+    ``evidence`` brings current efficiency, storage pools and verdicts; its readings are not looked at. What a verdict rejects
+    is null as well.
     """
     bounds = np.array([t_ns, t_ns + HOUR_NS], np.int64)
     fresh = {m: f for m, f in frames.items() if m in model.site.meters and f.is_fresh(t_ns, model.site.meters[m].silent_after_s)}
+    fresh = {m: _unrejected(f, evidence.annotations) for m, f in fresh.items()}
     per_point = {name: _instant(p, fresh, t_ns) for name, p in model.points.items()}
     fed = replace(evidence, readings=_feeds(model, fresh, t_ns))
     rows = assemble(model, fed, {n: [p, p] for n, p in per_point.items()}, bounds, 1).coarse
@@ -81,6 +84,12 @@ def now(model: PlantModel, rulebook: Rulebook, frames: Frames, t_ns: int, eviden
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def _unrejected(frame: LastFrame, annotations: Sequence[Annotation]) -> LastFrame:
+    t_ns = np.array([frame.t_ns])
+    kept = {q: v for q, v in frame.value.items() if not rejected(t_ns, frame.meter, q, annotations)[0]}
+    return frame if len(kept) == len(frame.value) else replace(frame, value=kept)
 
 
 def _feeds(model: PlantModel, frames: Frames, t_ns: int) -> dict[tuple[str, str], Series]:

@@ -8,7 +8,9 @@ from datetime import date, timedelta
 from typing import Any, Literal
 
 from analytics.figures import PeriodFigures
-from analytics.limits import limit_rows
+from analytics.limits import PeriodKind, limit_rows
+from analytics.period import period_figures
+from analytics.period_rows import Period
 from plant import nodes
 from plant.calendar import PlantCalendar
 from plant.errors import InputError
@@ -50,6 +52,22 @@ def plan(calendar: PlantCalendar, kind: str, period: str) -> ReportPlan:
     raise InputError(f"report {kind} {period!r}: {FORMS}")
 
 
+def check_closing(
+    planned: ReportPlan, calendar: PlantCalendar, cause: str, wait_days: int, now_ns: int, done_ns: int | None
+) -> None:
+    """Raises InputError where a report cannot be closed yet: not over, not settled, within ``wait_days`` of its end."""
+    name, end_ns = f"{planned.kind} report {planned.period}", planned.span.end_ns
+    ends = calendar.local(end_ns)
+    if not cause.strip():
+        raise InputError(f"{name}: closing needs a cause, such as 'month end'")
+    if now_ns < end_ns or done_ns is None or done_ns < end_ns:
+        settled = "nothing is settled" if done_ns is None else f"settled until {calendar.local(done_ns):%Y-%m-%d %H:%M}"
+        raise InputError(f"{name}: ends {ends:%Y-%m-%d %H:%M}, {settled}; close it when all of it is settled")
+    due = ends + timedelta(days=wait_days)
+    if calendar.local(now_ns) < due:
+        raise InputError(f"{name}: late readings are waited for until {due:%Y-%m-%d %H:%M}; close it then, or waive the wait")
+
+
 def _day(calendar: PlantCalendar, period: str, day: date) -> ReportPlan:
     span = calendar.production_day(day)
     rows = []
@@ -68,6 +86,18 @@ def _days(calendar: PlantCalendar, span: Span) -> list[tuple[str, Span]]:
         rows.append((day.isoformat(), calendar.day(day)))
         day += timedelta(days=1)
     return rows
+
+
+def body_of(planned: ReportPlan, whole: Period) -> dict[str, Any]:
+    """Body of a report from what was read for all of it: its rows are cut out."""
+    row_kind: dict[str, PeriodKind] = {"day": "interval", "month": "day", "year": "month"}
+    until_ns = whole.span.end_ns
+    parts = [
+        (label, period_figures(whole.part(Span(span.start_ns, min(span.end_ns, until_ns)), row_kind[planned.kind])))
+        for label, span in planned.rows
+        if span.start_ns < until_ns
+    ]
+    return body(whole.site, planned, period_figures(whole), parts, whole.rulebook)
 
 
 def body(

@@ -102,27 +102,27 @@ async def test_days_around_a_clock_change_add_up_to_the_month(
         assert calendar.day(date(year, month, day)).seconds == hours * 3600
 
 
-async def test_late_readings_make_a_new_version_of_a_closed_month_only_when_closed_again(plant: SmallPlant) -> None:
-    for meter, until in (("tie", 2), ("tie-check", 2), ("mill", 4)):
+async def test_late_readings_make_a_new_version_of_a_closed_day_only_when_closed_again(plant: SmallPlant) -> None:
+    for meter, until in (("tie", 22), ("tie-check", 22), ("mill", 24)):
         await _feed(plant, meter, START, START + until * HOUR_NS)
-    await _settled(plant, 4)
-    await plant.analytics.close_period("month", "2026-06", "month end", "li")
-    [first] = await plant.ledger.reports("p", "month", "2026-06")
+    await _settled(plant, 24)
+    await plant.analytics.close_period("day", "2026-06-01", "day is over", "li", "waived")
+    [first] = await plant.ledger.reports("p", "day", "2026-06-01")
     before = first.body["figures"]["plant"]["load_energy"]
     minutes = np.arange(121)
     power = np.full(121, 1100.0)
-    late = {"active_power": power, "energy_import": 1_002_000 + power * minutes / 60, "energy_export": np.zeros(121)}
-    await plant.feed("tie", START + 2 * HOUR_NS + minutes * 60 * NS, **late)
-    await plant.ledger.mark_dirty("p", "point:tie", [START + i * QUARTER_NS for i in range(7, 16)])
+    late = {"active_power": power, "energy_import": 1_022_000 + power * minutes / 60, "energy_export": np.zeros(121)}
+    await plant.feed("tie", START + 22 * HOUR_NS + minutes * 60 * NS, **late)
+    await plant.ledger.mark_dirty("p", "point:tie", [START + i * QUARTER_NS for i in range(87, 96)])
     await plant.work()
-    assert await plant.analytics.report("month", "2026-06") == first
-    assert await plant.ledger.reports("p", "month", "2026-06") == [first]
-    await plant.analytics.close_period("month", "2026-06", "gateway was down", "li")
-    kept, second = await plant.ledger.reports("p", "month", "2026-06")
+    assert await plant.analytics.report("day", "2026-06-01") == first
+    assert await plant.ledger.reports("p", "day", "2026-06-01") == [first]
+    await plant.analytics.close_period("day", "2026-06-01", "gateway was down", "li", "waived")
+    kept, second = await plant.ledger.reports("p", "day", "2026-06-01")
     assert kept == first
     assert (second.version, second.body["predecessor"]) == (2, 1)
     after = second.body["figures"]["plant"]["load_energy"]
-    assert after["value"] == pytest.approx(4200.0, abs=5.0)
+    assert after["value"] == pytest.approx(24_200.0, abs=5.0)
     assert second.body["difference"]["plant/load_energy"] == {"before": before["value"], "after": after["value"]}
     assert first.interval_hash != second.interval_hash
 
@@ -207,8 +207,10 @@ async def test_the_year_report_has_the_certificate_ratio(tmp_path: Path) -> None
         t_ns = first + np.arange(96, dtype=np.int64) * QUARTER_NS
         await plant.feed("tie", t_ns, interval_energy_import=np.full(96, 6_700_000e3 / 96))
         for kind, amount in (("self_use", 180_000), ("green_trade", 1_500_000), ("bought", 800_000)):
-            data = {"type": kind, "status": "cancelled", "quota_year": 2026, "generation_month": "2026-01"}
-            await plant.ledger.add([entry("certificate", "plant", first, amount, first + DAY_NS, **data)])
+            data = {"type": kind, "status": "cancelled", "quota_year": 2026, "generation_month": "2025-11"}
+            # generated in November of the year before: what counts is the year that it is cancelled for
+            made = first - 40 * DAY_NS
+            await plant.ledger.add([entry("certificate", "plant", made, amount, made + DAY_NS, **data)])
         other = {"type": "bought", "status": "valid", "quota_year": 2026, "generation_month": "2026-01"}
         await plant.ledger.add([entry("certificate", "plant", first, 1_000, first + DAY_NS, **other)])
         plant.clock.t_ns = first + DAY_NS + 300 * NS

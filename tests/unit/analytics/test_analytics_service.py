@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from analytics.service import Analytics
 from plant.config import parse_site
+from plant.errors import InputError
 from plant.frame import FrameBlock
 from plant.ports import Health, LastFrame
 from plant.rulebook import parse_rules, shipped_rule_texts
@@ -234,6 +236,15 @@ async def test_closing_twice_keeps_both_versions(plant: Plant) -> None:
     await plant.work()
     day = plant.site.calendar.production_date(START).isoformat()
     assert (await plant.analytics.report("day", day)).version == 0
+    with pytest.raises(InputError, match="when all of it is settled"):
+        await plant.analytics.close_period("day", day, "month end", "li", "waived")
+    plant.clock.t_ns = plant.site.calendar.production_day(date.fromisoformat(day)).end_ns + 300 * NS
+    await plant.work()
+    with pytest.raises(InputError, match="waited for until"):
+        await plant.analytics.close_period("day", day, "month end", "li")
+    with pytest.raises(InputError, match="cause"):
+        await plant.analytics.close_period("day", day, " ", "li", "waived")
+    plant.clock.t_ns += 10 * 86_400 * NS
     first = await plant.analytics.close_period("day", day, "month end", "li")
     second = await plant.analytics.close_period("day", day, "weights came late", "li")
     assert (first.version, second.version) == (1, 2)
