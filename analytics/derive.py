@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from analytics.balance import Banded, Energies, imported, residuals, total
+from analytics.balance import Banded, Energies, residuals
 from analytics.counters import F64, I64
 from analytics.intervals import MeteredPoint, PointIntervals, WrapsAt, point_intervals
-from analytics.lines import Process, process_columns, rectifiers
+from analytics.lines import Process, all_groups, process_columns, rectifiers
 from analytics.metal import Fits, faraday_t, pots_running
 from analytics.ownership import owned, owners
 from analytics.plant_balance import PlantBalance, plant_balance
@@ -209,9 +209,10 @@ def _process(model: PlantModel, evidence: Evidence, dc: Energies, bounds_ns: I64
     m = len(bounds_ns) - 1
     dc_energy, full = {}, {}
     for name, line in model.site.potlines.items():
-        metered = [dc[b.id] for b in rectifiers(model.site, name) if b.id in dc]
-        dc_energy[name] = total([imported(i) for i in metered], m) if metered else Banded.unknown(m)
-        charge = np.sum([i.dc_charge for i in metered] or [np.full(m, np.nan)], axis=0)
+        dc_energy[name] = all_groups(model.site, name, dc, m)
+        # a group without a meter is not one without current
+        charges = [dc[b.id].dc_charge if b.id in dc else np.full(m, np.nan) for b in rectifiers(model.site, name)]
+        charge = np.sum(charges or [np.full(m, np.nan)], axis=0)
         pots = pots_running(line, bounds_ns[:-1], _fed(evidence.readings, line.feed_meter, bounds_ns))
         full[name] = faraday_t(charge, pots, model.yield_kg_per_kah)
     return Process(model.site, model.parts, dc_energy, full, evidence.efficiency)

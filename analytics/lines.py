@@ -45,6 +45,14 @@ def rectifiers(site: Site, line: str) -> list[Branch]:
     return [b for b in site.branches_of("rectifier_group") if b.potline == line]
 
 
+def all_groups(site: Site, line: str, energies: Energies, m: int) -> Banded:
+    """Energy into every rectifier group of a line over m intervals: unknown with one that no meter measures, never without it."""
+    groups = rectifiers(site, line)
+    if not groups or any(b.id not in energies for b in groups):
+        return Banded.unknown(m)
+    return total([imported(energies[b.id]) for b in groups], m)
+
+
 def charge_class_percent(site: Site, line: str) -> float:
     """Accuracy class of the meters that count a line's ampere-hours: the worst of them."""
     points = [p for b in rectifiers(site, line) for p in site.points_of(b.id, "dc")]
@@ -70,8 +78,7 @@ def process_columns(process: Process, ac: Energies, load: Banded, start_ns: I64)
         ce, half = process.efficiency_at(line, start_ns)
         full = process.full_metal_t[line]
         metal[line] = Banded(full * ce, full * (ce - half), full * (ce + half))
-        metered = [imported(ac[b.id]) for b in rectifiers(site, line) if b.id in ac]
-        rectifier[line] = total(metered, m) if metered else Banded.unknown(m)
+        rectifier[line] = all_groups(site, line, ac, m)
     consumers = {b.id: imported(ac[b.id]) for b in consumers_to_tapping(site) if b.id in ac}
     metered_loads = total([imported(ac[b.id]) for part in process.parts for b in part.loads if b.id in ac], m)
     balanced = all(part.has_sources for part in process.parts)

@@ -24,6 +24,7 @@ def cross_check(site: SiteFile, file: str, profiles: set[str] | None) -> list[Fa
         _calendar(site),
         *(_branch(site, b) for b in site.branch),
         _fed(site),
+        _rectifiers(site),
         _endpoints(site),
         _meters(site, profiles),
         _points(site),
@@ -59,6 +60,10 @@ def _calendar(site: SiteFile) -> Iterator[Found]:
         yield "plant.zone", plant.zone, "an IANA zone such as Asia/Shanghai"
     if not plant.shift_starts or sorted(set(plant.shift_starts)) != plant.shift_starts:
         yield "plant.shift_starts", [str(t) for t in plant.shift_starts], "ascending times of day"
+    times = [("plant.production_day_start", plant.production_day_start), *(("plant.shift_starts", t) for t in plant.shift_starts)]
+    for key, t in times:
+        if t.minute % 15 or t.second or t.microsecond:
+            yield key, str(t), "a multiple of 15 minutes: figures are summed from such intervals"
 
 
 def _branch(site: SiteFile, b: BranchText) -> Iterator[Found]:
@@ -92,6 +97,19 @@ def _fed(site: SiteFile) -> Iterator[Found]:
         for bus in dict.fromkeys(b.bus for b in site.branch if b.kind in (*s.LOAD_KINDS, "transformer")):
             if bus not in sources | linked:
                 yield f"bus[{bus}]", bus, "a section with a source, or to_bus on the transformer or coupler that feeds it"
+
+
+def _rectifiers(site: SiteFile) -> Iterator[Found]:
+    """The groups of a line run in parallel: a line that is metered on a side is known only by all of them."""
+    places: list[MeasuresText | PointText] = [*(m.measures for m in site.meter if m.measures), *site.point]
+    metered = {(place.branch, place.side) for place in places}
+    for line in site.potline:
+        groups = [b.id for b in site.branch if b.kind == "rectifier_group" and b.potline == line.id]
+        for side in ("ac", "dc"):
+            without = [name for name in groups if (name, side) not in metered]
+            if len(without) < len(groups):
+                for name in without:
+                    yield f"branch[{name}]", name, f"a metering point on its {side} side, as other groups of {line.id} have one"
 
 
 def _endpoints(site: SiteFile) -> Iterator[Found]:
