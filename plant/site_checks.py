@@ -22,6 +22,7 @@ def cross_check(site: SiteFile, file: str, profiles: set[str] | None) -> list[Fa
     checks = (
         _ids(site),
         _calendar(site),
+        _store(site),
         *(_branch(site, b) for b in site.branch),
         _fed(site),
         _rectifiers(site),
@@ -64,6 +65,12 @@ def _calendar(site: SiteFile) -> Iterator[Found]:
     for key, t in times:
         if t.minute % 15 or t.second or t.microsecond:
             yield key, str(t), "a multiple of 15 minutes: figures are summed from such intervals"
+
+
+def _store(site: SiteFile) -> Iterator[Found]:
+    # quoted in every error and in health, so neither it nor this fault may hold a secret
+    if "@" in site.store.url:
+        yield "store.url", "an address with a user in it", "the address alone; store.username and store.password_env say who asks"
 
 
 def _branch(site: SiteFile, b: BranchText) -> Iterator[Found]:

@@ -149,6 +149,7 @@ def test_every_fault_is_listed_at_once() -> None:
         ('id = "south"', 'id = "north"', "bus[north].id", "used once"),
         ('id = "south"', 'id = "South Bus"', "bus[South Bus].id", "pattern"),
         ('n = "1-3"\nid = "rect-{n:02}"', 'n = "1-x"\nid = "rect-{n:02}"', "branch[rect-{n:02}].n", '"1-36"'),
+        ('id = "works-1"', 'id = "works-1"\nprovince = "Inner Mongolia"', "plant.province", "'inner_mongolia'"),
         ("running = 200", "running = -1", "potline[l1].pots[1].running", "greater than or equal to 0"),
         ('shift_starts = ["00:00:00", "08:00:00"', 'shift_starts = ["09:00:00", "08:00:00"', "plant.shift_starts", "ascending"),
         ('host = "127.0.0.1"', "", "endpoint[gateway].host", "address of the gateway"),
@@ -164,6 +165,14 @@ def test_a_fault_names_key_and_what_is_allowed(old: str, new: str, key: str, wor
     found = {k: allowed for k, _, allowed in faults_of(GOOD.replace(old, new, 1))}
     assert key in found
     assert words in found[key]
+
+
+def test_an_address_of_the_store_never_holds_a_secret_nor_does_the_fault() -> None:
+    store = '[store]\nkind = "influxdb"\nurl = "http://admin:hush@127.0.0.1:8086"\n'
+    [(key, found, allowed)] = faults_of(GOOD + store)
+    assert key == "store.url"
+    assert "hush" not in found + allowed
+    assert "store.password_env" in allowed
 
 
 def test_a_broken_file_names_the_line() -> None:
