@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import msgspec
@@ -50,11 +52,13 @@ class Quarantine:
         if not items:
             return
         now_ns = self._clock.now_ns()
-        data = b"".join([_line(item, now_ns) for item in items])
+        lines = [_line(item, now_ns) for item in items]
+        dropped_bytes = 0
         async with self._lock:
             while True:
                 try:
-                    dropped_bytes = await asyncio.to_thread(self._write, data)
+                    while lines:
+                        dropped_bytes += await asyncio.to_thread(self._write, lines)
                     break
                 except OSError as error:
                     self._health.set(
@@ -66,23 +70,36 @@ class Quarantine:
         last = items[-1]
         self._health.set("quarantine", "degraded", f"{self._current}: last from {last.source}: {last.reason}")
 
-    def _write(self, data: bytes) -> int:
-        """Bytes of older entries that had to go."""
+    def _write(self, lines: list[bytes]) -> int:
+        """Write as many lines as one file takes and take them off the list; bytes of older entries that had to go."""
         self._directory.mkdir(parents=True, exist_ok=True)
+        size = self._current.stat().st_size if self._current.exists() else 0
         dropped_bytes = 0
-        if self._current.exists() and self._current.stat().st_size + len(data) > self._file_bytes_max:
+        if size and size + len(lines[0]) > self._file_bytes_max:
             dropped_bytes = self._older.stat().st_size if self._older.exists() else 0
             self._current.replace(self._older)
+            size = 0
+        ends = list(accumulate(map(len, lines), initial=size))[1:]
+        count = max(1, bisect_right(ends, self._file_bytes_max))
+        self._append(b"".join(lines[:count]))
+        del lines[:count]
+        return dropped_bytes
+
+    def _append(self, data: bytes) -> None:
         fd = os.open(self._current, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            left = memoryview(data)
-            while left:
-                left = left[os.write(fd, left) :]
-            os.fsync(fd)
+            size = os.fstat(fd).st_size
+            try:
+                left = memoryview(data)
+                while left:
+                    left = left[os.write(fd, left) :]
+                os.fsync(fd)
+            except OSError:
+                os.ftruncate(fd, size)  # all of it is written anew
+                raise
         finally:
             os.close(fd)
         sync_directory(self._directory)
-        return dropped_bytes
 
     async def entries(self) -> list[dict[str, object]]:
         """Everything kept, oldest first; ``payload`` as bytes (its beginning where it was very large)."""

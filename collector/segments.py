@@ -3,15 +3,18 @@ from threads. A directory holds ``<number>.seg`` files, ``<sink>.cursor`` files 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from collector.spool_format import HEADER_BYTES, Record, Rot, next_record, read_header, sound_length
+from collector.spool_format import HEADER_BYTES, Record, Rot, ends_whole, next_record, read_header, sound_length
 from plant.errors import SpoolError, SpoolRotten
 from plant.frame import FrameBlock
 from plant.ports import SpoolCursor
@@ -24,6 +27,10 @@ class _CursorFile(msgspec.Struct, forbid_unknown_fields=True):
     offset: int
 
 
+class SegmentLost(SpoolError):
+    """A segment is gone or unreadable: no later try reads it, unless the disk only stumbled."""
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """What was read: blocks in order, rotten spans stepped over, and the byte after the last of either."""
@@ -31,6 +38,14 @@ class Chunk:
     blocks: list[FrameBlock]
     rotten: list[Rot]
     end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """What was cut: bytes, and the records among them that were written to their end and yet do not fit their checksum."""
+
+    cut_bytes: int
+    rotten: list[Rot]
 
 
 class DirectoryLock:
@@ -65,14 +80,21 @@ def existing_segments(directory: Path) -> dict[int, int]:
     return dict(sorted(found))
 
 
-def cut_torn_tail(directory: Path, number: int) -> int:
-    """Cut what a killed process left half written at the end of a segment; the number of bytes cut."""
+def cut_torn_tail(directory: Path, number: int, *, position: Literal["last", "earlier"] = "last") -> Tail:
+    """Cut what was left half written at the end of a segment: by a killed process in the last one, by a failed write
+    that could not be cut at once in an earlier one (of which only the headers are looked at, unless they do not fit)."""
     path = segment_path(directory, number)
-    data = path.read_bytes()
-    sound = sound_length(memoryview(data))
+    data = memoryview(path.read_bytes())
+    if position == "earlier" and ends_whole(data):
+        return Tail(0, [])
+    sound = at = sound_length(data)
+    whole: list[Rot] = []
+    while at < len(data) and isinstance(found := next_record(data, at), Rot):
+        whole += [found] if found.frames is not None else []
+        at = found.end
     if sound < len(data):
         truncate(path, sound)
-    return len(data) - sound
+    return Tail(len(data) - sound, whole)
 
 
 def truncate(path: Path, size: int) -> None:
@@ -134,7 +156,7 @@ def read_chunk(directory: Path, number: int, offset: int, durable_bytes: int, fr
     """Blocks of a segment from ``offset`` on: at least one record or rotten span unless the segment ends there.
 
     A record that would reach past ``durable_bytes`` is damage, since a segment ends with a whole record.
-    Raises SpoolError where the file cannot be read.
+    Raises SegmentLost where the file is gone or the disk cannot read it, SpoolError where another try may help.
     """
     blocks: list[FrameBlock] = []
     rotten: list[Rot] = []
@@ -145,9 +167,11 @@ def read_chunk(directory: Path, number: int, offset: int, durable_bytes: int, fr
         if (found is None or (isinstance(found, Rot) and found.end == len(data))) and offset + len(data) < durable_bytes:
             if at:
                 break  # the next call starts at this record
-            size *= 4
+            size, before = size * 4, len(data)
             data = _slice(directory, number, offset, min(size, durable_bytes - offset))
-            continue
+            if len(data) > before:
+                continue
+            found = Rot(0, durable_bytes - offset, "the file is shorter than what was written to it")
         if found is None:
             found = Rot(at, len(data), "the segment ends in the middle of a record")
         if isinstance(found, Record):
@@ -168,7 +192,15 @@ def _slice(directory: Path, number: int, offset: int, count: int) -> memoryview:
             file.seek(offset)
             return memoryview(file.read(count))
     except OSError as error:
-        raise SpoolError(f"{path}: {error.strerror}; check the disk") from error
+        kind = SegmentLost if error.errno in (errno.ENOENT, errno.EIO) else SpoolError
+        raise kind(f"{path}: {error.strerror}; check the disk") from error
+
+
+def set_aside(directory: Path, number: int) -> None:
+    """Keep an unreadable segment, under a name that is none of the spool's, for whoever can rescue it."""
+    path = segment_path(directory, number)
+    with suppress(OSError):  # it may be gone, or the disk broken: then there is nothing to keep
+        path.rename(path.with_suffix(".unreadable"))
 
 
 def first_instant(directory: Path, number: int, offset: int) -> int | None:

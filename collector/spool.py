@@ -23,6 +23,7 @@ from plant.site import SpoolSettings
 MIB = 2**20
 NS_PER_S = 1_000_000_000
 RETRY_S = 1.0
+READ_TRIES_MAX = 30  # of a segment that is gone or unreadable, about a second apart
 SHARE_OF_BOUND = 4  # a segment takes at most this fraction of the bound, so that passed segments free room in time
 PART = "spool"
 
@@ -67,6 +68,7 @@ class Spool:
         self._writer: files.SegmentWriter | None = None  # the writer's thread alone, once open
         self._number = 0  # the last number given to a segment
         self._committer: asyncio.Task[None] | None = None
+        self._failed_reads = 0
         self._seen_rot: set[tuple[int, int]] = set()
         self._closing = False
 
@@ -84,9 +86,12 @@ class Spool:
             sizes = files.existing_segments(self._directory)
             if sizes:
                 last = max(sizes)
-                torn = files.cut_torn_tail(self._directory, last)
-                sizes[last] -= torn
-                self._health.count("spool_torn_bytes", {}, torn)
+                for number in sizes:
+                    tail = files.cut_torn_tail(self._directory, number, position="last" if number == last else "earlier")
+                    sizes[number] -= tail.cut_bytes
+                    self._health.count("spool_torn_bytes", {}, tail.cut_bytes)
+                    for rot in tail.rotten:
+                        self._report_rot(number, rot)
             for sink in self._cursors:
                 self._cursors[sink] = files.load_cursor(self._directory, sink)
             # A wiped directory starts above every number it ever gave out: a cursor that a sink kept must not fit by chance.
@@ -279,13 +284,26 @@ class Spool:
             if cursor.offset >= size:
                 cursor = SpoolCursor(min(n for n in self._sizes if n > cursor.segment), 0)
                 continue
-            chunk = await asyncio.to_thread(files.read_chunk, self._directory, cursor.segment, cursor.offset, size, max_frames)
+            chunk = await self._chunk(cursor, size, max_frames)
             for rot in chunk.rotten:
                 self._report_rot(cursor.segment, rot)
             cursor = SpoolCursor(cursor.segment, chunk.end)
             if chunk.blocks:
                 return chunk.blocks, cursor
         return [], cursor
+
+    async def _chunk(self, cursor: SpoolCursor, size: int, max_frames: int) -> files.Chunk:
+        """What follows a cursor in its segment; one that stays unreadable is given up, or every later one would wait for it."""
+        try:
+            chunk = await asyncio.to_thread(files.read_chunk, self._directory, cursor.segment, cursor.offset, size, max_frames)
+        except files.SegmentLost as error:
+            self._failed_reads += 1
+            if self._failed_reads < READ_TRIES_MAX:
+                raise
+            await asyncio.to_thread(files.set_aside, self._directory, cursor.segment)
+            chunk = files.Chunk([], [Rot(cursor.offset, size, f"given up after {READ_TRIES_MAX} tries: {error}")], size)
+        self._failed_reads = 0
+        return chunk
 
     async def wait_beyond(self, cursor: SpoolCursor) -> None:
         """Return when there is something durable behind ``cursor``."""

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from plant.errors import SpoolRotten
+from plant.errors import SpoolError, SpoolRotten
 from plant.frame import FRAMES_MAX, NS_PER_MS, FrameBlock
 
 VERSION = 1
@@ -112,14 +112,16 @@ def encode_block(block: FrameBlock) -> bytes:
 
 
 def read_header(data: memoryview, at: int = 0) -> RecordHeader | None:
-    """The header at byte ``at``; None where fewer bytes than a header are left. Raises SpoolRotten."""
+    """The header at byte ``at``; None where fewer bytes than a header are left. Raises SpoolRotten, and SpoolError for a
+    sound record of another version."""
     if len(data) - at < HEADER_BYTES:
         return None
     magic, version, _, body_bytes, frames, first_ns, last_ns, body_crc, head_crc = _HEADER.unpack_from(data, at)
     if magic != MAGIC or zlib.crc32(data[at : at + _CRC_AT]) != head_crc:
         raise SpoolRotten("the header's checksum does not fit")
     if version != VERSION:
-        raise SpoolRotten(f"record version {version}, this program reads {VERSION}: use the version that wrote it")
+        # sound, and not ours to step over or to cut: nobody may go on from here
+        raise SpoolError(f"the spool holds records of version {version}, this program reads {VERSION}: use the one that wrote it")
     if body_bytes > BODY_BYTES_MAX:
         raise SpoolRotten(f"a body of {body_bytes} bytes")
     return RecordHeader(body_bytes, frames, first_ns, last_ns, body_crc)
@@ -201,3 +203,17 @@ def sound_length(data: memoryview) -> int:
         if isinstance(found, Record):
             sound = at
     return sound
+
+
+def ends_whole(data: memoryview) -> bool:
+    """Whether the data are whole records by what their headers say, bodies unseen."""
+    at = 0
+    while at < len(data):
+        try:
+            header = read_header(data, at)
+        except SpoolRotten:
+            return False
+        if header is None:
+            return False
+        at += header.record_bytes
+    return at == len(data)

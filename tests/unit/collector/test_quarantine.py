@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
+import pytest
 from collector_blocks import SteppedClock
 
 from collector.quarantine import PAYLOAD_BYTES_MAX, Quarantine, Rejected
@@ -61,3 +64,31 @@ async def test_very_large_payload_keeps_its_beginning(tmp_path: Path) -> None:
     await quarantine.put([rejected(1, PAYLOAD_BYTES_MAX + 5)])
     (entry,) = await quarantine.entries()
     assert entry["payload"] == b"\1" * PAYLOAD_BYTES_MAX
+
+
+async def test_one_large_put_keeps_the_bound_and_the_newest(tmp_path: Path) -> None:
+    board = Board()
+    quarantine = Quarantine(tmp_path, SteppedClock(), board, max_mib=0.02)
+    await quarantine.put([rejected(n, 1000) for n in range(100)])
+    assert kept_bytes(tmp_path) <= 0.02 * 2**20
+    found = [str(e["reason"]) for e in await quarantine.entries()]
+    assert found == [f"reason {n}" for n in range(100 - len(found), 100)] and len(found) > 5
+
+
+async def test_what_a_full_disk_took_in_part_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write, left = os.write, iter([7, 0])
+
+    def full(fd: int, data: memoryview) -> int:
+        room = next(left, None)
+        if room == 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data[:room])
+
+    board = Board()
+    quarantine = Quarantine(tmp_path, SteppedClock(), board)
+    await quarantine.put([rejected(1)])
+    before = kept_bytes(tmp_path)
+    monkeypatch.setattr(os, "write", full)
+    await quarantine.put([rejected(2)])
+    assert kept_bytes(tmp_path) == 2 * before
+    assert [e["reason"] for e in await quarantine.entries()] == ["reason 1", "reason 2"]
