@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any
 
 from fastapi import FastAPI
 
@@ -34,10 +33,9 @@ def create_app(
     version: str,
     rulebook: Rulebook,
     alerts: AlertView | None = None,
-    profiles: Mapping[str, Any] | None = None,
 ) -> FastAPI:
     """The HTTP application of one plant, not yet listening. Raises ConfigError when a file of the page is missing."""
-    context = Context(site, analytics, store, ledger, bus, health, clock, auth, version, rulebook, alerts, dict(profiles or {}))
+    context = Context(site, analytics, store, ledger, bus, health, clock, auth, version, rulebook, alerts)
     hub = LiveHub(partial(live_document, context), bus, clock)
 
     @asynccontextmanager

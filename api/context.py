@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
 
@@ -60,7 +59,6 @@ class Context:
     version: str
     rulebook: Rulebook
     alerts: AlertView | None
-    profiles: Mapping[str, Any]
 
 
 def context_of(request: Request) -> Context:

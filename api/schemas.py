@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.times import END, FIRST, rfc3339, to_ns
-from plant.certificates import certificate_data
+from plant.certificates import certificate_data, read_certificate
 from plant.indicators import INDICATORS, Figure
 from plant.ports import LEDGER_KINDS, LedgerEntry
 from plant.site import RENEWABLE_SOURCES, Site
@@ -85,7 +85,7 @@ def integer_amount(amount: Decimal, unit: str, canonical: str) -> int:
 
 
 def entry_json(entry: LedgerEntry) -> dict[str, Any]:
-    """A ledger entry with its times as RFC 3339."""
+    """A ledger entry with its times as RFC 3339; ``fault`` says why a certificate will not be counted."""
     return {
         "id": entry.id,
         "plant": entry.plant,
@@ -103,7 +103,17 @@ def entry_json(entry: LedgerEntry) -> dict[str, Any]:
         "data": entry.data,
         "supersedes": entry.supersedes,
         "recorded": None if entry.recorded_ns is None else rfc3339(entry.recorded_ns),
+        "fault": _fault(entry),
     }
+
+
+def _fault(entry: LedgerEntry) -> str:
+    if entry.kind == "certificate":
+        try:
+            read_certificate(entry.data)
+        except ValueError as error:
+            return str(error)
+    return ""
 
 
 def figure_name(indicator: str) -> str:

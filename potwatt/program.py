@@ -231,7 +231,6 @@ class Program:
             version=metadata.version("potwatt"),
             rulebook=self.loaded.rulebook,
             alerts=alerts,
-            profiles=self.loaded.profiles,
         )
         server = make_server(app, self.site.api, self.loaded.folder)
 

@@ -242,7 +242,6 @@ async def make_sample(folder: Path, auth: Keys | None = None, clock: FixedClock 
         version="0.0.test",
         rulebook=RULES,
         alerts=SampleAlerts(),
-        profiles={},
     )
     return Sample(app, site, analytics, store, ledger, bus, board, clock)
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import httpx
 import pytest
-from api_sample import Sample
+from api_sample import NOW_NS, Sample
 
 from api.schemas import integer_amount
+from plant.ports import LedgerEntry
 
 ROOT = "/api/v1/plants/demo/ledger"
 TAP: dict[str, Any] = {
@@ -119,6 +120,13 @@ async def test_every_kind_is_taken_in_its_units(
     post = TAP | {"subject": subject, "amount": amount, "unit": unit, "data": data}
     assert (await client.post(f"{ROOT}/{kind}", json=post)).status_code == 201
     assert [e["amount"] for e in (await client.get(f"{ROOT}/{kind}")).json()["entries"]] == [stored]
+
+
+async def test_a_certificate_of_an_older_version_that_cannot_be_read_says_so(client: httpx.AsyncClient, sample: Sample) -> None:
+    old = LedgerEntry("demo", "certificate", "g1", "gec", "plant", NOW_NS, NOW_NS, 5, "MWh", "Li", data={"type": "bought"})
+    await sample.ledger.add([old])
+    (entry,) = (await client.get(f"{ROOT}/certificate", params={"end": "2026-12-01T00:00:00Z"})).json()["entries"]
+    assert "data.status: found nothing" in entry["fault"]
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
