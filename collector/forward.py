@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import NoReturn
 
+import numpy as np
+
 from collector.forward_step import (
     Action,
     Advance,
@@ -33,7 +35,7 @@ from collector.spool import Spool
 from collector.spool_format import encode_block
 from plant.errors import InputError, SpoolError, StoreError, StoreMisconfigured, StoreRejected
 from plant.frame import FrameBlock
-from plant.ports import Clock, HealthBoard, Ledger, SeriesStore, SpoolCursor
+from plant.ports import Clock, HealthBoard, Ledger, LedgerEntry, SeriesStore, SpoolCursor
 from plant.site import Site
 
 SINK = "store"
@@ -161,10 +163,13 @@ class Forwarder:
                 return [reject for row in rows for reject in await self._enter(row)]
             self._health.count("forwarded_events", {"outcome": "refused"})
             return [*rejected, Rejected(block.meter_of(0), str(error), encode_block(block))]
+        # a device that counts anew gives an old id to a new event: it would pass for a repeat and be lost
+        others = await self._ledger.contradicted(entries) if len(added) < len(entries) else []
         self._health.count("forwarded_events", {"outcome": "added"}, len(added))
-        self._health.count("forwarded_events", {"outcome": "repeated"}, len(entries) - len(added))
+        self._health.count("forwarded_events", {"outcome": "repeated"}, len(entries) - len(added) - len(others))
+        self._health.count("forwarded_events", {"outcome": "contradicting"}, len(others))
         self._health.count("forwarded_events", {"outcome": "refused"}, len(rejected))
-        return rejected
+        return [*rejected, *(_contradicting(block, entry) for entry in others)]
 
     async def _store_readings(self, readings: Sequence[FrameBlock]) -> Refused | None:
         """Store readings and mark what they are late for; the lines that were refused, if any. Raises StoreError."""
@@ -202,6 +207,16 @@ class Forwarder:
         except SpoolError as error:
             # the next batch's cursor stands for this one too; being killed before it only repeats work
             self._health.set("spool", "down", str(error))
+
+
+def _contradicting(block: FrameBlock, entry: LedgerEntry) -> Rejected:
+    """The Frames behind an entry whose id the ledger knows for another event."""
+    rows = [row for row, key in enumerate(block.event_ids) if (key, block.t_ns[row]) == (entry.key, entry.start_ns)]
+    reason = (
+        f"event {entry.key} of {entry.source} with {entry.amount} {entry.unit}: the ledger has that id with another amount "
+        "or instant; if it is another event, enter it by hand, and let the device go on counting where it was"
+    )
+    return Rejected(entry.source, reason, encode_block(block.take(np.array(rows))))
 
 
 def _aside(reason: str, block: FrameBlock | None, lines: tuple[str, ...]) -> list[Rejected]:

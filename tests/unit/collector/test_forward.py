@@ -214,7 +214,7 @@ async def test_a_tap_that_the_ledger_refuses_keeps_no_other_out(bench: Bench) ->
     (entry,) = await bench.quarantine.entries()
     assert "t-2" in str(entry["reason"])
     outcomes = {labels[0][1]: n for (name, labels), n in bench.board.counters().items() if name == "forwarded_events"}
-    assert outcomes == {"added": 2, "refused": 1, "repeated": 0}
+    assert outcomes == {"added": 2, "refused": 1, "repeated": 0, "contradicting": 0}
 
 
 async def test_events_without_an_amount_are_kept_aside_where_the_store_refuses_lines_of_the_same_part(bench: Bench) -> None:
@@ -233,6 +233,25 @@ async def test_events_without_an_amount_are_kept_aside_where_the_store_refuses_l
     reasons = sorted(str(entry["reason"]) for entry in await bench.quarantine.entries())
     assert [reason[:15] for reason in reasons] == ["beyond retentio", "event t-1 has n"]
     assert len(await bench.ledger.dirty("smelter", 100)) == 3, "what was stored is late all the same"
+
+
+async def test_a_scale_that_counts_anew_loses_no_tap(bench: Bench) -> None:
+    taps = block(3, meters=("scale",), event_ids=("t-1", "t-2", "t-3"), quantities=TAP)
+    taps.value[:] = [[117, 2350.0], [118, 2001.0], [119, 2100.0]]
+    anew = replace(taps, t_ns=taps.t_ns + 10**9 * np.array([86_400, 0, 0]), value=taps.value.copy())
+    anew.value[1, 1] = 1999.0
+    async with bench.forwarding(MemoryStore("smelter")) as spool:
+        await spool.append([taps])
+        await spool.append([anew])
+    assert len(await bench.ledger.entries("smelter", ["metal_tapped"], ALWAYS)) == 3
+    aside = await bench.quarantine.entries()
+    assert sorted(str(entry["reason"])[:36] for entry in aside) == [
+        "event t-1 of scale with 2350 kg: the",
+        "event t-2 of scale with 1999 kg: the",
+    ]
+    counted = bench.board.counters()
+    assert counted["forwarded_events", (("outcome", "repeated"),)] == 1
+    assert counted["forwarded_events", (("outcome", "contradicting"),)] == 2
 
 
 def test_live_readings_mark_nothing() -> None:
