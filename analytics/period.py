@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from analytics.balance import Banded
-from analytics.estimate import Sum, close_gaps, summed
+from analytics.estimate import SLOTS_A_DAY, Sum, close_gaps, summed
 from analytics.figures import Flow, PeriodFigures, PointEnergy
 from analytics.flags import flag_names
 from analytics.green import certificate_ratio_percent, certificates_of_year
 from analytics.limits import standing
 from analytics.lines import NUMERATORS, charge_class_percent
-from analytics.metal import tapped_kg
+from analytics.metal import tapped_kg, taps
 from analytics.period_metal import process_metal, subjects_of
 from analytics.period_rows import Period
 from analytics.table import interval_hash
@@ -50,10 +50,20 @@ def period_figures(period: Period) -> PeriodFigures:
         _flows(period),
         residual,
         [_point(period, p) for p in period.site.points],
-        (*used, f"site@{period.site.edition}", f"rules@{period.rulebook.edition}"),
+        (*used, *_yields(period), f"site@{period.site.edition}", f"rules@{period.rulebook.edition}"),
         interval_hash([period.rows]),
         int((~np.isfinite(period.rows.column(nodes.PLANT, "completeness"))).sum()),
     )
+
+
+def _yields(period: Period) -> list[str]:
+    """Editions of the Faraday rule that the metal of the span rests on: those of its first and its last day."""
+    site = period.site
+    if not site.potlines:
+        return []
+    days = (site.calendar.local(period.span.start_ns).date(), period.day)
+    rules = [period.rulebook.in_force("faraday-yield", day, (site.province, "CN")) for day in days]
+    return list(dict.fromkeys(rule.edition for rule in rules if rule is not None))
 
 
 def _figure(period: Period, node: str, indicator: str, found: Sum, share: float | None = None) -> Figure:
@@ -156,11 +166,27 @@ def _line(period: Period, node: str, lines: Sequence[str]) -> dict[str, Figure]:
 
 
 def _tapped(period: Period, lines: Sequence[str]) -> Figure:
-    """What the scales showed, with the band of their class; each line has its own scale."""
+    """What the scales showed, with the band of their class; each line has its own scale.
+
+    Complete by the days with a tap, of the days so far: a day without any has documents to come, or none that count.
+    """
     masses = [tapped_kg(period.entries, subjects_of([line]), period.span) / 1000.0 for line in lines]
     shares = [period.site.potlines[line].scale_class_percent / 100 for line in lines]
     value, half = sum(masses), float(np.linalg.norm([m * s for m, s in zip(masses, shares, strict=True)]))
-    return Figure("metal_tapped", value, value - half, value + half, 1.0, 1.0)
+    share = _days_tapped(period, lines)
+    reason = "" if share == 1 else f"taps are known of {share:.0%} of the days"
+    return Figure("metal_tapped", value, value - half, value + half, share, share, reason)
+
+
+def _days_tapped(period: Period, lines: Sequence[str]) -> float:
+    """Share of the settled days of a span with a weighed tap, mean over the lines."""
+    settled = np.flatnonzero(np.isfinite(period.rows.column(nodes.PLANT, "completeness")))
+    if not len(settled):
+        return 0.0
+    date_of, start_ns = period.site.calendar.production_date, period.rows.start_ns[: settled[-1] + 1]
+    days = {date_of(int(t)) for t in (*start_ns[::SLOTS_A_DAY], start_ns[-1])}
+    known = [{date_of(int(t)) for t in taps(period.entries, subjects_of([line]))[0]} for line in lines]
+    return float(np.mean([len(tapped & days) / len(days) for tapped in known]))
 
 
 def _current_efficiency(period: Period, node: str, lines: Sequence[str], metal: Sum) -> Sum:
