@@ -66,13 +66,10 @@ class JsonDecoder:
         message = _parse(payload)
         raw = [_number(_at(message, pointer), path) for pointer, path in zip(self._pointers, self._paths, strict=True)]
         t_ns = floor_ms(received_ns) if self._time is None else _instant(_at(message, self._time_pointer), self._time)
-        event_id = self._event_id(message, t_ns, raw) if self._profile.event else ""
+        event_id = self._event_id(message) if self._profile.event else ""
         return Reading(meter, t_ns, raw, event_id)
 
-    def _event_id(self, message: Any, t_ns: int, raw: list[float]) -> str:
-        if not self._event_path:
-            # the instant and the pot identify a tap of a scale that numbers nothing
-            return "-".join([str(t_ns // NS_PER_MS), *(f"{x:g}" for x in raw[1:])])
+    def _event_id(self, message: Any) -> str:
         found = _at(message, self._event_pointer)
         if isinstance(found, bool) or not isinstance(found, (str, int)) or found == "":
             raise PayloadError(f"{self._event_path}: found {found!r}, an event needs an id (text or whole number)")

@@ -139,10 +139,6 @@ def test_event_without_an_id_is_refused(found: object) -> None:
         JsonDecoder(profile(event_id="/id", quantity="metal_tapped")).decode("scale", payload(id=found), 0)
 
 
-def test_event_of_a_scale_without_numbers_is_its_instant_and_pot() -> None:
-    assert JsonDecoder(profile(quantity="metal_tapped")).decode("scale", payload(), 0).event_id == f"{T_MS}-2"
-
-
 @pytest.mark.parametrize("name", [p.id for p in shipped_profiles().values() if p.mqtt is not None])
 @given(numbers=st.lists(st.integers(0, 10**6), min_size=8, max_size=8), t_ms=st.integers(10**12, 2 * 10**12))
 def test_shipped_devices_messages_come_back(name: str, numbers: list[int], t_ms: int) -> None:
