@@ -159,7 +159,8 @@ class SqlLedger:
             for a in annotations:
                 row = {name: getattr(a, name) for name in _ANNOTATION_FIELDS} | {"recorded_ns": recorded_ns}
                 ids.append(int(c.execute(sa.insert(ANNOTATION).values(row).returning(ANNOTATION.c.id)).scalar_one()))
-            self._mark(c, {(a.plant, nodes.PLANT, slot) for a in annotations for slot in _slots(a.start_ns, a.end_ns)})
+            # what lies beside a span under verdict is interpolated from its readings
+            self._mark(c, {(a.plant, nodes.PLANT, slot) for a in annotations for slot in _slots_around(a.start_ns, a.end_ns)})
             return ids
 
         return await self._engine.write(work)
@@ -309,7 +310,7 @@ def _check_texts(texts: Iterable[str], what: str) -> None:
 
 
 def _check_span(start_ns: int, end_ns: int, what: str) -> None:
-    if not (-_INT64_END <= start_ns < _INT64_END and -_INT64_END <= end_ns < _INT64_END - QUARTER_NS):
+    if not (start_ns >= 2 * QUARTER_NS - _INT64_END and end_ns < _INT64_END - 2 * QUARTER_NS):
         raise InputError(f"{what}: found instants {start_ns} and {end_ns} ns; from 1678 to 2261 can be stored")
     if end_ns < start_ns:
         raise InputError(f"{what}: ends before it starts")
@@ -346,6 +347,12 @@ def _node(entry: LedgerEntry) -> str:
 def _slots(start_ns: int, end_ns: int) -> range:
     """Starts of the 15-min slots that [start, end) touches; an instant touches the one that holds it."""
     return range(start_ns - start_ns % QUARTER_NS, max(end_ns, start_ns + 1), QUARTER_NS)
+
+
+def _slots_around(start_ns: int, end_ns: int) -> range:
+    """The same with a slot more on either side."""
+    slots = _slots(start_ns, end_ns)
+    return range(slots[0] - QUARTER_NS, slots[-1] + 2 * QUARTER_NS, QUARTER_NS)
 
 
 def _touched(entry: LedgerEntry) -> list[SlotKey]:
