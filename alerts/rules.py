@@ -21,6 +21,7 @@ RuleId = Literal["e1-over-benchmark", "green-share-under-target", "meter-silent"
 E1: Final = "e1-over-benchmark"
 GREEN_SHARE: Final = "green-share-under-target"
 SILENT: Final = "meter-silent"
+WINDOW: Final = "interval"  # what the last 24 h are to a rule: no day, month or year
 Figures = Mapping[str, Mapping[str, Figure]]
 _NOT_TOLD = Sample(None, None, None)
 
@@ -102,6 +103,9 @@ def _e1(site: Site, rulebook: Rulebook, figures: Figures, now_ns: int) -> Iterat
     if rule is None:
         yield Inactive(E1, f"no benchmark is in force on {today}", f"{today} 无有效的能效标杆值")
         return
+    if not rule.holds_for(WINDOW):
+        yield Inactive(E1, f"{rule.edition} limits a {rule.period}, not 24 h", f"{rule.edition} 不适用于 24 小时")
+        return
     settings = site.alerts
     limit = float(rule.value)
     threshold = Threshold("above", limit, limit - settings.e1_clear_margin_kwh_per_t)
@@ -128,7 +132,7 @@ def _e1(site: Site, rulebook: Rulebook, figures: Figures, now_ns: int) -> Iterat
 
 def _against(rule: Rule, indicator: str, sample: Sample, threshold: Threshold) -> Condition:
     # the rulebook alone says whether a limit is broken, and refuses one that names another indicator
-    verdict = status(rule, indicator, sample.value, sample.low, sample.high)
+    verdict = status(rule, indicator, WINDOW, sample.value, sample.low, sample.high)
     return Condition.BREACHED if verdict in (EXCEEDED, MISSED) else threshold.judge(sample)
 
 

@@ -40,13 +40,13 @@ def standing(
     editions: list[str] = []
     grades: dict[str, list[Rule]] = {}
     for rule in rulebook.for_indicator(indicator, at, (site.province, "CN")):
-        if rule.period not in ("any", kind):
+        if not rule.holds_for(kind):
             continue
         editions.append(rule.edition)
         if rule.kind == "grade":
             grades.setdefault(rule.id.rpartition("-")[0], []).append(rule)
         else:
-            words[rule.id] = status(rule, indicator, value, low, high)
+            words[rule.id] = status(rule, indicator, kind, value, low, high)
     for name, rules in grades.items():
         words[name] = _grade(rules, indicator, value, low, high)
     target = _target(site, indicator)

@@ -16,7 +16,7 @@ PotwattError
 ├── SpoolError             the spool cannot take or give records
 │   ├── SpoolFull          bound reached, policy `hold` (transient)
 │   └── SpoolRotten        a span of a segment cannot be read
-└── IncomparableError      a limit was held against an indicator it does not name (a bug in potwatt)
+└── IncomparableError      a limit was held against an indicator or period it does not name (a bug in potwatt)
 """
 
 from __future__ import annotations
@@ -142,4 +142,4 @@ class SpoolRotten(SpoolError):
 
 
 class IncomparableError(PotwattError):
-    """A limit was held against an indicator, boundary or period that it does not name."""
+    """A limit was held against an indicator or a period that it does not name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plant.errors import ConfigError, Fault, IncomparableError
 from plant.indicators import INDICATORS
+from plant.provinces import PROVINCES
 
 MET, EXCEEDED, MISSED, UNDECIDABLE, UNKNOWN = "met", "exceeded", "missed", "not decidable", "unknown"
 
@@ -38,6 +39,10 @@ class Rule(BaseModel):
     document: Annotated[str, Field(min_length=3)]
     sure: Literal["T", "T?", "S", "B", "D"]
     placeholder: bool = False
+
+    def holds_for(self, period: str) -> bool:
+        """Whether figures of this kind of period (interval, day, month, year) may be held against it."""
+        return self.period in ("any", period)
 
     @property
     def edition(self) -> str:
@@ -71,14 +76,17 @@ class Rulebook:
         return [r for r in found if r is not None and r.indicator == indicator]
 
 
-def status(rule: Rule, indicator: str, value: float | None, low: float | None, high: float | None) -> str:
+def status(rule: Rule, indicator: str, period: str, value: float | None, low: float | None, high: float | None) -> str:
     """How a figure with its band [low, high] stands to a limit: met, exceeded (upper), missed (lower), not decidable.
 
+    ``period`` is what the figure is of: interval, day, month or year.
     A limit itself is met (13 000 against 13 000). A band that straddles the limit is not decidable.
-    Raises IncomparableError when the rule names another indicator.
+    Raises IncomparableError when the rule names another indicator or period.
     """
     if rule.indicator != indicator:
         raise IncomparableError(f"{rule.id} limits {rule.indicator}, it says nothing about {indicator}")
+    if not rule.holds_for(period):
+        raise IncomparableError(f"{rule.id} limits the {rule.period} of {indicator}, it says nothing about a figure of: {period}")
     if value is None or low is None or high is None:
         return UNKNOWN
     limit = float(rule.value)
@@ -101,6 +109,7 @@ def parse_rules(texts: Mapping[str, str]) -> Rulebook:
     """Rules from the texts of rule files by name. Raises ConfigError with every fault."""
     rules: list[Rule] = []
     faults: list[Fault] = []
+    places: dict[tuple[str, str, date, date], str] = {}
     for file, text in texts.items():
         try:
             rows = tomllib.loads(text).get("rule", [])
@@ -116,16 +125,29 @@ def parse_rules(texts: Mapping[str, str]) -> Rulebook:
                     for e in error.errors()
                 ]
                 continue
-            known = INDICATORS.get(rule.indicator)
-            if known is None:
-                faults.append(Fault(file, f"rule[{number}].indicator", repr(rule.indicator), "an indicator of plant.indicators"))
-            elif rule.kind != "factor" and known.unit != rule.unit:
-                faults.append(Fault(file, f"rule[{number}].unit", repr(rule.unit), f"the unit of {rule.indicator}: {known.unit}"))
+            faults += [Fault(file, f"rule[{number}].{key}", found, allowed) for key, found, allowed in _faults(rule)]
+            first = places.setdefault((rule.id, rule.scope, rule.valid_from, rule.published), f"{file} rule[{number}]")
+            if first != f"{file} rule[{number}]":
+                allowed = f"one edition of an id, scope, date and publication; {first} is it"
+                faults.append(Fault(file, f"rule[{number}].id", repr(rule.edition), allowed))
             rules.append(rule)
     if faults:
         raise ConfigError(faults)
     digest = hashlib.sha256("".join(f"{k}{v}" for k, v in sorted(texts.items())).encode()).hexdigest()[:12]
     return Rulebook(tuple(rules), digest)
+
+
+def _faults(rule: Rule) -> Iterator[tuple[str, str, str]]:
+    """Key, what was found and what is allowed of what a rule says that cannot be."""
+    known = INDICATORS.get(rule.indicator)
+    if known is None:
+        yield "indicator", repr(rule.indicator), "an indicator of plant.indicators"
+    elif rule.kind != "factor" and known.unit != rule.unit:
+        yield "unit", repr(rule.unit), f"the unit of {rule.indicator}: {known.unit}"
+    if rule.scope not in ("CN", *PROVINCES):
+        yield "scope", repr(rule.scope), f"CN or a province: {', '.join(PROVINCES)}"
+    if rule.valid_to is not None and rule.valid_to <= rule.valid_from:
+        yield "valid_to", str(rule.valid_to), f"a day after valid_from, {rule.valid_from}"
 
 
 def shipped_rule_texts() -> dict[str, str]:

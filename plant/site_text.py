@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from plant.provinces import Province
+
 Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -33,7 +35,7 @@ class PlantText(StrictText):
     id: Id
     name: TitleText
     enterprise: str = ""
-    province: str = ""
+    province: Province = ""
     zone: str = "Asia/Shanghai"
     data_dir: str = "potwatt-data"
     production_day_start: time = time(0)

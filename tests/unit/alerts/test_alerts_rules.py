@@ -163,3 +163,10 @@ def test_an_unknown_figure_is_put_in_words_not_in_numbers(language):
     text = texts.body(watch, Notice("unknown", NOW, NOW), SITE.calendar, language)
     assert "nan" not in text.lower()
     assert "None" not in text
+
+
+def test_a_benchmark_of_a_year_is_not_held_against_a_day():
+    yearly = RULEBOOK.in_force("benchmark", date(2025, 12, 18)).model_copy(update={"period": "year"})
+    found, inactive = look(rulebook=Rulebook((yearly,), "x"))
+    assert E1 not in found
+    assert "limits a year" in inactive[E1].reason_en

@@ -75,7 +75,7 @@ def test_an_edition_ends_the_day_before_valid_to_and_the_narrowest_scope_wins() 
         {
             "a": text(valid_to="2023-01-01")
             + "\n"
-            + text(value='"1"', scope='"here"')
+            + text(value='"1"', scope='"qinghai"')
             + "\n"
             + text(value='"2"', valid_from="2024-01-01")
         }
@@ -84,7 +84,7 @@ def test_an_edition_ends_the_day_before_valid_to_and_the_narrowest_scope_wins() 
         13000,
         None,
     ]
-    assert [book.in_force("r", date(2024, 5, 1), s).value for s in (("here", "CN"), ("there", "CN"))] == [1, 2]  # type: ignore[union-attr]
+    assert [book.in_force("r", date(2024, 5, 1), s).value for s in (("qinghai", "CN"), ("yunnan", "CN"))] == [1, 2]  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
@@ -99,23 +99,23 @@ def test_an_edition_ends_the_day_before_valid_to_and_the_narrowest_scope_wins() 
     ],
 )
 def test_a_band_against_a_limit(kind: str, low: float, high: float, expected: str) -> None:
-    assert status(rule(kind=kind), E1, (low + high) / 2, low, high) == expected
+    assert status(rule(kind=kind), E1, "day", (low + high) / 2, low, high) == expected
 
 
 def test_a_null_figure_has_an_unknown_status() -> None:
-    assert status(rule(), E1, None, 1.0, 2.0) == UNKNOWN
+    assert status(rule(), E1, "day", None, 1.0, 2.0) == UNKNOWN
 
 
 @given(st.floats(12_000, 14_000), st.floats(0, 500), st.floats(0, 500))
 def test_a_wider_band_is_never_more_certain(value: float, half: float, more: float) -> None:
-    narrow = status(rule(), E1, value, value - half, value + half)
-    wide = status(rule(), E1, value, value - half - more, value + half + more)
+    narrow = status(rule(), E1, "day", value, value - half, value + half)
+    wide = status(rule(), E1, "day", value, value - half - more, value + half + more)
     assert wide in (narrow, UNDECIDABLE)
 
 
 def test_holding_a_limit_against_another_indicator_is_an_error() -> None:
     with pytest.raises(IncomparableError, match="r limits specific_energy_e1, it says nothing about specific_energy_e2"):
-        status(rule(), "specific_energy_e2", 1.0, 1.0, 1.0)
+        status(rule(), "specific_energy_e2", "day", 1.0, 1.0, 1.0)
     with pytest.raises(IncomparableError):
         grade([rule(kind="grade")], "specific_energy_e2", Decimal(1))
 
@@ -149,7 +149,9 @@ def test_a_wrong_rule_is_named(wrong: dict[str, str], key: str, allowed: str) ->
 
 def test_faults_of_all_files_come_at_once() -> None:
     with pytest.raises(ConfigError) as caught:
-        parse_rules({"a.toml": "[[rule", "b.toml": text(unit='"t"') + "\n" + text(indicator='"x"'), "c.toml": text()})
+        parse_rules(
+            {"a.toml": "[[rule", "b.toml": text(unit='"t"') + "\n" + text(id='"s"', indicator='"x"'), "c.toml": text(id='"t"')}
+        )
     assert [(f.file, f.key) for f in caught.value.faults] == [
         ("a.toml", "TOML"),
         ("b.toml", "rule[1].unit"),
@@ -160,3 +162,39 @@ def test_faults_of_all_files_come_at_once() -> None:
 def test_the_edition_of_a_book_changes_with_any_character() -> None:
     assert parse_rules({"a": text()}).edition == parse_rules({"a": text()}).edition
     assert parse_rules({"a": text()}).edition != parse_rules({"a": text(document='"a law."')}).edition
+
+
+def test_holding_a_limit_of_a_year_against_a_day_is_an_error() -> None:
+    yearly = rule(period="year")
+    assert status(yearly, E1, "year", 12_990, 12_980, 13_000) == MET
+    with pytest.raises(IncomparableError, match="limits the year of specific_energy_e1"):
+        status(yearly, E1, "day", 12_990, 12_980, 13_000)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key", "words"),
+    [
+        (text() + "\n" + text(value='"12000"'), "rule[2].id", "a.toml rule[1] is it"),
+        (text(valid_to="2022-01-01"), "rule[1].valid_to", "after valid_from"),
+        (text(scope='"Inner Mongolia"'), "rule[1].scope", "inner_mongolia"),
+    ],
+)
+def test_editions_that_cannot_stand_are_faults(wrong: str, key: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_rules({"a.toml": wrong})
+    [fault] = caught.value.faults
+    assert fault.key == key
+    assert words in fault.allowed
+
+
+def test_an_edition_published_later_may_stand_beside_the_one_it_corrects() -> None:
+    book = parse_rules({"a.toml": text(), "b.toml": text(value='"12900"', published="2021-06-01")})
+    found = book.in_force("r", date(2022, 1, 1))
+    assert found is not None
+    assert found.value == 12_900
+
+
+def test_a_draft_says_that_it_is_one() -> None:
+    drafts = [r for r in BOOK.rules if "draft" in r.document.lower()]
+    assert drafts
+    assert all(r.placeholder for r in drafts)
