@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.payloads.json import PAYLOAD_BYTES_MAX, JsonDecoder
+from devices import profiles
 from devices.catalog import shipped_profiles
 from devices.maps import PayloadMap, PayloadPoint, PayloadTime, Profile
 from devices.payload import message, write
+from devices.profile import parse_profile
 from plant.errors import PayloadError
 from plant.quality import ABSENT
 
@@ -150,3 +154,16 @@ def test_shipped_devices_messages_come_back(name: str, numbers: list[int], t_ms:
     block = decoder.block("smelter", [decoder.decode("m", json.dumps(document).encode(), 0)])
     assert block.value[0].tolist() == pytest.approx(list(values.values()), rel=1e-15)
     assert block.t_ns.tolist() == [t_ms * 10**6]
+
+
+@pytest.mark.parametrize("file", sorted(Path(profiles.__path__[0]).glob("*.toml")), ids=lambda f: f.stem)
+def test_the_golden_messages_of_shipped_profiles_prove_this_decoder_too(file: Path) -> None:
+    parsed = parse_profile(file.read_text("utf-8"), file.name)
+    for golden in tomllib.loads(file.read_text("utf-8"))["golden"] if parsed.mqtt is not None else ():
+        decoder = JsonDecoder(parsed)
+        block = decoder.block("p", [decoder.decode("m", golden["payload"].encode(), 0)])
+        got = dict(zip(block.quantities, block.value[0].tolist(), strict=True))
+        assert {name: got[name] for name in golden["expect"]} == pytest.approx(golden["expect"], rel=1e-12)
+        assert all(np.isnan(got[name]) for name in golden.get("missing", []))
+        assert block.t_ns.tolist() == [golden.get("expect_time_ns", 0)]
+        assert block.event_ids == ((golden["expect_event_id"],) if parsed.event else ())
