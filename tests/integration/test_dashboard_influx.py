@@ -133,7 +133,6 @@ async def api(filled: Filled) -> AsyncIterator[httpx.AsyncClient]:
         version="0.0.test",
         rulebook=RULEBOOK,
         alerts=SampleAlerts(),
-        profiles={},
     )
     transport = httpx.ASGITransport(app=app, client=("127.0.0.1", 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000/api/v1/plants/demo") as client:
