@@ -78,7 +78,9 @@ def _figure(name: str, value: float | None, half_width: float = 0.0, share: floa
     day = FixedClock().now_ns()
     at = Site_calendar.local(day).date()
     rules = RULES.for_indicator(name, at, ("CN",))
-    status = {r.id: rulebook.status(r, name, value, low, high) for r in rules if r.kind != "grade" and r.period == "any"}
+    status = {
+        r.id: rulebook.status(r, name, "interval", value, low, high) for r in rules if r.kind != "grade" and r.period == "any"
+    }
     return Figure(name, value, low, high, min(1.0, share + 0.001), share, reason, status)
 
 

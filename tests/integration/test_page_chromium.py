@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 import uvicorn
-from api_sample import Sample, make_sample
+from api_sample import NOW_NS, Sample, make_sample
 from real_servers import program
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -22,6 +23,7 @@ from selenium.webdriver.common.by import By
 from api.app import close_streams
 from api.auth import Keys, add_key, parse_keys
 from plant.errors import StoreUnavailable
+from plant.series import QUARTER_NS, dense_block
 
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -171,6 +173,19 @@ async def test_power_is_on_the_side_of_its_sign_and_in_the_colour_of_its_source(
         assert nodes["pv-2"][0] == "source"
         assert nodes["tie-1"] == ["sink", 2_000, "grid"]
         assert nodes["unit-1"][0::2] == ["source", "captive"]
+
+
+async def test_a_source_that_is_not_known_breaks_the_stack(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    async with served(tmp_path) as (sample, url):
+        fields = ("load_energy", "captive_generation", "grid_import", "renewable_generation", "storage_discharge")
+        start = np.array([NOW_NS - NOW_NS % QUARTER_NS - 96 * QUARTER_NS])
+        values = np.array([[[106_000.0, 32_800.0, np.nan, 20_000.0, 0.0]]])
+        await sample.store.write_derived(dense_block(sample.site.id, "15m", fields, ("plant",), start, values, 2))
+        await opened(browser, f"{url}/?lang=en")
+        pieces = """return Object.fromEntries([...document.querySelectorAll('#mix-chart path.layer')].map(
+            (e) => [e.classList[1], e.getAttribute('d').split('M').length - 1]))"""
+        await until(lambda: ask(browser, f"return Object.keys((() => {{ {pieces} }})()).length > 0"), "the chart")
+        assert await ask(browser, pieces) == {"captive": 1, "grid": 2, "pv": 2, "battery": 2}
 
 
 async def test_an_alert_is_acknowledged_from_the_page(browser: webdriver.Chrome, tmp_path: Path) -> None:
