@@ -18,7 +18,6 @@ class IntervalFlag(IntFlag):
     SUBSTITUTED = 64  # supplied by another point than the main one
     FROZEN = 128  # the register stands still while power flows
     GLITCH = 256  # readings that fell or leapt and came back were set aside
-    NEGATIVE_LOAD = 512  # sinks exceed sources: meters disagree, nothing was clamped
     INTERVAL_AMOUNT = 1024  # from amounts per interval (imported history)
 
 

@@ -49,9 +49,3 @@ def certificates_of_year(entries: Iterable[LedgerEntry], year: int) -> Certifica
 def certificate_ratio_percent(certificates: Certificates, power_use_mwh: float) -> float:
     """R in %: cancelled certificates of the total power use (battery loss included), both MWh. Source: 10.5."""
     return 100.0 * certificates.total_mwh / power_use_mwh
-
-
-def certificates_to_buy(certificates: Certificates, power_use_mwh: float, target_percent: float) -> int:
-    """Whole certificates (1 MWh each) missing to a target, 0 where it is reached."""
-    missing = target_percent / 100.0 * power_use_mwh - certificates.total_mwh
-    return max(0, -int(-round(missing, 6) // 1))

@@ -21,6 +21,7 @@ DISAGREEMENT = 3.0  # a fit further from the stated efficiency than this times i
 COVERAGE = 2.0  # a band holds two standard deviations
 STATEMENTS_MIN = 5  # fewer statements between the ends of a window say nothing about their own scatter
 Origin = Literal["weighed", "stated", "stated, weighed metal disagrees"]
+DISAGREES: Origin = "stated, weighed metal disagrees"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from analytics.flags import flag_names
 from analytics.green import certificate_ratio_percent, certificates_of_year
 from analytics.limits import standing
 from analytics.lines import NUMERATORS, charge_class_percent
-from analytics.metal import tapped_kg, taps
+from analytics.metal import DISAGREES, tapped_kg, taps
 from analytics.period_metal import process_metal, subjects_of
 from analytics.period_rows import Period
 from analytics.table import interval_hash
@@ -160,9 +161,20 @@ def _line(period: Period, node: str, lines: Sequence[str]) -> dict[str, Figure]:
     found["rectifier_efficiency"] = independent_ratio(sums["dc_energy"], sums["rectifier_energy"], 100.0)
     found["current_efficiency"] = _current_efficiency(period, node, lines, metal)
     figures = {name: _figure(period, node, name, s) for name, s in found.items()}
+    doubt = _doubt(period, lines)
+    for name in ("metal_produced", "current_efficiency") if doubt else ():
+        figures[name] = replace(figures[name], reason="; ".join(filter(None, (figures[name].reason, doubt))))
     if any(e.kind == "metal_tapped" and e.subject in subjects_of(lines) for e in period.entries):
         figures["metal_tapped"] = _tapped(period, lines)
     return figures
+
+
+def _doubt(period: Period, lines: Sequence[str]) -> str:
+    """Why metal rests on the stated efficiency although it was weighed; empty where it does not."""
+    fits = {line: period.efficiency[line] for line in lines if line in period.efficiency}
+    used = {line: {f.fits[i].origin for i in f.rows(period.rows.start_ns)} for line, f in fits.items()}
+    doubtful = [line for line, origins in used.items() if DISAGREES in origins]
+    return f"weighed metal of {', '.join(doubtful)} disagrees with the stated efficiency, which stands" if doubtful else ""
 
 
 def _tapped(period: Period, lines: Sequence[str]) -> Figure:

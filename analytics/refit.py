@@ -8,7 +8,7 @@ from analytics.checkpoints import DAY_NS
 from analytics.derive import POINT_FIELDS, PlantModel
 from analytics.gather import PROCESS_FIELDS, Gather
 from analytics.lines import stated_fits
-from analytics.metal import Fits
+from analytics.metal import DISAGREES, Fits
 from analytics.reconcile import METAL_FIELDS, changed_from, efficiencies, months, refit_span, restated
 from analytics.state import State
 from plant import nodes
@@ -82,7 +82,7 @@ class Refit:
 
     def _report_doubts(self) -> None:
         for line, fits in self._state.efficiency.items():
-            if fits.fits[-1].origin == "stated, weighed metal disagrees":
+            if fits.fits[-1].origin == DISAGREES:
                 detail = "weighed metal is further from the stated efficiency than its uncertainty explains; look for lost taps"
                 self._health.set(f"metal:{line}", "degraded", detail)
             else:

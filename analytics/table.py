@@ -34,10 +34,6 @@ class Table:
         """A column with its ``_low`` and ``_high``."""
         return Banded(self.column(node, field), self.column(node, f"{field}_low"), self.column(node, f"{field}_high"))
 
-    def has(self, node: str, field: str) -> bool:
-        """Whether anything is known in a column."""
-        return bool(np.isfinite(self.column(node, field)).any())
-
     def first_known_ns(self, nodes: Sequence[str], field: str) -> int:
         """Start of the first interval in which any of the nodes has a value; the end of all where none has."""
         known = np.any([np.isfinite(self.column(n, field)) for n in nodes], axis=0)

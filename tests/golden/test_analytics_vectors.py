@@ -11,7 +11,7 @@ import pytest
 from analytics.attribution import attribute
 from analytics.balance import Banded
 from analytics.counters import clean_register
-from analytics.green import Certificates, certificate_ratio_percent, certificates_to_buy
+from analytics.green import Certificates, certificate_ratio_percent
 from analytics.intensity import allocate, per_tonne
 from analytics.metal import efficiency_of, faraday_t
 from analytics.samples import completeness
@@ -155,7 +155,6 @@ def test_transit_between_ties_is_not_green() -> None:
 def test_certificate_ratio() -> None:
     held = Certificates(180_000, 1_500_000, 800_000)
     assert certificate_ratio_percent(held, 6_700_000.0) == pytest.approx(37.0149, abs=5e-5)
-    assert certificates_to_buy(held, 6_700_000.0, 38.0) == 66_000
 
 
 @pytest.mark.parametrize(("received", "percent"), [(92, 95.83), (86, 89.58)])

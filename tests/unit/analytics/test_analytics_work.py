@@ -307,6 +307,20 @@ measures = { branch = "rect", side = "dc" }
 """
 
 
+async def test_weighed_metal_that_disagrees_is_said(tmp_path: Path) -> None:
+    async with small_plant(tmp_path, LINE, START, {"dc": ("dc_current", "dc_power")}) as plant:
+        t_ns = np.arange(START, START + 10 * DAY_NS + 1, 300 * NS, dtype=np.int64)
+        await plant.feed("dc", t_ns, dc_current=np.full(len(t_ns), 200.0), dc_power=np.full(len(t_ns), 160e3))
+        half = entry("metal_tapped", "l", START + 5 * DAY_NS, 1_300_000)
+        await plant.ledger.add([half, *(entry("metal_in_pots", "l", START + d * DAY_NS, 1_000_000) for d in (0, 9))])
+        await _settled(plant, 10 * 24)
+        found = await plant.analytics.figures(_hours(24, 48))
+        for node in ("plant", "line:l"):
+            metal = found.figure(node, "metal_produced")
+            assert metal is not None
+            assert "weighed metal of l disagrees" in metal.reason
+
+
 async def test_a_restatement_broken_off_is_done_again(tmp_path: Path) -> None:
     class Breaking(MemoryStore):
         """Takes the first block of a restatement, and fails at the second."""
