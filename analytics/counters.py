@@ -51,9 +51,10 @@ def clean_register(
 ) -> Register:
     """Classify every fall and leap of finite readings ``value`` [n] at ascending ``t_ns`` [n].
 
-    ``most`` [n] is the most that can have passed up to each reading (None where unknown): a gain is held against what
-    can have passed since the register last moved, plus ``slack``. ``power`` [n] is what integrated power explains up to
-    each reading, for where ``most`` is unknown. ``wraps_at`` is the count at which the register starts again from 0.
+    ``most`` [n] is the most that can have passed up to each reading (None where unknown): a gain is held against what can have
+    passed since the register last moved, which was after the reading before the first that shows it, plus ``slack``. ``power``
+    [n] is what integrated power explains up to each reading, for where ``most`` is unknown. ``wraps_at`` is the count at which
+    the register starts again from 0.
     """
     keep = _kept(value)
     kept_t, kept = t_ns[keep], value[keep]
@@ -64,7 +65,7 @@ def clean_register(
     at_once, limit = np.full(len(step), np.nan), np.full(len(step), np.nan)
     if most is not None:
         total = most[keep]
-        at_once, limit = np.diff(total) + slack, total[1:] - total[since] + slack
+        at_once, limit = np.diff(total) + slack, total[1:] - total[np.maximum(since - 1, 0)] + slack
     wrapped = fell & _may_wrap(kept, step, wraps_at, limit)
     gain = step + np.where(wrapped, wraps_at or 0.0, 0.0)
     leapt = gain > limit

@@ -103,7 +103,8 @@ def _frozen(register: Register, power: PowerIntegral, step: float, rated: float 
     covered_h = (power.covered_at(register.t_ns[end]) - power.covered_at(register.t_ns[start])) / S_PER_H
     usual = float(np.median(gained[gained > 0])) if (gained > 0).any() else 0.0
     frozen = (passed > max(step, STEPS * usual, FROZEN_H * rated)) & (passed > CREEP * rated * covered_h)
-    still: Mask = frozen[run[1:]] & ~moved[1:]
+    regained = np.append(gained[start[1:] - 1], 0.0)  # a register that was only late shows it when it moves
+    still: Mask = (frozen & (regained < passed / 2))[run[1:]] & ~moved[1:]
     return still
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analytics.counters import F64, I64
@@ -70,6 +70,7 @@ def power(t_ns: I64, kw: Sequence[float]) -> F64:
 
 
 @settings(max_examples=40, deadline=None)
+@example(kw=[100.0, 601.0] + [100.0] * 8, refresh_s=241, poll_s=60)
 @given(loads(), st.integers(2, 900), st.sampled_from([1, 5, 60]))
 def test_a_register_refreshed_more_slowly_than_it_is_read_keeps_its_energy(kw: list[float], refresh_s: int, poll_s: int) -> None:
     t_ns = polled(poll_s)
@@ -82,6 +83,7 @@ def test_a_register_refreshed_more_slowly_than_it_is_read_keeps_its_energy(kw: l
 
 
 @settings(max_examples=40, deadline=None)
+@example(kw=RATED_KW, refresh_s=91, poll_s=60)
 @given(st.floats(20, RATED_KW), st.integers(1, 600), st.sampled_from([1, 5, 60]))
 def test_it_does_so_without_a_power(kw: float, refresh_s: int, poll_s: int) -> None:
     t_ns = polled(poll_s)
