@@ -163,13 +163,16 @@ def close(
     site: SiteOption,
     who: Annotated[str, typer.Option(help="Who closes it.")],
     cause: Annotated[str, typer.Option(help="Why, for a period that was closed before.")] = "first closing",
+    early: Annotated[bool, typer.Option("--early", help="Do not wait for the days that late documents are given.")] = False,
 ) -> None:
     """Freeze a report: from then on a change is a new version with its cause, the old one stays."""
-    from potwatt.imports import close_report  # noqa: PLC0415
+    from potwatt.imports import Closing, close_report  # noqa: PLC0415
     from potwatt.load import load_site, secrets_of  # noqa: PLC0415
 
     loaded = load_site(site)
-    asyncio.run(close_report(loaded, secrets_of(loaded.site), kind, period, who, cause, console))
+    asyncio.run(
+        close_report(loaded, secrets_of(loaded.site), kind, period, Closing(who, cause, "waived" if early else "kept"), console)
+    )
 
 
 @ledger_app.command("import")

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import orjson
 from rich.console import Console
@@ -79,14 +80,23 @@ async def print_report(loaded: Loaded, secrets: Mapping[str, str], kind: str, pe
     sys.stdout.write(orjson.dumps(version.body, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode() + "\n")
 
 
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """Who closes a period and why; ``waiting`` says whether late documents get their days."""
+
+    who: str
+    cause: str
+    waiting: Literal["kept", "waived"]
+
+
 async def close_report(
-    loaded: Loaded, secrets: Mapping[str, str], kind: str, period: str, who: str, cause: str, console: Console
+    loaded: Loaded, secrets: Mapping[str, str], kind: str, period: str, closing: Closing, console: Console
 ) -> None:
     """Freeze the report of a period; computes what is still open first."""
     async with opened(loaded, secrets) as at:
         while await at.analytics.step():
             pass
-        closed = await at.analytics.close_period(kind, period, cause, who)
+        closed = await at.analytics.close_period(kind, period, closing.cause, closing.who, closing.waiting)
     console.print(f"{kind} {period} closed as version {closed.version}, intervals {closed.interval_hash[:12]}")
 
 
