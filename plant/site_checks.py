@@ -146,7 +146,11 @@ def _meters(site: SiteFile, profiles: set[str] | None) -> Iterator[Found]:
         if by_topic and not m.topic:
             yield f"{key}.topic", "", "the topic that the meter publishes to"
         if by_topic and set(m.topic) & set("+#"):
-            yield f"{key}.topic", m.topic, "one topic without wildcards (endpoint.topics may have them)"
+            yield (
+                f"{key}.topic",
+                m.topic,
+                "one topic without wildcards (endpoint.topics may have them)",
+            )
         address: object = m.topic if by_topic else m.unit
         owner = addresses.setdefault((m.endpoint, address), m.id)
         if owner != m.id:
