@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("wheel")  # one build at a time: it works in the checkout
 ROOT = Path(__file__).parents[2]
 
 
