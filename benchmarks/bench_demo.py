@@ -55,7 +55,7 @@ def measure(folder: Path, days: int, seed: int) -> None:
 
 def compare(base: str, folder: Path, seed: int, days: int) -> None:
     smelter = SimulatedPlant(seed, folder / "smelter", SystemClock())
-    report = get(f"{base}/kpis?start=-{days - 1}d&end=now")
+    report = settled(f"{base}/kpis?start=-{days - 1}d&end=now")
     span = Span(*(round(datetime.fromisoformat(report[edge]).timestamp()) * 1_000_000_000 for edge in ("start", "end")))
     print(f"figures of {report['start']} to {report['end']} ({report['status']}):")
     truth = smelter.truth
@@ -76,6 +76,17 @@ def compare(base: str, folder: Path, seed: int, days: int) -> None:
         inside = figure["low"] is not None and figure["low"] <= true <= figure["high"]
         words = " ".join(f"{'null' if c is None else format(c, '.3f'):>16}" for c in cells)
         print(f"{node:12} {indicator:28} {words} {off:>9} {'' if inside else 'OUTSIDE THE BAND'}")
+
+
+def settled(url: str) -> Any:
+    """The answer once it rests on the same rows for ten seconds: weighed metal restates them after the last day is in."""
+    found = get(url)
+    while True:
+        time.sleep(10)
+        again = get(url)
+        if again.get("interval_hash") == found.get("interval_hash"):
+            return again
+        found = again
 
 
 def live_share(base: str) -> float | None:
