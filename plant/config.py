@@ -12,7 +12,7 @@ import hashlib
 import io
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
@@ -48,11 +48,11 @@ def neighbours(text: str) -> Neighbours:
 
 
 def parse_site(
-    text: str, file: str, *, tables: Mapping[str, str] | None = None, known_profiles: Iterable[str] | None = None
+    text: str, file: str, *, tables: Mapping[str, str] | None = None, known_profiles: Mapping[str, str] | None = None
 ) -> s.Site:
     """Read a site file; ``tables`` holds the texts of the CSV files it names.
 
-    Raises ConfigError with every fault found. ``known_profiles`` lets a wrong profile name be a fault here.
+    Raises ConfigError with every fault found. ``known_profiles`` (name -> modbus | mqtt) lets a wrong profile be a fault here.
     """
     try:
         raw = tomllib.loads(text)
@@ -62,7 +62,7 @@ def parse_site(
     _expand(raw, file, tables or {}, faults)
     parsed = _shape(raw, file, faults)
     if parsed is not None:
-        faults += cross_check(parsed, file, None if known_profiles is None else set(known_profiles))
+        faults += cross_check(parsed, file, known_profiles)
     if faults or parsed is None:
         raise ConfigError(faults)
     edition = hashlib.sha256((text + "".join(f"{k}{v}" for k, v in sorted((tables or {}).items()))).encode()).hexdigest()[:12]
@@ -85,23 +85,26 @@ def _shape(raw: dict[str, Any], file: str, faults: list[Fault]) -> SiteFile | No
         return None
 
 
-def _leave_out(here: Any, path: tuple[str | int, ...]) -> None:
+def _leave_out(raw: Any, path: tuple[str | int, ...]) -> None:
     *parents, last = path
+    here = raw
     for part in parents:
         here = here.get(part, {}) if isinstance(here, dict) else here[int(part)]
     if isinstance(here, dict):
         here.pop(last, None)
-        if last in _STAND_INS:
-            here[str(last)] = _STAND_INS[str(last)]
+        stand_in = f"unnamed-{path[1]}" if last == "id" and len(path) == 3 else _STAND_INS.get((path[0], last))
+        if stand_in is not None:
+            here[str(last)] = stand_in
 
 
-# what a required key holds while the rest of a faulty file is checked; never leaves this module
-_STAND_INS: dict[str, Any] = {
-    "port": 1,
-    "protocol": "modbus_tcp",
-    "kind": "feeder",
-    "running": 0,
-    "valid_from": datetime(2000, 1, 1, tzinfo=UTC),
+# what a required key of a block holds while the rest of a faulty file is checked; never leaves this module
+_STAND_INS: dict[tuple[str | int, str | int], Any] = {
+    ("endpoint", "protocol"): "modbus_tcp",
+    ("endpoint", "port"): 1,
+    ("branch", "kind"): "feeder",
+    ("potline", "running"): 0,
+    ("potline", "valid_from"): datetime(2000, 1, 1, tzinfo=UTC),
+    ("branch", "valid_from"): datetime(2000, 1, 1, tzinfo=UTC),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
@@ -17,7 +17,7 @@ WITH_OFFSET = "a time with an offset, such as 2026-01-01T00:00:00+08:00"
 Found = tuple[str, object, str]
 
 
-def cross_check(site: SiteFile, file: str, profiles: set[str] | None) -> list[Fault]:
+def cross_check(site: SiteFile, file: str, profiles: Mapping[str, str] | None) -> list[Fault]:
     """Every fault between blocks; ``profiles`` None leaves profile names unchecked."""
     checks = (
         _ids(site),
@@ -129,7 +129,7 @@ def _endpoints(site: SiteFile) -> Iterator[Found]:
             yield f"endpoint[{e.id}].port", e.port, "the TCP port of the gateway or broker, 1 to 65535"
 
 
-def _meters(site: SiteFile, profiles: set[str] | None) -> Iterator[Found]:
+def _meters(site: SiteFile, profiles: Mapping[str, str] | None) -> Iterator[Found]:
     endpoints = {e.id: e for e in site.endpoint}
     addresses: dict[tuple[str, object], str] = {}
     for m in site.meter:
@@ -142,6 +142,12 @@ def _meters(site: SiteFile, profiles: set[str] | None) -> Iterator[Found]:
             continue
         if profiles is not None and m.profile not in profiles:
             yield f"{key}.profile", m.profile, "a profile that `potwatt devices` lists"
+        elif profiles is not None and protocol and profiles[m.profile] != protocol.partition("_")[0]:
+            yield (
+                f"{key}.profile",
+                m.profile,
+                f"a {protocol} profile: this one speaks {profiles[m.profile]}, {m.endpoint} does not",
+            )
         by_topic = protocol == "mqtt"
         if by_topic and not m.topic:
             yield f"{key}.topic", "", "the topic that the meter publishes to"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import structlog
@@ -10,6 +11,10 @@ from plant.ports import Health
 
 log = structlog.get_logger()
 COUNTERS_MAX = 10_000
+
+
+def _words(detail: str) -> str:
+    return re.sub(r"[\d.]+", "#", detail)
 
 
 class Board:
@@ -22,11 +27,11 @@ class Board:
     def set(self, part: str, state: str, detail: str, **numbers: float) -> None:
         """Replace the state of a part."""
         known = self._parts.get(part)
-        if known is None or known.state != state:
-            since = datetime.now(UTC)
+        since = datetime.now(UTC) if known is None or known.state != state else known.since
+        # numbers in a detail move all the time; other words are another trouble and worth a line
+        told = known is not None and known.state == state and (state == "ok" or _words(known.detail) == _words(detail))
+        if not told:
             (log.info if state in {"ok", "unknown"} else log.warning)("state", part=part, state=state, detail=detail)
-        else:
-            since = known.since
         self._parts[part] = Health(part, state, since, detail, numbers)
 
     def all(self) -> list[Health]:

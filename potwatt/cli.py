@@ -261,3 +261,7 @@ def main() -> None:
     except PotwattError as error:
         print(f"potwatt: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"potwatt: {where}{error.strerror or error}; check that the path exists and may be written", file=sys.stderr)
+        sys.exit(2)

@@ -7,18 +7,20 @@ is kept in the ledger, so that a demo that was stopped goes on, and the smelter 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from plant.errors import SpoolFull
+from plant.errors import InputError, SpoolFull
 from plant.frame import FrameBlock
 from plant.ports import LedgerEntry
-from plant.series import QUARTER_NS, Span
+from plant.series import MINUTE_NS, Span
 from plant.site import ApiSettings
 from potwatt.clock import SystemClock
 from potwatt.load import load_text
@@ -40,10 +42,11 @@ async def run_demo(*, port: int, data_dir: Path, days: int, seed: int, console: 
     bind(ApiSettings(port=port)).close()  # a taken port is said before a smelter is started for nothing
     clock = SystemClock()
     data_dir = _folder(data_dir)
+    held = hold_folder(data_dir)
     smelter = SimulatedPlant(seed=seed, data_dir=data_dir / "smelter", clock=clock)
     await smelter.start()
     try:
-        site = load_text(smelter.site_toml(api_port=port, data_dir="plant"), "demo site", data_dir)
+        site = load_text(_site_file(smelter, port, data_dir), "demo site", data_dir)
         program = Program(site, {})
         try:
             await program.start()
@@ -53,6 +56,7 @@ async def run_demo(*, port: int, data_dir: Path, days: int, seed: int, console: 
             await program.stop()
     finally:
         await smelter.stop()
+        held.close()
     console.print("Stopped.")
 
 
@@ -74,6 +78,24 @@ async def _until_stopped(program: Program, history: History, stop: asyncio.Event
         await asyncio.gather(filling, running, waiting, return_exceptions=True)
 
 
+def _site_file(smelter: SimulatedPlant, port: int, folder: Path) -> str:
+    """The demo's site file, kept beside its data so that every other command can be tried on it."""
+    text = smelter.site_toml(api_port=port, data_dir="plant")
+    (folder / "site.toml").write_text(text, "utf-8")
+    return text
+
+
+def hold_folder(folder: Path) -> TextIO:
+    """Keep a second demo out of a folder. Raises InputError where one runs; closing the file lets go."""
+    held = (folder / "lock").open("w", encoding="ascii")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        held.close()
+        raise InputError(f"{folder}: another demo runs on this folder; stop it, or give --data another one") from error
+    return held
+
+
 def _folder(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     return path.resolve()
@@ -93,8 +115,8 @@ class History:
         program, plant = self.program, self.program.site.id
         state = await program.ledger.get_state(plant, STATE)
         if state is None:
-            # live readings begin now: history ends on the slot bound before them, so no instant is read twice
-            end_ns = program.clock.now_ns() // QUARTER_NS * QUARTER_NS
+            # live readings begin now: history ends with the minute before, so nothing is read twice and no gap is left
+            end_ns = program.clock.now_ns() // MINUTE_NS * MINUTE_NS
             state = {"done_ns": end_ns - self.days * DAY_NS, "start_ns": end_ns - self.days * DAY_NS, "end_ns": end_ns}
             await program.ledger.put_state(plant, STATE, state)
         columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn())

@@ -58,7 +58,7 @@ async def import_history(loaded: Loaded, secrets: Mapping[str, str], file: Path,
     async with opened(loaded, secrets) as at:
         done, read_as = await import_file(file, mapping, loaded.site, store=at.store, ledger=at.ledger, now_ns=at.clock.now_ns())
         for line in report_lines(done.plan.report, read_as.zone):
-            console.print(line, markup=False)
+            console.print(line, markup=False, soft_wrap=True)
         written = done.written
         console.print(
             f"stored {written.stored} values; {written.repeated} were there already; "

@@ -10,8 +10,10 @@ import csv
 import io
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from typing import cast
 from zoneinfo import ZoneInfo
 
+from api.routes_ledger import Kind, subjects
 from plant.certificates import certificate_data
 from plant.errors import ConfigError, Fault
 from plant.ports import LEDGER_KINDS, LedgerEntry
@@ -60,9 +62,9 @@ def _entry(row: dict[str, str], site: Site) -> LedgerEntry:
     kind = cell["kind"]
     if kind not in LEDGER_KINDS:
         raise ValueError(f"kind {kind!r}; allowed: {', '.join(LEDGER_KINDS)}")
-    subjects = {*site.potlines, *site.points, *site.branches, "plant"}
-    if cell["subject"] not in subjects:
-        raise ValueError(f"subject {cell['subject']!r}; allowed: plant, a potline, branch or metering point of the site")
+    allowed = subjects(site, cast(Kind, kind))
+    if cell["subject"] not in allowed:
+        raise ValueError(f"subject {cell['subject']!r}; allowed for {kind}: {', '.join(allowed)}")
     if not cell["who"] or not cell["document"]:
         raise ValueError("who and document must be filled in")
     start, end = _times(cell, site.calendar.zone)

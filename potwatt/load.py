@@ -17,12 +17,14 @@ from plant.site import Site
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A site with everything its file refers to; ``folder`` is where relative paths start."""
+    """A site with everything its file refers to; ``folder`` is where relative paths start, ``name`` what to call
+    the file in a fault."""
 
     site: Site
     profiles: dict[str, Profile]
     rulebook: Rulebook
     folder: Path
+    name: str = "site file"
 
     @property
     def data_dir(self) -> Path:
@@ -44,11 +46,11 @@ def load_text(text: str, name: str, folder: Path) -> Loaded:
     profiles = dict(shipped_profiles())
     if beside.profiles_dir:
         profiles |= profiles_from_texts(_folder(folder / beside.profiles_dir, name, "plant.profiles_dir"))
-    site = parse_site(text, name, tables=tables, known_profiles=profiles)
+    site = parse_site(text, name, tables=tables, known_profiles={p.id: p.protocol for p in profiles.values()})
     rules = shipped_rule_texts()
     if beside.rules_dir:
         rules |= _folder(folder / beside.rules_dir, name, "plant.rules_dir")
-    return Loaded(site, profiles, parse_rules(rules), folder)
+    return Loaded(site, profiles, parse_rules(rules), folder, name)
 
 
 def _read(path: Path, what: str) -> str:

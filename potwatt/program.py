@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import metadata
 
@@ -40,12 +41,27 @@ STOP_PATIENCE_S = 5.0
 
 
 def check_roles(loaded: Loaded, roles: tuple[str, ...]) -> None:
-    """Raises ConfigError where the site cannot be run so: roles apart without InfluxDB, an unsafe address of the API."""
+    """Raises ConfigError where the site cannot be run so: roles apart without InfluxDB, an unsafe address of the API,
+    TLS files that are none."""
     if roles != ROLES and loaded.site.store.kind != "influxdb":
         allowed = 'kind = "influxdb": only a server lets roles run apart; `potwatt run` runs them together'
-        raise ConfigError([Fault("site file", "store.kind", repr(loaded.site.store.kind), allowed)])
+        raise ConfigError([Fault(loaded.name, "store.kind", repr(loaded.site.store.kind), allowed)])
     if "serve" in roles:
-        refuse_unsafe_binding(loaded.site.api, have_keys=bool(_keys(loaded)))
+        refuse_unsafe_binding(loaded.site.api, have_keys=bool(_keys(loaded)), file=loaded.name)
+        _check_tls(loaded)
+
+
+def _check_tls(loaded: Loaded) -> None:
+    api = loaded.site.api
+    if not api.tls_cert and not api.tls_key:
+        return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(loaded.folder / api.tls_cert, loaded.folder / api.tls_key)
+    except OSError as error:  # an unreadable file, or one that holds no certificate or key
+        found = f"{api.tls_cert!r} and {api.tls_key!r} ({error.strerror or error})"
+        allowed = "a certificate and the private key that belongs to it, as PEM files"
+        raise ConfigError([Fault(loaded.name, "api.tls_cert, api.tls_key", found, allowed)]) from error
 
 
 def _keys(loaded: Loaded) -> Keys | None:
@@ -54,7 +70,7 @@ def _keys(loaded: Loaded) -> Keys | None:
         return None
     path = loaded.folder / name
     if not path.is_file():
-        raise ConfigError([Fault("site file", "api.keys_file", repr(name), "a file made with `potwatt keys add`")])
+        raise ConfigError([Fault(loaded.name, "api.keys_file", repr(name), "a file made with `potwatt keys add`")])
     return parse_keys(path.read_text("utf-8"), str(path))
 
 

@@ -50,7 +50,7 @@ class FixedClock:
 
 def example(name: str) -> tuple[Site, Path]:
     """An example site with its mapping file."""
-    site = parse_site((EXAMPLES / f"{name}-site.toml").read_text("utf-8"), f"{name}-site.toml", known_profiles=[])
+    site = parse_site((EXAMPLES / f"{name}-site.toml").read_text("utf-8"), f"{name}-site.toml", known_profiles={})
     return site, EXAMPLES / f"{name}-mapping.toml"
 
 

@@ -90,7 +90,7 @@ def faults_of(text: str, **more: object) -> list[tuple[str, str, str]]:
 
 
 def test_a_good_file_becomes_a_site() -> None:
-    site = parse_site(GOOD, "site.toml", known_profiles=["generic"])
+    site = parse_site(GOOD, "site.toml", known_profiles={"generic": "modbus"})
     assert (site.id, site.title_en, site.title_zh) == ("works-1", "Works", "一厂")
     assert list(site.branches) == ["tie-1", "rect-01", "rect-02", "rect-03"]
     assert [m.unit for m in site.meters.values()] == [1, 2, 3, 9, 10]
@@ -123,7 +123,7 @@ def test_every_fault_is_listed_at_once() -> None:
         .replace("port = 1502", "port = 99999")
         .replace("valid_from = 2026-03-01T00:00:00+08:00", "valid_from = 2026-03-01T00:00:00")
     )
-    found = faults_of(wrong, known_profiles=["other"])
+    found = faults_of(wrong, known_profiles={"other": "modbus"})
     keys = [key for key, *_ in found]
     assert {
         "plant.zone",
@@ -314,3 +314,9 @@ def outcome(text: str) -> object:
 @given(st.sets(st.integers(0, len(LINES) - 1), max_size=4))
 def test_a_file_with_lines_lost_is_a_site_or_a_list_of_faults(lost: set[int]) -> None:
     assert outcome("\n".join(line for i, line in enumerate(LINES) if i not in lost))
+
+
+def test_a_profile_of_another_protocol_is_a_fault() -> None:
+    found = faults_of(GOOD, known_profiles={"generic": "mqtt"})
+    assert found
+    assert all("speaks mqtt" in allowed for *_, allowed in found)

@@ -47,7 +47,9 @@ def ports() -> Ports:
 
 @pytest.fixture(scope="session")
 def site(ports: Ports) -> Site:
-    return parse_site(demo_site_toml(ports, api_port=8000), "demo site", known_profiles=shipped_profiles())
+    return parse_site(
+        demo_site_toml(ports, api_port=8000), "demo site", known_profiles={p.id: p.protocol for p in shipped_profiles().values()}
+    )
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,11 @@ def test_equal_arguments_give_the_same_edition(tmp_path: Path, ports: Ports) -> 
 
 
 def test_profiles_are_shipped(ports: Ports) -> None:
-    parse_site(demo_site_toml(ports, api_port=8000, mqtt_version=4), "a", known_profiles=shipped_profiles())
+    parse_site(
+        demo_site_toml(ports, api_port=8000, mqtt_version=4),
+        "a",
+        known_profiles={p.id: p.protocol for p in shipped_profiles().values()},
+    )
 
 
 def test_ports_stay_unless_they_are_taken() -> None:
