@@ -55,6 +55,11 @@ class TimeColumn(_Strict):
     interval_s: Annotated[int, Field(ge=1, le=86_400)]
     midnight: Literal["day_begun", "day_closed"] = "day_begun"
 
+    @property
+    def states_midnight(self) -> bool:
+        """Whether the mapping itself says what midnight is, rather than leaving it at the default."""
+        return "midnight" in self.model_fields_set
+
 
 class ValueColumn(_Strict):
     """One column of numbers. ``quantity`` and ``unit`` are those of the file.

@@ -48,7 +48,8 @@ def interval_starts(texts: Sequence[str], time: TimeColumn, zone: tzinfo | None)
         except ValueError as error:
             reasons[row] = str(error)
             continue
-        jumps += at_midnight and before_ns != NO_TIME and stamp_ns + _DAY_NS == before_ns + interval_ns
+        # in a file of whole days a second row of the same midnight is no jump
+        jumps += at_midnight and stamp_ns < before_ns and stamp_ns + _DAY_NS == before_ns + interval_ns
         start_ns[row] = stamp_ns - shift_ns
         before_ns = stamp_ns
     return Stamps(start_ns, reasons, jumps)

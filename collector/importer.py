@@ -54,8 +54,9 @@ class _SecondRows:
 
 
 def parse_table(text: str, mapping: ImportMapping, plant: str) -> ImportPlan:
-    """Read a table. Raises InputError when it has not the columns that the mapping names or no row with a readable time;
-    a bad line or cell is reported and the rest goes on."""
+    """Read a table. Raises InputError when it has not the columns that the mapping names or no row with a readable time, or
+    when its midnights lie a day off and the mapping does not say how they are meant; a bad line or cell is reported and the
+    rest goes on."""
     table = read_table(text, mapping.file)
     position = table.position(mapping.time.column)
     stamps = interval_starts([row[position] for row in table.cells], mapping.time, mapping.zone)
@@ -65,6 +66,9 @@ def parse_table(text: str, mapping: ImportMapping, plant: str) -> ImportPlan:
     if not len(timed):
         first = f"line {problems[0].line}: {problems[0].reason}" if problems else "there is no row below the headings"
         raise InputError(f"none of the {table.rows} rows has a readable time; {first}; mend the file, or [time] of the mapping")
+    hints = _hints(stamps)
+    if hints and not mapping.time.states_midnight:  # a stored reading is immutable: one on the wrong day would stay there
+        raise InputError(f"{hints[0]}; nothing was written")
     order = timed[np.argsort(stamps.start_ns[timed], kind="stable")]
     start_ns, values = stamps.start_ns[order], values[order]
     starts, values, conflicting = _merged(start_ns, values)
@@ -167,7 +171,8 @@ def _hints(stamps: Stamps) -> tuple[str, ...]:
     if not stamps.midnight_jumps:
         return ()
     text = f"{stamps.midnight_jumps} stamps of 00:00 lie a day before the rows around them: this file gives midnight the date of "
-    return (text + 'the day it closes; set time.midnight = "day_closed" in the mapping and import again',)
+    closed = 'the day it closes; set time.midnight = "day_closed" (with stamp = "end") in the mapping and import again, '
+    return (text + closed + 'or state "day_begun" where the stamps are right as they are',)
 
 
 def _column_report(column: _Column, interval_s: int) -> ColumnReport:

@@ -166,8 +166,12 @@ class TestMidnightOfTheDayThatCloses:
         assert found.report.span == Span(at("2018-01-01T00:00+09:00"), at("2018-01-04T00:00+09:00"))
         assert (found.report.out_of_order, found.report.gap_count, found.report.hints) == (0, 0, ())
 
-    def test_without_it_the_jumps_are_recognised_and_named(self):
-        found = plan(STEEL, **STEEL_TIME)
+    def test_without_it_the_import_is_refused_with_the_way_out(self):
+        with pytest.raises(InputError, match=r'^3 stamps of 00:00 .*time\.midnight = "day_closed".*; nothing was written$'):
+            plan(STEEL, **STEEL_TIME)
+
+    def test_a_mapping_that_states_the_other_meaning_is_believed_and_the_jumps_are_reported(self):
+        found = plan(STEEL, midnight="day_begun", **STEEL_TIME)
         assert found.report.out_of_order == 3
         (hint,) = found.report.hints
         assert hint.startswith("3 stamps of 00:00")
@@ -178,6 +182,11 @@ class TestMidnightOfTheDayThatCloses:
             f"{datetime(2018, 1, 1, tzinfo=UTC) + timedelta(minutes=15 * i):%d/%m/%Y %H:%M},1\n" for i in range(1, 200)
         )
         assert plan("time,kWh\n" + rows, **STEEL_TIME).report.hints == ()
+
+    def test_a_second_row_of_a_whole_day_is_no_jump(self):
+        rows = "time,kWh\n01/01/2018 00:00,1\n01/01/2018 00:00,1\n02/01/2018 00:00,2\n"
+        found = plan(rows, **STEEL_TIME | {"interval_s": 86_400})
+        assert (found.report.taken, found.report.repeated, found.report.hints) == (2, 1, ())
 
 
 class TestOddRows:
