@@ -98,10 +98,13 @@ def live_share(base: str) -> float | None:
 def history_done(folder: Path) -> bool | None:
     """The demo says so itself, in the state that lets it go on after a stop."""
     with sqlite3.connect(f"file:{folder / 'plant' / 'ledger.sqlite'}?mode=ro", uri=True) as ledger:
-        dirty = ledger.execute("SELECT count(*) FROM ledger_dirty").fetchone()[0]
+        oldest_ns = ledger.execute("SELECT min(slot_ns) FROM ledger_dirty").fetchone()[0]
         row = ledger.execute("SELECT value FROM ledger_state WHERE name = 'demo_history'").fetchone()
     state = json.loads(row[0]) if row else None
-    return True if state and state["done_ns"] >= state["end_ns"] and not dirty else None
+    if not state or state["done_ns"] < state["end_ns"]:
+        return None
+    whole_ns = state["end_ns"] // 900_000_000_000 * 900_000_000_000  # the slot that history ends in is live
+    return True if oldest_ns is None or oldest_ns >= whole_ns else None
 
 
 def get(url: str) -> Any:

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from plant.errors import InputError, SpoolFull
 from plant.frame import FrameBlock
 from plant.ports import LedgerEntry
-from plant.series import MINUTE_NS, Span
+from plant.series import MINUTE_NS, QUARTER_NS, Span
 from plant.site import ApiSettings
 from potwatt.clock import SystemClock
 from potwatt.load import load_text
@@ -161,11 +161,12 @@ class History:
         return counted + certificates(smelter.truth, site.id, site.calendar, span)
 
     async def _settle(self, state: dict[str, int], show: Callable[[int], None]) -> None:
-        """Wait for the analytics; its oldest dirty slot says how far it is."""
+        """Wait for the analytics; its oldest dirty slot says how far it is. The slot that history ends in is live."""
+        whole_ns = state["end_ns"] // QUARTER_NS * QUARTER_NS
         while True:
             dirty = await self.program.ledger.dirty(self.program.site.id, 1)
-            at_ns = min(dirty[0].slot_ns, state["end_ns"]) if dirty else state["end_ns"]
-            show(max(at_ns, state["start_ns"]))
-            if not dirty or dirty[0].slot_ns >= state["end_ns"]:
+            if not dirty or dirty[0].slot_ns >= whole_ns:
+                show(state["end_ns"])
                 return
+            show(max(dirty[0].slot_ns, state["start_ns"]))
             await self.program.clock.sleep(0.5)
