@@ -101,8 +101,8 @@ class ModbusCollector:
         self._line_answers = False
         self._line_failures += 1
         self._health.set(f"endpoint:{self._endpoint.id}", "down", str(error))
-        for device in self._devices.values():
-            self._report(device, self._silent_state(device), str(error))
+        for device in self._devices.values():  # the cause is told once, at the endpoint
+            self._report(device, self._silent_state(device), f"its endpoint {self._endpoint.id} does not answer")
         await self._clock.sleep(LINE_BACK_OFF.wait_ns(self._endpoint.id, self._line_failures) / 1e9)
 
     async def _take_turn(self, agenda: Agenda) -> None:

@@ -324,7 +324,8 @@ async def test_a_port_that_opens_later_is_found(free_port: int) -> None:
     async with running(free_port, [meter("one", 1)], taken, board):
         await until(lambda: board.state("endpoint:gateway") == "down")
         assert f"no connection to 127.0.0.1:{free_port}" in board.detail("endpoint:gateway")
-        assert board.state("meter:one") == "down"
+        await until(lambda: board.state("meter:one") == "down")
+        assert board.detail("meter:one") == "its endpoint gateway does not answer"
         async with serving([device(1, DC, DC_VALUES)], port=free_port):
             await until(lambda: taken.rows("one"))
             await until(lambda: board.state("meter:one") == "ok")
