@@ -29,25 +29,26 @@ class Sum:
     estimated_slots: int = 0
 
 
-def summed(amount: Banded, measured_share: F64, start_ns: I64, profile: Profile = "load") -> Sum:
+def summed(amount: Banded, measured_share: F64, start_ns: I64, profile: Profile = "load", estimate: Banded | None = None) -> Sum:
     """Sum of 15-min amounts [m] that start at ``start_ns``; ``measured_share`` [m] of each follows from readings.
 
-    A missing interval lies within its own band; the extremes of the known ones bound it only where nothing else does. A
-    missing load is taken on the line between its neighbours, a missing solar interval as the mean of its time of day.
+    Missing intervals are taken from ``estimate`` where it knows them, else filled by ``profile``.
     """
     known = np.isfinite(amount.best)
     if not known.any():
         most = float(np.sum(amount.high)) if len(known) else np.nan
         bounded = np.isfinite(most)
         return Sum(None, float(np.nansum(amount.low)) if bounded else None, most if bounded else None, 0.0, len(known))
-    filled = amount if known.all() else _filled(amount, known, start_ns, profile)
+    whole = filled(amount, start_ns, profile)
+    if estimate is not None:
+        whole = _chosen(~known & np.isfinite(estimate.best), estimate, whole)
     # by what may have flowed: a slot that shows little and may hold much must not weigh little
-    weight = np.where(known, np.fmax(np.abs(amount.best), np.abs(amount.high)), np.abs(filled.best))
+    weight = np.where(known, np.fmax(np.abs(amount.best), np.abs(amount.high)), np.abs(whole.best))
     share = np.where(known, np.nan_to_num(measured_share), 0.0)
     proven = float((weight * share).sum() / weight.sum()) if weight.sum() > 0 else float(share.mean())
-    low, high = float(np.sum(filled.low)), float(np.sum(filled.high))
+    low, high = float(np.sum(whole.low)), float(np.sum(whole.high))
     return Sum(
-        float(np.sum(filled.best)),
+        float(np.sum(whole.best)),
         low if np.isfinite(low) else None,
         high if np.isfinite(high) else None,
         proven,
@@ -55,8 +56,15 @@ def summed(amount: Banded, measured_share: F64, start_ns: I64, profile: Profile 
     )
 
 
-def _filled(amount: Banded, known: Mask, start_ns: I64, profile: Profile) -> Banded:
-    missing = ~known
+def filled(amount: Banded, start_ns: I64, profile: Profile) -> Banded:
+    """Amounts [m] with the missing ones estimated; as they are where none is known.
+
+    A missing interval lies within its own band; the extremes of the known ones bound it only where nothing else does. A
+    missing load is taken on the line between its neighbours, a missing solar interval as the mean of its time of day.
+    """
+    known = np.isfinite(amount.best)
+    if known.all() or not known.any():
+        return amount
     value = amount.best[known]
     if profile == "solar":
         best, most = _by_time_of_day(amount.best, known, start_ns)
@@ -66,11 +74,12 @@ def _filled(amount: Banded, known: Mask, start_ns: I64, profile: Profile) -> Ban
         least, most = np.full(len(known), value.min()), np.full(len(known), value.max())
     low = np.fmin(np.where(np.isfinite(amount.low), amount.low, least), best)
     high = np.fmax(np.where(np.isfinite(amount.high), amount.high, most), best)
-    return Banded(
-        np.where(missing, best, amount.best),
-        np.where(missing, low, amount.low),
-        np.where(missing, high, amount.high),
-    )
+    return _chosen(~known, Banded(best, low, high), amount)
+
+
+def _chosen(rows: Mask, one: Banded, other: Banded) -> Banded:
+    """``one`` in the given rows, ``other`` in the rest."""
+    return Banded(np.where(rows, one.best, other.best), np.where(rows, one.low, other.low), np.where(rows, one.high, other.high))
 
 
 def _by_time_of_day(best: F64, known: Mask, start_ns: I64) -> tuple[F64, F64]:

@@ -111,6 +111,7 @@ def independent_ratio(part: Sum, whole: Sum, factor: float = 1.0) -> Sum:
 
 def _plant(period: Period) -> dict[str, Figure]:
     sums = {name: period.sum(nodes.PLANT, name) for name in PLANT_SUMS}
+    sums["green_to_load"] = _within(sums["green_to_load"], sums["load_energy"])
     found = {name: _figure(period, nodes.PLANT, name, s) for name, s in sums.items() if s.value is not None or s.high is not None}
     shares = {"green_share_physical": _ratio(sums["green_to_load"], sums["load_energy"], 100.0, 100.0)}
     exported = period.sum(nodes.PLANT, "renewable_export")
@@ -125,6 +126,17 @@ def _plant(period: Period) -> dict[str, Figure]:
     if period.site.potlines:
         found |= _line(period, nodes.PLANT, list(period.site.potlines))
     return found
+
+
+def _within(part: Sum, whole: Sum) -> Sum:
+    """A part no larger than its whole: estimated slot by slot, or beside a negative load, it can come out larger."""
+
+    def least(a: float | None, b: float | None) -> float | None:
+        return a if a is None or b is None else min(a, max(b, 0.0))
+
+    value = least(part.value, whole.value)
+    low = part.low if value is None else least(part.low, value)
+    return replace(part, value=value, low=low, high=least(part.high, whole.high))
 
 
 def _complement(percent: Sum) -> Sum:

@@ -8,17 +8,22 @@ from datetime import date
 
 import numpy as np
 
-from analytics.estimate import Sum, summed
+from analytics.balance import Banded
+from analytics.estimate import Profile, Sum, filled, summed
 from analytics.figures import PeriodStatus
 from analytics.limits import PeriodKind
 from analytics.metal import Fits
 from analytics.table import Table
+from analytics.topology import components
+from plant import nodes
 from plant.ports import LedgerEntry
 from plant.rulebook import Rulebook
 from plant.series import Span
 from plant.site import Site
 
 SOLAR = ("renewable_generation", "green_to_load", "renewable_export")
+SOURCES = ("grid_import", "renewable_generation", "captive_generation", "storage_discharge")
+SINKS = ("storage_charge", "grid_export")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +53,35 @@ class Period:
 
     def sum(self, node: str, name: str) -> Sum:
         """Sum of a column of a node over the span."""
-        amount = self.rows.banded(node, name)
-        if not np.isfinite(amount.low).any() and not np.isfinite(amount.high).any():
-            amount = type(amount)(amount.best, amount.best, amount.best)
         share = self.rows.column(node, "measured_share")
-        return summed(amount, share, self.rows.start_ns, "solar" if name in SOLAR else "load")
+        estimate = self._load_of_sources() if (node, name) == (nodes.PLANT, "load_energy") else None
+        return summed(self._amount(node, name), share, self.rows.start_ns, _profile(name), estimate)
+
+    def _amount(self, node: str, name: str) -> Banded:
+        amount = self.rows.banded(node, name)
+        bounded = np.isfinite(amount.low).any() or np.isfinite(amount.high).any()
+        return amount if bounded else Banded(amount.best, amount.best, amount.best)
+
+    def _load_of_sources(self) -> Banded | None:
+        """The load as sources - charge - export with their missing slots estimated, so that the estimates balance like what
+        was measured; None where the load of a part of the plant does not follow from its sources."""
+        if not all(part.has_sources for part in components(self.site)):
+            return None
+        load = Banded.zero(len(self.rows.start_ns))
+        for name in SOURCES:
+            load = load + self._filled(name)
+        for name in SINKS:
+            load = load - self._filled(name)
+        return load
+
+    def _filled(self, name: str) -> Banded:
+        return filled(self._amount(nodes.PLANT, name), self.rows.start_ns, _profile(name))
 
     def completeness(self, node: str) -> float:
         """Mean of the slots' completeness, a slot without a row counting 0."""
         column = self.rows.column(node, "completeness")
         return float(np.nan_to_num(column).mean()) if len(column) else 0.0
+
+
+def _profile(name: str) -> Profile:
+    return "solar" if name in SOLAR else "load"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
-from analytics_plant import HEAD, NS, entry
+from analytics_plant import HEAD, NS, entry, meter_toml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analytics.period import period_figures
 from analytics.period_rows import Period
@@ -65,3 +69,67 @@ def test_a_part_without_a_slot_has_figures_without_values() -> None:
     found = period_figures(part)
     assert all(f.value is None for by in found.figures.values() for f in by.values())
     assert [(f.source, f.energy_kwh, f.power_kw) for f in found.flows] == [("tie", None, None)]
+
+
+SUNNY = """
+branch = [{ id = "pv", kind = "pv", bus = "b", capacity_kw = 100 }, { id = "tie", kind = "grid_tie", bus = "b" }]
+"""
+METERS = meter_toml("m-pv", 1, 'branch = "pv"') + meter_toml("m-tie", 2, 'branch = "tie"')
+
+
+def _sunny(made: np.ndarray, bought: np.ndarray) -> Period:
+    site = parse_site(HEAD.replace("ZONE", "Asia/Shanghai") + SUNNY + METERS, "site")
+    span = Span(START, START + len(made) * QUARTER_NS)
+    load, zero = made + bought, np.where(np.isfinite(bought), 0.0, np.nan)
+    sums = {
+        "renewable_generation": made,
+        "grid_import": bought,
+        "load_energy": load,
+        "green_to_load": np.minimum(made, load),
+        **dict.fromkeys(("captive_generation", "storage_charge", "storage_discharge", "grid_export"), zero),
+    }
+    share = {"measured_share": np.isfinite(load).astype(float)}
+    rows = Table(QUARTER, span.bounds(QUARTER_NS)[:-1], QUARTER_NS, {nodes.PLANT: sums | share})
+    return Period(site, RULES, span, "day", rows, "provisional")
+
+
+SLOT = st.one_of(st.just(math.nan), st.floats(0, 1000))
+
+
+@given(st.lists(st.tuples(SLOT, SLOT), min_size=96, max_size=192))
+def test_what_is_estimated_balances_and_no_more_than_the_load_is_green(slots: list[tuple[float, float]]) -> None:
+    made, bought = np.array(slots).T
+    period = _sunny(made, bought)
+    load, sun, grid, green = (
+        period_figures(period).figures[nodes.PLANT].get(name)
+        for name in ("load_energy", "renewable_generation", "grid_import", "green_to_load")
+    )
+    if load is None or sun is None or grid is None or green is None:
+        assert np.isnan(made + bought).all()
+        return
+    known = period.sum(nodes.PLANT, "load_energy")
+    if known.value is None:
+        return
+    parts = [period.sum(nodes.PLANT, name).value for name in ("renewable_generation", "grid_import")]
+    assert known.value == pytest.approx(sum(part or 0.0 for part in parts))
+    assert green.high is not None
+    assert known.high is not None
+    assert green.high <= known.high
+    assert green.value is None or load.value is None or 0 <= green.value <= load.value
+
+
+def test_two_days_of_a_month_do_not_prove_the_load_of_the_month() -> None:
+    day = np.maximum(np.sin(np.arange(96) / 96 * 2 * np.pi), 0) * 25
+    made = np.concatenate([day, np.full(28 * 96, np.nan)])
+    found = _sunny(made, np.where(np.isfinite(made), 0.0, np.nan)).sum(nodes.PLANT, "load_energy")
+    assert found.value == pytest.approx(29 * day.sum())
+    assert found.measured_share == pytest.approx(1 / 29)
+
+
+def test_green_energy_is_no_more_than_a_load_that_meters_in_disagreement_make_small() -> None:
+    period = _sunny(np.full(96, 10.0), np.concatenate([np.full(48, 0.0), np.full(48, -12.0)]))
+    columns = period.rows.columns[nodes.PLANT]
+    columns["green_to_load"] = np.clip(columns["load_energy"], 0.0, 10.0)
+    found = period_figures(period).figures[nodes.PLANT]
+    assert found["load_energy"].value == pytest.approx(48 * 8)
+    assert found["green_to_load"].value == found["load_energy"].value
