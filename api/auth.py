@@ -102,10 +102,14 @@ class Keys:
 def parse_keys(text: str, file: str) -> Keys:
     """Keys from the text of a keys file. Raises ConfigError with every fault; never repeats salt or hash."""
     try:
-        rows = tomllib.loads(text).get("key", [])
+        found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([Fault(file, "TOML", str(error), "mend the syntax at that line")]) from error
-    faults: list[Fault] = []
+    faults = [Fault(file, name, "no part of a keys file", "nothing but [[key]]") for name in found if name != "key"]
+    rows = found.get("key", [])
+    if not isinstance(rows, list):
+        faults.append(Fault(file, "key", repr(type(rows).__name__), "tables headed [[key]]"))
+        rows = []
     keys: dict[str, Key] = {}
     for number, row in enumerate(rows, start=1):
         key = _key(row, f"key[{number}]", file, faults)

@@ -62,6 +62,17 @@ def test_adding_refuses_a_wrong_role_a_wrong_name_and_a_second_of_the_name(tmp_p
     assert file.read_text() == before
 
 
+@pytest.mark.parametrize("text", ['[plant]\nid = "p"\n', "key = 1\n", '[key]\nname = "one"\n'])
+def test_a_file_of_another_kind_takes_no_key(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "site.toml"
+    file.write_text(text)
+    file.chmod(0o644)
+    with pytest.raises(ConfigError, match=r"\[\[key\]\]"):
+        add_key(file, "wang", "viewer")
+    assert file.read_text() == text
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+
+
 def test_every_fault_of_a_keys_file_is_listed_without_its_hashes() -> None:
     _, good = new_key("one", Role.VIEWER)
     hashed = good.rpartition('hash = "')[2].strip().strip('"')
