@@ -47,11 +47,13 @@ async def kpis(
     site: Plant,
     context: Ctx,
     span: Annotated[Running | None, Query(description="a running period; or give start and end")] = None,
-    start: str = "-24h",
-    end: str = "now",
+    start: Annotated[str | None, Query(description="-24h unless told")] = None,
+    end: Annotated[str | None, Query(description="now unless told")] = None,
 ) -> Response:
     """Figures by node with band, completeness, measured share and status, and the limits they were held against."""
-    return json_answer(await _kpis(context, site.id, span, start, end))
+    if span is not None and (start is not None or end is not None):
+        raise Problem(422, "what-span", "Which span", "give `span`, or `start` and `end`, not both")
+    return json_answer(await _kpis(context, site.id, span, "-24h" if start is None else start, "now" if end is None else end))
 
 
 async def _kpis(context: Context, plant: str, span: Running | None, start: str, end: str) -> dict[str, Any]:
