@@ -10,10 +10,10 @@ import numpy as np
 from analytics.balance import Banded, Energies, residuals
 from analytics.counters import F64, I64
 from analytics.intervals import MeteredPoint, PointIntervals, WrapsAt, point_intervals
-from analytics.lines import Process, all_groups, process_columns, rectifiers
+from analytics.lines import NUMERATORS, Process, all_groups, process_columns, rectifiers
 from analytics.metal import Fits, faraday_t, pots_running
 from analytics.ownership import owned, owners
-from analytics.plant_balance import PlantBalance, plant_balance
+from analytics.plant_balance import SUMMED, PlantBalance, plant_balance
 from analytics.samples import Readings
 from analytics.storage_origin import Pool
 from analytics.table import Columns, Table, banded_columns
@@ -37,6 +37,9 @@ POINT_FIELDS = (
     "completeness",
     "measured_share",
 )
+# every field that a derived row can have: those with a _low and a _high beside them, and the others
+BANDED_FIELDS = (*SUMMED, "green_share_physical", "residual", "metal_produced", *NUMERATORS, *NUMERATORS.values())
+PLAIN_FIELDS = (*POINT_FIELDS, "current_efficiency", "flow_energy", "flags", "dc_charge")
 
 
 def faraday_yield(site: Site, rulebook: Rulebook, t_ns: int) -> float:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from analytics.derive import BANDED_FIELDS, PLAIN_FIELDS
 from api.answers import json_answer
 from api.context import Context, Ctx, Plant
 from api.decimate import decimate
@@ -75,6 +76,8 @@ async def intervals(
     """Derived figures of every settled interval that starts in [start, end), by node, as columns; null where unknown."""
     for name in node:
         _known_node(site, name)
+    for name in field:
+        _known_field(name)
     span = parse_span(start, end, context.clock.now_ns(), SPAN_MAX_S[resolution])
     cells = int(span.seconds * 1e9 / STEP_NS[resolution]) * len(node) * len(field)
     if cells > CELLS_MAX:
@@ -111,6 +114,7 @@ async def _derived(
     context: Context, site: Site, node: str, field: str, resolution: str, span: Span, max_points: int
 ) -> dict[str, Any]:
     _known_node(site, node)
+    _known_field(field)
     block = await context.store.read_derived(resolution, [node], [field], span)
     t_ns, value = block.column(node, field)
     base = field.removesuffix("_low").removesuffix("_high")
@@ -141,6 +145,11 @@ def _known_node(site: Site, node: str) -> None:
     known = nodes_of(site)
     if node not in known and not _is_flow(site, node):
         raise unknown("node", node, [*known, "flow:<source>><sink>"])
+
+
+def _known_field(field: str) -> None:
+    if field not in PLAIN_FIELDS and field.removesuffix("_low").removesuffix("_high") not in BANDED_FIELDS:
+        raise unknown("field", field, [*PLAIN_FIELDS, *(f"{name}[_low|_high]" for name in BANDED_FIELDS)], status=422)
 
 
 def _is_flow(site: Site, node: str) -> bool:

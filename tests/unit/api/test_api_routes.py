@@ -102,6 +102,11 @@ async def test_kpis_of_a_running_period_and_of_a_span(client: httpx.AsyncClient)
     assert spanned["figures"]["plant"]["load_energy_kwh"]["value"] == pytest.approx(424_900 * 24)
 
 
+@pytest.mark.parametrize("field", ["load_energy_low", "specific_energy_e1_high", "energy_import_low", "flags", "dc_charge"])
+async def test_every_field_of_derived_rows_can_be_asked_for(client: httpx.AsyncClient, field: str) -> None:
+    assert (await get(client, "/series", node="plant", field=field))["field"] == field
+
+
 def test_every_indicator_has_a_name_of_its_own_outside() -> None:
     assert len({figure_name(name) for name in INDICATORS}) == len(INDICATORS)
 
@@ -159,6 +164,8 @@ async def test_intervals_come_as_columns(client: httpx.AsyncClient) -> None:
         (f"{ROOT}/series?node=line:nine&field=load_energy", 404, "line:line-1"),
         (f"{ROOT}/series?node=flow:pv-9>load&field=flow_energy", 404, "flow:<source>"),
         (f"{ROOT}/series?node=plant&field=load_energy&resolution=raw", 422, "1m or 15m"),
+        (f"{ROOT}/series?node=plant&field=nosuchfield", 422, "load_energy[_low|_high]"),
+        (f"{ROOT}/intervals?node=plant&field=load_energy&field=flags_low", 422, "flags, "),
         (f"{ROOT}/series?meter=tie-1-main&quantity=active_power&resolution=1m", 422, "raw"),
         (f"{ROOT}/kpis?start=9999-01-01T00:00:00Z&end=9999-01-02T00:00:00Z", 422, "1970 to 2199"),
         (f"{ROOT}/alerts?start=1500-01-01T00:00:00Z&end=1500-01-02T00:00:00Z", 422, "1970 to 2199"),
@@ -166,9 +173,10 @@ async def test_intervals_come_as_columns(client: httpx.AsyncClient) -> None:
         (f"{ROOT}/series?meter=tie-1-main&field=load_energy", 422, "quantity"),
         (f"{ROOT}/series?meter=tie-1-main&quantity=active_power&start=-40d", 422, "32 days"),
         (f"{ROOT}/series?meter=tie-1-main&quantity=active_power&max_points=0", 422, "max_points"),
-        (f"{ROOT}/intervals?node=plant&field=a&start=-9999d", 422, "3700 days"),
+        (f"{ROOT}/intervals?node=plant&field=load_energy&start=-9999d", 422, "3700 days"),
         (f"{ROOT}/intervals?field=a", 422, "node"),
         (f"{ROOT}/kpis?span=week", 422, "last_24h"),
+        (f"{ROOT}/kpis?span=last_24h&start=-2h", 422, "not both"),
         (f"{ROOT}/kpis?start=yesterday", 422, "RFC 3339"),
         (f"{ROOT}/ledger/gossip", 422, "metal_tapped"),
         (f"{ROOT}/reports/day/2026-13-01", 422, "yyyy-mm-dd"),
@@ -188,7 +196,7 @@ async def test_a_wrong_name_is_answered_with_what_is_allowed(
 async def test_too_many_cells_are_refused_before_the_store_is_asked(client: httpx.AsyncClient, sample: Sample) -> None:
     nodes = [f"point:{p}" for p in sample.site.points]
     answer = await client.get(
-        f"{ROOT}/intervals", params={"node": nodes, "field": ["a", "b"], "start": "-90d", "resolution": "1m"}
+        f"{ROOT}/intervals", params={"node": nodes, "field": ["flags", "active_power"], "start": "-90d", "resolution": "1m"}
     )
     assert (answer.status_code, answer.json()["title"]) == (422, "Too much at once")
 
