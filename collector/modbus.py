@@ -18,8 +18,17 @@ from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.pdu import ModbusPDU
 
-from collector.modbus_readings import PolledMeter, Reading, blocks_of, holes_in_words
+from collector.modbus_readings import (
+    PolledMeter,
+    Reading,
+    blocks_of,
+    doubt_in_words,
+    doubt_of,
+    holes_in_words,
+    last_quality,
+)
 from collector.schedule import Agenda, BackOff, Outcome, first_turn
+from collector.screen import ScreenRules
 from devices.dialogue import Answer, MeterAddress, Refused, introduce, poll
 from devices.maps import BIT_TABLES, Profile
 from devices.plan import ReadRequest
@@ -66,6 +75,7 @@ class ModbusCollector:
             m.id: PolledMeter(m, profiles[m.profile], MeterAddress(m.id, f"{endpoint.host}:{endpoint.port} unit {m.unit}"))
             for m in meters
         }
+        self._rules = {d.profile.id: ScreenRules.of(d.profile) for d in self._devices.values()}
         self._readings: asyncio.Queue[Reading] = asyncio.Queue(maxsize=FRAMES_MAX)
         self._in_hand: list[Reading] = []
         self._line_failures = 0
@@ -128,12 +138,13 @@ class ModbusCollector:
             if device.known is None or device.is_stranger(self._clock.now_ns()):
                 device.known = await self._converse(introduce(device.profile, device.address), device)
                 device.introduced_ns = self._clock.now_ns()
+            known = device.known  # the reading before may cast doubt on the meter while this one is under way
             asked_s = loop.time()
-            words = await self._converse(poll(device.address, device.profile, device.known), device)
+            words = await self._converse(poll(device.address, device.profile, known), device)
         except DeviceError as error:
             self._failed(device, error)
             return "failed"
-        reading = Reading(device, device.known, floor_ms(self._clock.now_ns()), words, loop.time() - asked_s)
+        reading = Reading(device, known, floor_ms(self._clock.now_ns()), words, loop.time() - asked_s)
         if not self._line_answers:
             self._line_answers, self._line_failures = True, 0
             self._health.set(f"endpoint:{self._endpoint.id}", "ok", "answers")
@@ -196,15 +207,18 @@ class ModbusCollector:
     async def _hand_over(self) -> None:
         if not self._in_hand:
             return
-        await self._sink(blocks_of(self._plant, self._in_hand))
+        blocks = blocks_of(self._plant, self._in_hand)
+        await self._sink(blocks)
         taken, self._in_hand = self._in_hand, []
         for reading in taken:
             device = reading.device
             device.good += 1
             device.last_good_ns = reading.t_ns
             self._health.count("polls_durable", {"meter": device.meter.id})
-        for reading in {r.device.meter.id: r for r in taken}.values():
-            state, detail = ("degraded", holes_in_words(reading)) if reading.known.holes else ("ok", "answers")
+        quality = last_quality(blocks, self._rules)
+        for meter, reading in {r.device.meter.id: r for r in taken}.items():
+            reading.device.judge(doubt_of(reading, quality[meter]))
+            state, detail = _state_of(reading)
             self._report(reading.device, state, detail, round_trip_ms=reading.round_trip_s * 1e3)
 
     def _report(self, device: PolledMeter, state: str, detail: str, **numbers: float) -> None:
@@ -214,6 +228,14 @@ class ModbusCollector:
         if device.last_good_ns:
             numbers["last_good_unix_s"] = device.last_good_ns / 1e9
         self._health.set(f"meter:{device.meter.id}", state, detail, missed_polls=float(device.missed), **numbers)
+
+
+def _state_of(reading: Reading) -> tuple[str, str]:
+    """State and detail of the meter whose newest reading this is."""
+    device = reading.device
+    if device.doubt and device.doubt.is_of_most:
+        return "degraded", doubt_in_words(device.doubt, device.address)
+    return ("degraded", holes_in_words(reading)) if reading.known.holes else ("ok", "answers")
 
 
 class ModbusLine:

@@ -17,7 +17,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from collector.modbus import ModbusCollector
-from collector.modbus_readings import HOLES_AGAIN_NS, PolledMeter
+from collector.modbus_readings import ASK_AGAIN_NS, PolledMeter
 from devices.catalog import shipped_profiles
 from devices.codec import encode
 from devices.dialogue import Introduction, MeterAddress
@@ -407,7 +407,7 @@ def test_what_a_meter_refused_is_asked_for_again_after_minutes() -> None:
     assert meter.is_stranger(0)
     whole = Introduction((), np.zeros(5, bool), ())
     meter.known, meter.introduced_ns = whole, 1_000
-    assert not meter.is_stranger(1_000 + 10 * HOLES_AGAIN_NS)
+    assert not meter.is_stranger(1_000 + 10 * ASK_AGAIN_NS)
     meter.known = replace(whole, holes=(ReadRequest("input", 200, 2),))
-    assert not meter.is_stranger(999 + HOLES_AGAIN_NS)
-    assert meter.is_stranger(1_000 + HOLES_AGAIN_NS)
+    assert not meter.is_stranger(999 + ASK_AGAIN_NS)
+    assert meter.is_stranger(1_000 + ASK_AGAIN_NS)
