@@ -32,6 +32,8 @@ PLANT_SUMS = (
     "green_to_load",
 )
 
+SHARES = ("green_share_physical", "pv_feed_in", "pv_self_consumption", "current_efficiency", "rectifier_efficiency")
+
 
 def period_figures(period: Period) -> PeriodFigures:
     """Everything about a period. A figure below the site's smallest measured share is null, its band stays."""
@@ -68,20 +70,30 @@ def _yields(period: Period) -> list[str]:
 
 
 def _figure(period: Period, node: str, indicator: str, found: Sum, share: float | None = None) -> Figure:
-    measured = found.measured_share if share is None else share
+    found = _possible(indicator, found)
+    measured, completeness = found.measured_share if share is None else share, period.completeness(node)
     enough = measured >= period.site.accounting.measured_share_min
     value = found.value if enough else None
     held = standing(period.rulebook, period.site, indicator, value, found.low, found.high, period.day, period.kind)
     reason = ""
     if found.value is None:
-        reason = "nothing was measured"
+        reason = "no interval was measured whole" if completeness > 0 else "nothing was measured"
     elif not enough:
         reason = f"measured share {measured:.1%} is below {period.site.accounting.measured_share_min:.0%}"
     elif found.estimated_slots:
         reason = f"{found.estimated_slots} of {len(period.rows.start_ns)} intervals are estimated"
-    return Figure(
-        indicator, value, found.low, found.high, period.completeness(node), measured, reason, held.status, held.editions
-    )
+    return Figure(indicator, value, found.low, found.high, completeness, measured, reason, held.status, held.editions)
+
+
+def _possible(indicator: str, found: Sum) -> Sum:
+    """The band cut to what can be: nothing but a residual is below 0, no part is more than its whole. A value beyond that, of
+    meters that disagree, stays in its band."""
+    low, high = found.low, found.high
+    if low is not None and indicator != "residual":
+        low = max(low, 0.0) if found.value is None else min(max(low, 0.0), found.value)
+    if high is not None and indicator in SHARES:
+        high = min(high, 100.0) if found.value is None else max(min(high, 100.0), found.value)
+    return replace(found, low=low, high=high)
 
 
 def _ratio(part: Sum, whole: Sum, factor: float = 1.0, most: float | None = None) -> Sum:
@@ -123,6 +135,9 @@ def _plant(period: Period) -> dict[str, Figure]:
     if certified is not None:
         shares["certificate_ratio"] = certified
     found |= {name: _figure(period, nodes.PLANT, name, s) for name, s in shares.items()}
+    if certified is not None and not certificates_of_year(period.entries, period.day.year).total_mwh:
+        without = f"no certificate cancelled for {period.day.year} is in the ledger"
+        found["certificate_ratio"] = _because(found["certificate_ratio"], without)
     if period.site.potlines:
         found |= _line(period, nodes.PLANT, list(period.site.potlines))
     return found
@@ -175,10 +190,15 @@ def _line(period: Period, node: str, lines: Sequence[str]) -> dict[str, Figure]:
     figures = {name: _figure(period, node, name, s) for name, s in found.items()}
     doubt = _doubt(period, lines)
     for name in ("metal_produced", "current_efficiency") if doubt else ():
-        figures[name] = replace(figures[name], reason="; ".join(filter(None, (figures[name].reason, doubt))))
+        figures[name] = _because(figures[name], doubt)
     if any(e.kind == "metal_tapped" and e.subject in subjects_of(lines) for e in period.entries):
         figures["metal_tapped"] = _tapped(period, lines)
     return figures
+
+
+def _because(figure: Figure, reason: str) -> Figure:
+    """The figure with one more reason."""
+    return replace(figure, reason="; ".join(filter(None, (figure.reason, reason))))
 
 
 def _doubt(period: Period, lines: Sequence[str]) -> str:

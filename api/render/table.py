@@ -60,6 +60,13 @@ _LIMITS: Mapping[str, str] = {
 }
 _REASONS = (
     (re.compile(r"nothing was measured"), "无实测数据"),
+    (re.compile(r"no interval was measured whole"), "无完整实测时段"),
+    (re.compile(r"no certificate cancelled for (\d+) is in the ledger"), r"台账中没有 \1 年度已核销的绿证"),
+    (re.compile(r"taps are known of (.+) of the days"), r"\1 的日期有出铝记录"),
+    (
+        re.compile(r"weighed metal of (.+) disagrees with the stated efficiency, which stands"),
+        r"\1 的称重铝量与设定电流效率不符,仍按设定效率计算",
+    ),
     (re.compile(r"measured share (.+) is below (.+)"), r"实测占比 \1 低于 \2"),
     (re.compile(r"(\d+) of (\d+) intervals are estimated"), r"\2 个时段中 \1 个为估算值"),
 )
@@ -127,9 +134,11 @@ def node_title(titles: Titles, node: str, lang: Lang) -> str:
 
 
 def note(reason: str, lang: Lang) -> str:
-    """Why a figure is missing; the service writes it in English, in one of the forms of ``_REASONS``."""
-    if lang == "en":
-        return reason
+    """Why a figure is as it is; the service writes it in English, as one or more of the forms of ``_REASONS``."""
+    return reason if lang == "en" else ";".join(map(_chinese, reason.split("; ")))
+
+
+def _chinese(reason: str) -> str:
     found = ((form.fullmatch(reason), text) for form, text in _REASONS)
     return next((match.expand(text) for match, text in found if match), reason)
 

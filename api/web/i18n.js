@@ -62,6 +62,10 @@ const texts = {
 const reasons = {
   zh: [
     [/^nothing was measured$/, "无实测数据"],
+    [/^no interval was measured whole$/, "无完整实测时段"],
+    [/^no certificate cancelled for (\d+) is in the ledger$/, "台账中没有 $1 年度已核销的绿证"],
+    [/^taps are known of (.+) of the days$/, "$1 的日期有出铝记录"],
+    [/^weighed metal of (.+) disagrees with the stated efficiency, which stands$/, "$1 的称重铝量与设定电流效率不符,仍按设定效率计算"],
     [/^measured share (.+) is below (.+)$/, "实测占比 $1 低于 $2"],
     [/^(\d+) of (\d+) intervals are estimated$/, "$2 个时段中 $1 个为估算值"],
   ],
@@ -86,8 +90,9 @@ export function t(key, values = {}) {
 }
 
 export function reason(text) {
-  const found = (reasons[language] || []).find(([form]) => form.test(text));
-  return found ? text.replace(...found) : text;
+  const forms = reasons[language];
+  if (!forms) return text;
+  return text.split("; ").map((one) => one.replace(...(forms.find(([form]) => form.test(one)) || ["", ""]))).join(";");
 }
 
 export const known = (key) => key in texts[language];

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -86,7 +87,7 @@ def _sunny(made: np.ndarray, bought: np.ndarray) -> Period:
         "grid_import": bought,
         "load_energy": load,
         "green_to_load": np.minimum(made, load),
-        **dict.fromkeys(("captive_generation", "storage_charge", "storage_discharge", "grid_export"), zero),
+        **dict.fromkeys(("captive_generation", "storage_charge", "storage_discharge", "grid_export", "renewable_export"), zero),
     }
     share = {"measured_share": np.isfinite(load).astype(float)}
     rows = Table(QUARTER, span.bounds(QUARTER_NS)[:-1], QUARTER_NS, {nodes.PLANT: sums | share})
@@ -133,3 +134,37 @@ def test_green_energy_is_no_more_than_a_load_that_meters_in_disagreement_make_sm
     found = period_figures(period).figures[nodes.PLANT]
     assert found["load_energy"].value == pytest.approx(48 * 8)
     assert found["green_to_load"].value == found["load_energy"].value
+
+
+def test_a_band_holds_nothing_that_cannot_be() -> None:
+    period = _sunny(np.full(96, 10.0), np.zeros(96))
+    columns = period.rows.columns[nodes.PLANT]
+    for name, half in (("load_energy", 15.0), ("green_to_load", 2.0), ("renewable_generation", 2.0), ("renewable_export", 1.0)):
+        columns |= {f"{name}_low": columns[name] - half, f"{name}_high": columns[name] + half}
+    found = period_figures(period).figures[nodes.PLANT]
+    assert (found["load_energy"].low, found["load_energy"].value) == (0.0, 960.0)
+    for name in ("green_share_physical", "pv_self_consumption"):
+        low, value, high = found[name].low, found[name].value, found[name].high
+        assert low is not None
+        assert 0 <= low <= value == 100
+        assert high in (None, 100)
+
+
+@pytest.mark.parametrize(("complete", "reason"), [(0.7, "no interval was measured whole"), (0.0, "nothing was measured")])
+def test_what_was_measured_in_part_is_not_called_unmeasured(complete: float, reason: str) -> None:
+    period = _sunny(np.full(96, np.nan), np.zeros(96))
+    columns = period.rows.columns[nodes.PLANT]
+    columns |= {"completeness": np.full(96, complete), "load_energy_low": np.zeros(96), "load_energy_high": np.full(96, 50.0)}
+    found = period_figures(period).figures[nodes.PLANT]["load_energy"]
+    assert (found.value, found.high, found.reason) == (None, 96 * 50, reason)
+
+
+def test_a_year_without_certificates_says_so() -> None:
+    period = replace(_sunny(np.full(96, 10.0), np.zeros(96)), kind="year")
+    without = period_figures(period).figures[nodes.PLANT]["certificate_ratio"]
+    assert (without.value, without.reason) == (0.0, "no certificate cancelled for 2026 is in the ledger")
+    data = {"type": "bought", "status": "cancelled", "quota_year": 2026}
+    held = LedgerEntry("p", "certificate", "g", "gec", "plant", START, START, 1, "MWh", "Li", data=data)
+    counted = period_figures(replace(period, entries=[held])).figures[nodes.PLANT]["certificate_ratio"]
+    assert counted.reason == ""
+    assert counted.value == pytest.approx(100 / 0.96)

@@ -73,6 +73,9 @@ async def test_a_chinese_report_has_no_english_boundary_or_note(client: httpx.As
     assert "整流机组网侧,产铝量" in {row[10] for row in rows}
     assert note("measured share 61.0% is below 80%", "zh") == "实测占比 61.0% 低于 80%"
     assert note("3 of 96 intervals are estimated", "zh") == "96 个时段中 3 个为估算值"
+    assert note("no interval was measured whole", "zh") == "无完整实测时段"
+    both = "3 of 96 intervals are estimated; no certificate cancelled for 2026 is in the ledger"
+    assert note(both, "zh") == "96 个时段中 3 个为估算值;台账中没有 2026 年度已核销的绿证"
 
 
 @pytest.mark.parametrize("indicator", INDICATORS.values(), ids=lambda i: i.name)
