@@ -116,6 +116,7 @@ def body(
         "kind": plan_.kind,
         "period": plan_.period,
         "span": plain["span"],
+        "data_until": site.calendar.local(whole.span.end_ns).isoformat(),
         "status": whole.status,
         "figures": plain["figures"],
         "rows": [{"label": label, "span": asdict(f.span), "figures": asdict(f)["figures"]} for label, f in rows],

@@ -29,8 +29,8 @@ Format = Literal["json", "csv", "html", "xlsx"]
 Kind = Literal["day", "month", "year"]
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _HEAD = {
-    "en": ("Plant", "Period", "Status", "Version", "From", "To", "Made", "Cause", "Interval hash"),
-    "zh": ("工厂", "期间", "状态", "版本", "起", "止", "生成时间", "原因", "区间数据哈希"),
+    "en": ("Plant", "Period", "Status", "Version", "From", "To", "Data until", "Made", "Cause", "Interval hash"),
+    "zh": ("工厂", "期间", "状态", "版本", "起", "止", "数据截至", "生成时间", "原因", "区间数据哈希"),
 }
 _TITLE = {"en": "Energy report, {kind} {period}", "zh": "能源{kind} {period}"}
 
@@ -86,6 +86,7 @@ def report_table(site: Site, span: Span, report: ReportVersion, lang: Lang) -> T
         str(report.version),
         site.calendar.local(span.start_ns).isoformat(),
         site.calendar.local(span.end_ns).isoformat(),
+        site.calendar.local(_data_until_ns(report)).isoformat(),
         rfc3339(report.created_ns),
         report.cause,
         report.interval_hash,
@@ -121,9 +122,15 @@ def _report_json(span: Span, report: ReportVersion) -> dict[str, Any]:
         "interval_hash": report.interval_hash,
         "start": rfc3339(span.start_ns),
         "end": rfc3339(span.end_ns),
+        "data_until": rfc3339(_data_until_ns(report)),
         "figures": figures_json(figures_of(report.body)),
         "rows": rows,
     }
+
+
+def _data_until_ns(report: ReportVersion) -> int:
+    """End of what was settled when the report was made: that of the span its figures are of."""
+    return int(report.body["span"]["end_ns"])
 
 
 def _bounds(span: Mapping[str, int]) -> dict[str, str]:

@@ -2,6 +2,7 @@ import copy
 import csv
 import io
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import httpx
 import openpyxl
@@ -39,6 +40,29 @@ async def test_a_day_has_its_shifts_below_the_whole(client: httpx.AsyncClient) -
     assert sum(energies) == pytest.approx(body["figures"]["plant"]["load_energy_kwh"]["value"])
     page = (await client.get(f"{ROOT}/day/2026-05-01", params={"format": "html"})).text
     assert "2026-05-02 shift 1" in page
+
+
+@pytest.mark.parametrize(("lang", "name"), [("en", "Data until"), ("zh", "数据截至")])
+async def test_a_running_report_says_until_when_it_has_data(
+    client: httpx.AsyncClient, sample: Sample, monkeypatch: pytest.MonkeyPatch, lang: str, name: str
+) -> None:
+    running = await sample.analytics.report("month", "2026-05")
+    running.body["span"]["end_ns"] -= 86_400 * 10**9
+    until = sample.site.calendar.local(running.body["span"]["end_ns"]).isoformat()
+
+    async def kept(*_: object) -> ReportVersion:
+        return running
+
+    monkeypatch.setattr(sample.analytics, "report", kept)
+    url = f"{ROOT}/month/2026-05"
+    body = (await client.get(url)).json()
+    assert datetime.fromisoformat(body["end"]) - datetime.fromisoformat(body["data_until"]) == timedelta(days=1)
+    plain = await client.get(url, params={"format": "csv", "lang": lang})
+    assert [name, until] in list(csv.reader(io.StringIO(plain.content.decode("utf-8-sig"))))
+    sheet = await client.get(url, params={"format": "xlsx", "lang": lang})
+    assert (name, until) in [row[:2] for row in openpyxl.load_workbook(io.BytesIO(sheet.content)).active.values]
+    page = await client.get(url, params={"format": "html", "lang": lang})
+    assert f"<dt>{name}</dt><dd>{until}</dd>" in page.text
 
 
 async def test_limits_are_those_of_the_reported_time(client: httpx.AsyncClient) -> None:
