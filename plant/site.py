@@ -143,10 +143,15 @@ class Potline:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A gateway or broker that meters are reached through. Secrets are named by environment variable or file."""
+    """A gateway, serial line or broker that meters are reached through. Secrets are named by environment variable or file.
+
+    ``requests_per_s_max`` spares gateways that serve others too. ``shared_group`` makes several collectors share one MQTT
+    stream. ``sparkplug_rebirth`` = request lets the collector ask an edge node for its birth: the one message it publishes.
+    """
 
     id: str
-    protocol: str  # modbus_tcp | mqtt | import (history from files alone; no host, no port)
+    # modbus_tcp | modbus_tls | modbus_rtu | modbus_rtu_over_tcp | dlt645 | dlt645_over_tcp | mqtt | import (files alone)
+    protocol: str
     host: str
     port: int
     timeout_s: float = 1.0
@@ -161,6 +166,14 @@ class Endpoint:
     key_file: str = ""
     mqtt_version: int = 5
     topics: tuple[str, ...] = ()
+    serial_port: str = ""
+    baud_rate: int = 9600
+    parity: str = "even"
+    stop_bits: int = 1
+    requests_per_s_max: float | None = None
+    qos: int = 1
+    shared_group: str = ""
+    sparkplug_rebirth: str = "never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +184,7 @@ class Meter:
     profile: str
     endpoint: str
     unit: int = 1
+    address: str = ""  # DL/T 645: twelve digits
     topic: str = ""
     poll_interval_s: float = 1.0
     silent_after_s: float = 30.0

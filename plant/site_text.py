@@ -125,6 +125,7 @@ class MeterText(StrictText):
     profile: str
     endpoint: str
     unit: Annotated[int, Field(ge=0, le=255)] = 1
+    address: Annotated[str, Field(pattern=r"^([0-9]{12})?$")] = ""
     topic: str = ""
     poll_interval_s: Interval = 1.0
     silent_after_s: Positive = 30.0
@@ -133,12 +134,19 @@ class MeterText(StrictText):
 
 
 class EndpointText(StrictText):
-    """[[endpoint]]: a gateway, broker or import."""
+    """[[endpoint]]: a gateway, serial line, broker or import."""
 
     id: Id
-    protocol: Literal["modbus_tcp", "mqtt", "import"]
+    protocol: Literal[
+        "modbus_tcp", "modbus_tls", "modbus_rtu", "modbus_rtu_over_tcp", "dlt645", "dlt645_over_tcp", "mqtt", "import"
+    ]
     host: str = ""
     port: Annotated[int, Field(ge=0, le=65_535)] = 0
+    serial_port: str = ""
+    baud_rate: Annotated[int, Field(ge=300, le=4_000_000)] = 9600
+    parity: Literal["none", "even", "odd"] = "even"
+    stop_bits: Literal[1, 2] = 1
+    requests_per_s_max: Positive | None = None
     timeout_s: Positive = 1.0
     pause_after_connect_s: Annotated[float, Field(ge=0)] = 0.0
     pause_between_s: Annotated[float, Field(ge=0)] = 0.0
@@ -151,6 +159,9 @@ class EndpointText(StrictText):
     key_file: str = ""
     mqtt_version: Literal[4, 5] = 5
     topics: list[str] = []
+    qos: Literal[0, 1] = 1
+    shared_group: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]*$")] = ""
+    sparkplug_rebirth: Literal["never", "request"] = "never"
 
 
 class PotsText(StrictText):
