@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from devices.codec import Words, columns_touching, place_of, width
-from devices.maps import ModbusMap, Profile
+from devices.maps import ModbusMap, Profile, Table
 from devices.plan import ReadRequest, plan_reads, split_request
-from devices.sunspec import Located, locate
+from devices.sunspec import Chain, walk_models
 from plant.errors import DeviceError, DeviceNonsense, DeviceRefused, DeviceSilent
 
 EXCEPTIONS = {  # Modbus Application Protocol V1.1b3, section 7
@@ -116,7 +116,19 @@ def poll(meter: MeterAddress, profile: Profile, known: Introduction) -> Generato
 def _base_address(map_: ModbusMap, meter: MeterAddress) -> Generator[ReadRequest, Answer, int]:
     if map_.sunspec is None:
         return 0
-    walk = locate(map_.sunspec.id, map_.points[0].table)
+    chain = yield from _chain(map_.points[0].table, meter)
+    found = chain.find((map_.sunspec.id,))
+    if found is not None and found.length >= map_.sunspec.length:
+        return found.base_address
+    got = f"that model with {found.length} words" if found is not None else chain.in_words
+    next_step = "choose the profile of a model that the device lists, or switch SunSpec on in the device"
+    expected = f"SunSpec model {map_.sunspec.id} of {map_.sunspec.length} words"
+    raise DeviceNonsense(meter.meter, meter.where, expected=expected, got=got, next_step=next_step)
+
+
+def _chain(table: Table, meter: MeterAddress) -> Generator[ReadRequest, Answer, Chain]:
+    """The models that the device lists."""
+    walk = walk_models(table)
     request = next(walk)
     while True:
         answer = yield request
@@ -125,14 +137,8 @@ def _base_address(map_: ModbusMap, meter: MeterAddress) -> Generator[ReadRequest
         try:
             request = walk.send(None if isinstance(answer, Refused) else answer)
         except StopIteration as end:
-            outcome = end.value
-            break
-    expected = f"SunSpec model {map_.sunspec.id} of {map_.sunspec.length} words"
-    if isinstance(outcome, Located) and outcome.length >= map_.sunspec.length:
-        return outcome.base_address
-    got = f"that model with {outcome.length} words" if isinstance(outcome, Located) else outcome.found
-    next_step = "choose the profile of a model that the device lists, or switch SunSpec on in the device"
-    raise DeviceNonsense(meter.meter, meter.where, expected=expected, got=got, next_step=next_step)
+            chain: Chain = end.value
+            return chain
 
 
 def _identify(map_: ModbusMap, base: int, meter: MeterAddress) -> Generator[ReadRequest, Answer, None]:

@@ -1,8 +1,8 @@
-"""Finding a model in a SunSpec device, without input or output.
+"""Finding the models of a SunSpec device, without input or output.
 
 The device's list starts with the marker "SunS" at one of three addresses; then follow models, each an id, the
 number of words that come after these two, and the words; an id of 0xFFFF ends it (SunSpec Device Information
-Model Specification). ``locate`` yields what to read and is sent the words, or None where the device refused.
+Model Specification). ``walk_models`` yields what to read and is sent the words, or None where the device refused.
 """
 
 from __future__ import annotations
@@ -21,47 +21,57 @@ MODELS_MAX = 64  # a list that goes on longer is no list
 
 
 @dataclass(frozen=True, slots=True)
-class Located:
-    """Address of the model's header and the number of words behind the header."""
+class FoundModel:
+    """One model of a device: its id, the address of its header and the number of words behind the header."""
 
+    model: int
     base_address: int
     length: int
 
 
 @dataclass(frozen=True, slots=True)
-class NotLocated:
-    """What was found in place of the model, in words."""
+class Chain:
+    """What a walk found: the models in their order, and in words what kept it from reaching the end of the list, if anything."""
 
-    found: str
+    models: tuple[FoundModel, ...]
+    trouble: str = ""
+
+    def find(self, ids: Sequence[int], instance: int = 1) -> FoundModel | None:
+        """The ``instance``-th model (from 1) whose id is one of ``ids``, None where the device has none."""
+        found = [m for m in self.models if m.model in ids]
+        return found[instance - 1] if len(found) >= instance else None
+
+    @property
+    def in_words(self) -> str:
+        """What there is, for messages."""
+        return self.trouble or f"a list of models {_names(self.models)}"
 
 
-Walk = Generator[ReadRequest, Sequence[int] | None, Located | NotLocated]
+Walk = Generator[ReadRequest, Sequence[int] | None, Chain]
 
 
-def locate(model: int, table: Table = "holding") -> Walk:
-    """Walk to the first model of that id; at most three starts and ``MODELS_MAX`` headers are read."""
+def walk_models(table: Table = "holding") -> Walk:
+    """Walk the whole list; at most three starts and ``MODELS_MAX`` headers of two words are read."""
     for start in STARTS:
         words = yield ReadRequest(table, start, len(MARKER))
         if words is not None and tuple(words) == MARKER:
-            return (yield from _walk(model, table, start + len(MARKER)))
-    return NotLocated(f"no SunSpec marker at {', '.join(map(str, STARTS))}")
+            return (yield from _walk(table, start + len(MARKER)))
+    return Chain((), f"no SunSpec marker at {', '.join(map(str, STARTS))}")
 
 
-def _walk(model: int, table: Table, address: int) -> Walk:
-    seen: list[int] = []
+def _walk(table: Table, address: int) -> Walk:
+    seen: list[FoundModel] = []
     while len(seen) < MODELS_MAX and address <= 0xFFFE:
         header = yield ReadRequest(table, address, 2)
         if header is None:
-            return NotLocated(f"the list breaks off at {address} after models {_names(seen)}")
-        found, length = header
-        if found == model:
-            return Located(address, length)
-        if found == END_MODEL:
-            return NotLocated(f"a list of models {_names(seen)}")
-        seen.append(found)
+            return Chain(tuple(seen), f"the list breaks off at {address} after models {_names(seen)}")
+        model, length = header
+        if model == END_MODEL:
+            return Chain(tuple(seen))
+        seen.append(FoundModel(model, address, length))
         address += 2 + length
-    return NotLocated(f"a list without an end, starting with models {_names(seen[:8])}")
+    return Chain(tuple(seen), f"a list without an end, starting with models {_names(seen[:8])}")
 
 
-def _names(models: list[int]) -> str:
-    return ", ".join(map(str, models)) or "none"
+def _names(models: Sequence[FoundModel]) -> str:
+    return ", ".join(str(m.model) for m in models) or "none"

@@ -14,7 +14,7 @@ from devices.dialogue import Answer, MeterAddress, Refused, introduce, poll
 from devices.image import base_address, fixed_words, plan_addresses
 from devices.maps import Profile, Table
 from devices.plan import ReadRequest
-from devices.sunspec import END_MODEL, MARKER, MODELS_MAX, Located, NotLocated, locate
+from devices.sunspec import END_MODEL, MARKER, MODELS_MAX, Chain, FoundModel, walk_models
 from plant.errors import DeviceNonsense, DeviceRefused, DeviceSilent
 
 PROFILES = shipped_profiles()
@@ -44,15 +44,15 @@ def served(profile: Profile, values: dict[str, float]) -> Registers:
     return fixed_words(profile) | {key: int(w) for key, w in zip(plan_addresses(profile), row, strict=True)}
 
 
-def walk(model: int, registers: dict[int, int]) -> Located | NotLocated:
-    search = locate(model)
+def walk(registers: dict[int, int]) -> Chain:
+    search = walk_models()
     request = next(search)
     try:
         while True:
             words = [registers.get(a) for a in range(request.address, request.end)]
             request = search.send(None if None in words else [w for w in words if w is not None])
     except StopIteration as end:
-        result: Located | NotLocated = end.value
+        result: Chain = end.value
         return result
 
 
@@ -66,30 +66,42 @@ def chain(start: int, models: Sequence[tuple[int, int]]) -> dict[int, int]:
 
 
 @pytest.mark.parametrize("start", [40_000, 50_000, 0])
-def test_a_model_is_found_behind_the_others_at_each_of_the_three_starts(start: int) -> None:
-    assert walk(103, chain(start, [(1, 66), (120, 26), (103, 50)])) == Located(start + 2 + 68 + 28, 50)
+def test_all_models_are_found_at_each_of_the_three_starts(start: int) -> None:
+    found = walk(chain(start, [(1, 66), (120, 26), (103, 50)]))
+    assert found.models == (FoundModel(1, start + 2, 66), FoundModel(120, start + 70, 26), FoundModel(103, start + 98, 50))
+    assert found.in_words == "a list of models 1, 120, 103"
 
 
 def test_common_models_of_65_words_shift_what_follows() -> None:
-    assert walk(103, chain(40_000, [(1, 65), (103, 50)])) == Located(40_069, 50)
+    assert walk(chain(40_000, [(1, 65), (103, 50)])).find([103]) == FoundModel(103, 40_069, 50)
+
+
+def test_a_model_that_stands_there_twice_is_told_by_its_number() -> None:
+    found = walk(chain(40_000, [(1, 66), (203, 105), (1, 66), (203, 105)]))
+    assert [m and m.base_address for m in (found.find([201, 203]), found.find([201, 203], 2), found.find([203], 3))] == [
+        40_070,
+        40_245,
+        None,
+    ]
 
 
 def test_no_marker_and_no_such_model_are_told_apart() -> None:
-    assert walk(103, {}) == NotLocated("no SunSpec marker at 40000, 50000, 0")
-    assert walk(103, chain(0, [(1, 66), (101, 50)])) == NotLocated("a list of models 1, 101")
+    assert walk({}) == Chain((), "no SunSpec marker at 40000, 50000, 0")
+    assert walk(chain(0, [(1, 66), (101, 50)])).find([103]) is None
 
 
-def test_a_broken_list_ends_the_search() -> None:
-    registers = chain(40_000, [(1, 66), (103, 50)])
-    del registers[40_071]
-    assert walk(103, registers) == NotLocated("the list breaks off at 40070 after models 1")
+def test_a_broken_list_keeps_what_stands_before_the_break() -> None:
+    registers = chain(40_000, [(1, 66), (103, 50), (120, 26)])
+    del registers[40_122]
+    found = walk(registers)
+    assert found.find([103]) == FoundModel(103, 40_070, 50)
+    assert found.trouble == "the list breaks off at 40122 after models 1, 103"
 
 
 def test_a_list_without_an_end_is_left() -> None:
-    outcome = walk(103, {a: 7 if a % 2 == 0 else 0 for a in range(65_536)} | {40_000: MARKER[0], 40_001: MARKER[1]})
-    assert isinstance(outcome, NotLocated)
-    assert outcome.found.startswith("a list without an end")
-    assert MODELS_MAX < 1_000
+    outcome = walk({a: 7 if a % 2 == 0 else 0 for a in range(65_536)} | {40_000: MARKER[0], 40_001: MARKER[1]})
+    assert len(outcome.models) == MODELS_MAX
+    assert outcome.in_words.startswith("a list without an end")
 
 
 def test_introduction_and_poll_of_a_sunspec_device() -> None:
