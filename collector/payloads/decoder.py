@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import msgspec
@@ -15,7 +16,7 @@ PAYLOAD_BYTES_MAX = 256 * 2**10
 class Reading(msgspec.Struct, frozen=True, gc=False):
     """One Frame before its columns: instant (UTC ns, whole ms) and raw numbers, NaN where one was due and is missing.
 
-    ``columns`` says which quantities of its decoder the numbers belong to, empty for all of them: a device that reports
+    ``columns`` says which quantities of the profile the numbers belong to, empty for all of them: a device that reports
     by exception says nothing about the others, which are then not missing either. ``quality`` holds a quality word for
     each number, empty where the message gives none.
     """
@@ -30,7 +31,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
 
 class PayloadDecoder(Protocol):
-    """One profile's messages on one kind of topic. ``collector.payloads.formats.decoders`` makes them."""
+    """One profile's messages. ``collector.payloads.formats.decoder_of`` makes them."""
 
     @property
     def carries_time(self) -> bool:
@@ -42,7 +43,17 @@ class PayloadDecoder(Protocol):
         """Whether messages are numbered, so that one that comes twice can be told."""
         ...
 
-    def decode(self, meter: str, payload: bytes, received_ns: int) -> Sequence[Reading]:
+    @property
+    def sequence_modulus(self) -> int:
+        """What the sequence number wraps at, 0 where it is not known to wrap."""
+        ...
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What follows a meter's topic, slash included: "" alone, unless each quantity has a topic of its own."""
+        ...
+
+    def decode(self, meter: str, payload: bytes, received_ns: int, suffix: str = "") -> Sequence[Reading]:
         """The Frames of one message, at least one. ``received_ns`` is their instant only where the message has none.
 
         Raises PayloadError, and nothing else, for a message that can never be read.
@@ -51,4 +62,41 @@ class PayloadDecoder(Protocol):
 
     def blocks(self, plant: str, readings: Sequence[Reading]) -> list[FrameBlock]:
         """The readings in canonical units: one block, in order, and one more for each set of columns that came alone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one message of an edge node came to. Readings by profile, in order; ``publish`` is what the site file allows to
+    be sent, as (topic, payload); ``notes`` are what a person has to know (a gap, an unknown alias), as (meter or edge node,
+    text); ``offline`` and ``online`` name meters whose death or birth the message is."""
+
+    readings: Mapping[str, Sequence[Reading]] = field(default_factory=dict)
+    publish: tuple[tuple[str, bytes], ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
+    offline: tuple[str, ...] = ()
+    online: tuple[str, ...] = ()
+
+
+class SparkplugHost(Protocol):
+    """The edge nodes of one broker, whose messages have a meaning only after those before them."""
+
+    def topics(self) -> tuple[str, ...]:
+        """What to subscribe to: births, data and deaths of each edge node that a meter hangs on."""
+        ...
+
+    def owns(self, topic: str) -> bool:
+        """Whether a message on that topic is for ``take``."""
+        ...
+
+    def take(self, topic: str, payload: bytes, received_ns: int) -> Taken:
+        """One message, in order of arrival. Raises PayloadError, and nothing else, for one that can never be read."""
+        ...
+
+    def blocks(self, plant: str, profile: str, readings: Sequence[Reading]) -> list[FrameBlock]:
+        """As of a PayloadDecoder, for readings of one profile."""
+        ...
+
+    def disconnected(self) -> None:
+        """The session was lost or the line went: what comes next may have a hole before it."""
         ...

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from collector.payloads.decoder import PAYLOAD_BYTES_MAX, Reading
 from devices.maps import PayloadTime, Profile
 from devices.payload import pointer_parts
 from plant.errors import PayloadError
 from plant.frame import NS_PER_MS, FrameBlock, floor_ms
 from plant.quality import ABSENT
 
-PAYLOAD_BYTES_MAX = 256 * 2**10
 _NAN = float("nan")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MS = timedelta(milliseconds=1)
@@ -30,16 +29,6 @@ _T_MS_MAX = 2**63 // NS_PER_MS - 1
 _ABSENT_WORDS = frozenset({"nan", "null", "n/a", ""})
 
 Pointer = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One message of one meter: instant (UTC ns, whole ms), raw numbers in the order of the profile, NaN where missing."""
-
-    meter: str
-    t_ns: int
-    raw: list[float]
-    event_id: str
 
 
 class JsonDecoder:
@@ -55,19 +44,46 @@ class JsonDecoder:
         self._time_pointer = pointer_parts(self._time.path) if self._time else ()
         self._event_path = profile.mqtt.event_id
         self._event_pointer = pointer_parts(self._event_path)
+        self._sequence_path = profile.mqtt.sequence
+        self._sequence_pointer = pointer_parts(self._sequence_path)
 
     @property
     def carries_time(self) -> bool:
         """Whether messages say when they were measured; a retained message that does not says nothing about now."""
         return self._time is not None
 
-    def decode(self, meter: str, payload: bytes, received_ns: int) -> Reading:
+    @property
+    def carries_sequence(self) -> bool:
+        """Whether messages are numbered by their device."""
+        return bool(self._sequence_path)
+
+    @property
+    def sequence_modulus(self) -> int:
+        """What the sequence number wraps at, 0 where it is not known to wrap."""
+        return 0
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """One topic a meter."""
+        return ("",)
+
+    def decode(self, meter: str, payload: bytes, received_ns: int, suffix: str = "") -> tuple[Reading]:
         """One message. ``received_ns`` is its instant only where the profile's messages carry none. Raises PayloadError."""
         message = _parse(payload)
         raw = [_number(_at(message, pointer), path) for pointer, path in zip(self._pointers, self._paths, strict=True)]
         t_ns = floor_ms(received_ns) if self._time is None else _instant(_at(message, self._time_pointer), self._time)
         event_id = self._event_id(message) if self._profile.event else ""
-        return Reading(meter, t_ns, raw, event_id)
+        return (Reading(meter, t_ns, raw, event_id, self._sequence(message)),)
+
+    def _sequence(self, message: Any) -> int | None:
+        if not self._sequence_path:
+            return None
+        found = _at(message, self._sequence_pointer)
+        if found is None:
+            return None
+        if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found < 2**63:
+            raise PayloadError(f"{self._sequence_path}: found {_shown(found)}, expected the message's number")
+        return found
 
     def _event_id(self, message: Any) -> str:
         found = _at(message, self._event_pointer)
@@ -82,12 +98,12 @@ class JsonDecoder:
             )
         return found
 
-    def block(self, plant: str, readings: Sequence[Reading]) -> FrameBlock:
+    def blocks(self, plant: str, readings: Sequence[Reading]) -> list[FrameBlock]:
         """The readings, in order, as one block in canonical units."""
         meters = tuple(dict.fromkeys(reading.meter for reading in readings))
         position = {meter: i for i, meter in enumerate(meters)}
         raw = np.array([reading.raw for reading in readings], np.float64).reshape(len(readings), len(self._pointers))
-        return FrameBlock(
+        block = FrameBlock(
             plant,
             self._profile.id,
             self._profile.quantities,
@@ -98,6 +114,7 @@ class JsonDecoder:
             np.where(np.isnan(raw), int(ABSENT), 0).astype(np.int16),
             tuple(reading.event_id for reading in readings) if self._profile.event else (),
         )
+        return [block]
 
 
 def _parse(payload: bytes) -> Any:

@@ -40,7 +40,7 @@ def payload(**more: Any) -> bytes:
 
 def test_pointers_scales_and_instant() -> None:
     decoder = JsonDecoder(profile())
-    block = decoder.block("smelter", [decoder.decode("m-1", payload(), 0), decoder.decode("m-2", payload(t=T_MS + 1), 0)])
+    (block,) = decoder.blocks("smelter", [*decoder.decode("m-1", payload(), 0), *decoder.decode("m-2", payload(t=T_MS + 1), 0)])
     assert block.value.tolist() == [[1.5, 6.0], [1.5, 6.0]]
     assert block.t_ns.tolist() == [T_MS * 10**6, (T_MS + 1) * 10**6]
     assert (block.plant, block.profile, block.meters, block.event_ids) == ("smelter", "x", ("m-1", "m-2"), ())
@@ -50,7 +50,9 @@ def test_pointers_scales_and_instant() -> None:
 @pytest.mark.parametrize("found", [None, "NaN", "", " n/a "])
 def test_what_is_not_there_is_absent(found: object) -> None:
     decoder = JsonDecoder(profile())
-    block = decoder.block("smelter", [decoder.decode("m", payload(a={"p": found}), 0), decoder.decode("m", payload(a=7), 0)])
+    (block,) = decoder.blocks(
+        "smelter", [*decoder.decode("m", payload(a={"p": found}), 0), *decoder.decode("m", payload(a=7), 0)]
+    )
     assert np.isnan(block.value[:, 0]).all()
     assert block.quality[:, 0].tolist() == [int(ABSENT)] * 2
     assert block.value[:, 1].tolist() == [6.0, 6.0]
@@ -58,7 +60,7 @@ def test_what_is_not_there_is_absent(found: object) -> None:
 
 def test_literals_that_json_does_not_know() -> None:
     decoder = JsonDecoder(profile())
-    row = decoder.decode("m", b'{"t": %d, "a": {"p": NaN}, "list": [0, Infinity]}' % T_MS, 0)
+    (row,) = decoder.decode("m", b'{"t": %d, "a": {"p": NaN}, "list": [0, Infinity]}' % T_MS, 0)
     assert np.isnan(row.raw[0])
     assert row.raw[1] == np.inf  # screening gives it its reason
 
@@ -101,7 +103,7 @@ def test_what_can_never_be_read_says_why(message_: bytes, said: str) -> None:
     ],
 )
 def test_times(format_: Any, found: object, t_ms: int) -> None:
-    row = JsonDecoder(profile(PayloadTime("/t", format_))).decode("m", payload(t=found), 0)
+    (row,) = JsonDecoder(profile(PayloadTime("/t", format_))).decode("m", payload(t=found), 0)
     assert row.t_ns == t_ms * 10**6
 
 
@@ -114,13 +116,13 @@ def test_time_that_names_no_instant(found: object) -> None:
 def test_receipt_dates_a_message_without_time() -> None:
     decoder = JsonDecoder(profile(None))
     assert not decoder.carries_time
-    assert decoder.decode("m", payload(), T_MS * 10**6 + 999_999).t_ns == T_MS * 10**6
+    assert decoder.decode("m", payload(), T_MS * 10**6 + 999_999)[0].t_ns == T_MS * 10**6
 
 
 @pytest.mark.parametrize(("found", "key"), [("tap-7", "tap-7"), (7, "7")])
 def test_event_id(found: object, key: str) -> None:
     decoder = JsonDecoder(profile(event_id="/id", quantity="metal_tapped"))
-    block = decoder.block("smelter", [decoder.decode("scale", payload(id=found), 0)])
+    (block,) = decoder.blocks("smelter", [*decoder.decode("scale", payload(id=found), 0)])
     assert block.event_ids == (key,)
 
 
@@ -151,7 +153,7 @@ def test_shipped_devices_messages_come_back(name: str, numbers: list[int], t_ms:
     values = dict(zip(shipped.quantities, map(float, numbers), strict=False))
     document = write(shipped.mqtt, message(shipped.mqtt, values, t_ms * 10**6, event_id="e-1"))
     decoder = JsonDecoder(shipped)
-    block = decoder.block("smelter", [decoder.decode("m", json.dumps(document).encode(), 0)])
+    (block,) = decoder.blocks("smelter", [*decoder.decode("m", json.dumps(document).encode(), 0)])
     assert block.value[0].tolist() == pytest.approx(list(values.values()), rel=1e-15)
     assert block.t_ns.tolist() == [t_ms * 10**6]
 
@@ -161,7 +163,7 @@ def test_the_golden_messages_of_shipped_profiles_prove_this_decoder_too(file: Pa
     parsed = parse_profile(file.read_text("utf-8"), file.name)
     for golden in tomllib.loads(file.read_text("utf-8"))["golden"] if parsed.mqtt is not None else ():
         decoder = JsonDecoder(parsed)
-        block = decoder.block("p", [decoder.decode("m", golden["payload"].encode(), 0)])
+        (block,) = decoder.blocks("p", [*decoder.decode("m", golden["payload"].encode(), 0)])
         got = dict(zip(block.quantities, block.value[0].tolist(), strict=True))
         assert {name: got[name] for name in golden["expect"]} == pytest.approx(golden["expect"], rel=1e-12)
         assert all(np.isnan(got[name]) for name in golden.get("missing", []))
