@@ -179,6 +179,26 @@ _ROWS: list[Quantity] = [
     Quantity("pot_voltage_mean", "V", Kind.GAUGE, "Mean pot voltage", "平均槽电压"),
     Quantity("pots_running", "1", Kind.STATE, "Pots running", "运行槽数"),
     Quantity("anode_effects_active", "1", Kind.STATE, "Pots in anode effect", "发生阳极效应槽数"),
+    *[
+        Quantity(
+            f"reactive_power_l{i}",
+            "kvar",
+            Kind.GAUGE,
+            f"Reactive power L{i}",
+            f"无功功率 L{i}",
+            directional=True,
+            iec61850=f"MMXU.VAr.phs{'ABC'[i - 1]}",
+            sunspec=f"VARph{'ABC'[i - 1]}",
+        )
+        for i in (1, 2, 3)
+    ],
+    *_phases("apparent_power", "kVA", "Apparent power", "视在功率", "MMXU.VA", ("VAphA", "VAphB", "VAphC")),
+    *_phases("power_factor", "1", "Power factor", "功率因数", "MMXU.PF", ("PFphA", "PFphB", "PFphC")),
+    *_phases("voltage_thd", "%", "Voltage THD", "电压总谐波畸变率", "MHAI.ThdPhV", ("", "", "")),
+    *_phases("current_thd", "%", "Current THD", "电流总谐波畸变率", "MHAI.ThdA", ("", "", "")),
+    Quantity("current_n", "A", Kind.GAUGE, "Current N", "中性线电流", iec61850="MMXU.A.neut"),
+    Quantity("gross_weight", "kg", Kind.GAUGE, "Gross weight", "毛重"),
+    Quantity("net_weight", "kg", Kind.GAUGE, "Net weight", "净重"),
     Quantity("metal_tapped", "kg", Kind.EVENT, "Metal tapped, weighed", "出铝量(称重)"),
     Quantity("pot_number", "1", Kind.EVENT, "Pot", "槽号"),
     Quantity("anode_effect_duration", "s", Kind.EVENT, "Anode effect duration", "阳极效应持续时间"),
