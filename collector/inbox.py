@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from collector.mqtt_link import Delivery, Session
-from collector.payloads.json import JsonDecoder, Reading
+from collector.payloads.decoder import Reading
+from collector.payloads.formats import decoder_of
 from collector.quarantine import Rejected
 from devices.maps import Profile
 from plant.errors import PayloadError
@@ -33,7 +34,7 @@ class Inbox:
 
     def __init__(self, plant: str, meters: Sequence[Meter], profiles: Mapping[str, Profile]) -> None:
         self._plant = plant
-        self._decoders = {m.profile: JsonDecoder(profiles[m.profile]) for m in meters}
+        self._decoders = {m.profile: decoder_of(profiles[m.profile]) for m in meters}
         self._by_topic = {m.topic: (m.id, m.profile) for m in meters}
         self._stamped_ns: dict[str, int] = {}
         self._connected_ns = 0
@@ -60,17 +61,17 @@ class Inbox:
                 stale += 1
                 continue
             try:
-                reading = decoder.decode(meter, delivery.payload, self._stamp_ns(meter, delivery.received_ns))
+                decoded = decoder.decode(meter, delivery.payload, self._stamp_ns(meter, delivery.received_ns))
             except Exception as error:  # whatever a message does to us, the next one has its turn
                 reason = str(error) if isinstance(error, PayloadError) else f"decoding failed: {error!r}"
                 out.rejected.append(Rejected(delivery.topic, f"{meter} ({profile}): {reason}", delivery.payload))
                 continue
             if not decoder.carries_time:
-                self._stamped_ns[meter] = reading.t_ns
-            readings.setdefault(profile, []).append(reading)
+                self._stamped_ns[meter] = decoded[-1].t_ns
+            readings.setdefault(profile, []).extend(decoded)
         for profile, rows in readings.items():
             for at in range(0, len(rows), FRAMES_MAX):
-                out.blocks.append(self._decoders[profile].block(self._plant, rows[at : at + FRAMES_MAX]))
+                out.blocks.extend(self._decoders[profile].blocks(self._plant, rows[at : at + FRAMES_MAX]))
         return Sorted(out.blocks, out.rejected, out.strangers, stale)
 
     def _stamp_ns(self, meter: str, received_ns: int) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from collector.payloads.json import PAYLOAD_BYTES_MAX
+from collector.payloads.decoder import PAYLOAD_BYTES_MAX
 from plant.errors import TransportError
 from plant.site import Endpoint
 
