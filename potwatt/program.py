@@ -15,9 +15,11 @@ from analytics.service import Analytics
 from api.app import close_streams, create_app
 from api.auth import Keys, parse_keys, refuse_unsafe_binding
 from collector.forward import Forwarder
+from collector.gather import Gatherer
 from collector.intake import Intake
 from collector.modbus import ModbusCollector
 from collector.mqtt import MqttSource
+from collector.poller import Poller
 from collector.quarantine import Quarantine
 from collector.spool import Spool
 from plant.errors import ConfigError, Fault, StoreError
@@ -195,18 +197,20 @@ class Program:
         forwarder = Forwarder(
             self.spool, self.store, self.ledger, site=self.site, clock=self.clock, health=self.health, quarantine=refused
         )
-        loops: dict[str, Callable[[], Awaitable[None]]] = {"forward": forwarder.run}
+        gatherer = Gatherer(self.site.id, sink=self.intake, clock=self.clock, health=self.health)
+        loops: dict[str, Callable[[], Awaitable[None]]] = {"forward": forwarder.run, "gather": gatherer.run}
         for endpoint in self.site.endpoints.values():
             meters = [m for m in self.site.meters.values() if m.endpoint == endpoint.id]
             if meters and endpoint.protocol != "import":
-                loops[f"endpoint:{endpoint.id}"] = self._source(endpoint, meters).run
+                loops[f"endpoint:{endpoint.id}"] = self._source(endpoint, meters, gatherer).run
         return loops
 
-    def _source(self, endpoint: Endpoint, meters: list[Meter]) -> ModbusCollector | MqttSource:
+    def _source(self, endpoint: Endpoint, meters: list[Meter], gatherer: Gatherer) -> Poller | MqttSource:
         assert self.intake is not None
         plant, profiles, clock, health = self.site.id, self.loaded.profiles, self.clock, self.health
-        if endpoint.protocol == "modbus_tcp":
-            return ModbusCollector(plant, endpoint, meters, profiles, clock=clock, sink=self.intake, health=health)
+        if endpoint.protocol.startswith("modbus"):
+            folder = self.loaded.folder
+            return ModbusCollector(endpoint, meters, profiles, gatherer=gatherer, clock=clock, health=health, folder=folder)
         unreadable = Quarantine(self.loaded.data_dir / "quarantine" / endpoint.id, clock, health)
         return MqttSource(
             endpoint,

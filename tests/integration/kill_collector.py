@@ -15,6 +15,7 @@ from kill_site import PLANT, PROFILES, site
 
 from collector.forward import Forwarder
 from collector.forward_step import ForwardSettings
+from collector.gather import Gatherer
 from collector.intake import Intake
 from collector.modbus import ModbusCollector
 from collector.mqtt import MqttSource
@@ -64,13 +65,13 @@ async def main(directory: Path, broker_port: int, gateway_port: int, drain: bool
     intake = Intake(spool, PROFILES, bus, board)
     quarantine = Quarantine(directory / "quarantine", clock, board)
     meters = list(plan.meters.values())
+    gatherer = Gatherer(PLANT, sink=CountedIntake(intake, directory / "polls"), clock=clock, health=board)
     modbus = ModbusCollector(
-        PLANT,
         plan.endpoints["gateway"],
         [m for m in meters if m.endpoint == "gateway"],
         PROFILES,
+        gatherer=gatherer,
         clock=clock,
-        sink=CountedIntake(intake, directory / "polls"),
         health=board,
     )
     mqtt = MqttSource(

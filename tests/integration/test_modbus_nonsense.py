@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collector.modbus import ModbusCollector
-from collector.modbus_readings import ASK_AGAIN_NS, Doubt, PolledMeter
+from collector.gather import Gatherer
+from collector.modbus import ModbusCollector, ModbusDialect
+from collector.polled import ASK_AGAIN_NS, Doubt, PolledMeter
 from devices.catalog import shipped_profiles
-from devices.dialogue import Introduction, MeterAddress
+from devices.dialogue import Introduction
 from plant.frame import FrameBlock
 from plant.ports import Health
 from plant.site import Meter
@@ -42,8 +43,9 @@ async def polled(folder: Path, meter_id: str, *, checks_identity: bool = True) -
         profile = replace(profile, modbus=replace(profile.modbus, identity=None))
     gateway, endpoint = plant.gateways[meter.endpoint], plant.site.endpoints[meter.endpoint]
     await gateway.start()
-    collector = ModbusCollector(plant.site.id, endpoint, [meter], {profile.id: profile}, clock=clock, sink=discard, health=board)
-    task = asyncio.create_task(collector.run())
+    gatherer = Gatherer(plant.site.id, sink=discard, clock=clock, health=board)
+    collector = ModbusCollector(endpoint, [meter], {profile.id: profile}, gatherer=gatherer, clock=clock, health=board)
+    task = asyncio.gather(collector.run(), gatherer.run())
     try:
         yield plant, board
     finally:
@@ -93,7 +95,7 @@ async def test_most_values_beyond_limits_make_a_meter_without_identity_degraded(
 
 def test_a_lasting_doubt_asks_once_at_once_and_then_after_minutes() -> None:
     profile = PROFILES["sim_rectifier_dc_meter"]
-    meter = PolledMeter(Meter("m", profile.id, "e"), profile, MeterAddress("m", "here"))
+    meter = PolledMeter(Meter("m", profile.id, "e"), profile, "here", ModbusDialect())
     known, doubt = Introduction((), np.zeros(5, bool), ()), Doubt(3, 5, "dc_current")
     meter.known, meter.introduced_ns = known, 1_000
     meter.judge(doubt)

@@ -16,11 +16,12 @@ from pymodbus.pdu import ModbusPDU
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from collector.modbus import ModbusCollector
-from collector.modbus_readings import ASK_AGAIN_NS, PolledMeter
+from collector.gather import Gatherer
+from collector.modbus import ModbusCollector, ModbusDialect
+from collector.polled import ASK_AGAIN_NS, PolledMeter
 from devices.catalog import shipped_profiles
 from devices.codec import encode
-from devices.dialogue import Introduction, MeterAddress
+from devices.dialogue import Introduction
 from devices.image import fixed_words, plan_addresses
 from devices.maps import Profile
 from devices.plan import ReadRequest
@@ -145,12 +146,20 @@ def meter(name: str, unit: int, profile: str = DC.id) -> Meter:
     return Meter(name, profile, "gateway", unit=unit, poll_interval_s=0.1)
 
 
+async def poll(gateway: Endpoint, meters: list[Meter], sink: Callable[[list[FrameBlock]], Awaitable[None]], board: Board) -> None:
+    """Poll one endpoint with a gatherer of its own, until cancelled or until either ends with an error."""
+    gatherer = Gatherer("plant", sink=sink, clock=WallClock(), health=board)
+    collector = ModbusCollector(gateway, meters, PROFILES, gatherer=gatherer, clock=WallClock(), health=board)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(collector.run())
+        tasks.create_task(gatherer.run())
+
+
 @asynccontextmanager
 async def running(
     port: int, meters: list[Meter], sink: Callable[[list[FrameBlock]], Awaitable[None]], board: Board, **more: float
 ) -> AsyncIterator[asyncio.Task[None]]:
-    collector = ModbusCollector("plant", endpoint(port, **more), meters, PROFILES, clock=WallClock(), sink=sink, health=board)
-    task = asyncio.create_task(collector.run())
+    task = asyncio.create_task(poll(endpoint(port, **more), meters, sink, board))
     try:
         yield task
     finally:
@@ -360,12 +369,12 @@ async def test_a_full_spool_makes_polling_wait_and_nothing_read_is_lost() -> Non
         await taken(blocks)
 
     async with serving([device(1, DC, DC_VALUES)]) as port, running(port, [meter("one", 1)], sink, board):
-        await until(lambda: board.state("endpoint:gateway") == "degraded")
-        assert "polling waits: the spool is full" in board.detail("endpoint:gateway")
+        await until(lambda: board.state("polling") == "degraded")
+        assert "polling waits: the spool is full" in board.detail("polling")
         assert ("polls_durable", (("meter", "one"),)) not in board.counted
         await until(lambda: len(taken.rows("one")) >= 3)
     assert offered[2][0].t_ns[: len(offered[0][0])].tolist() == offered[0][0].t_ns.tolist()
-    assert board.state("endpoint:gateway") == "ok"
+    assert board.state("polling") == board.state("endpoint:gateway") == "ok"
 
 
 async def test_cancelling_hands_over_what_was_read() -> None:
@@ -398,16 +407,16 @@ async def test_an_error_of_the_sink_ends_the_collector() -> None:
 
 
 async def test_no_meters_nothing_to_do(free_port: int) -> None:
-    collector = ModbusCollector("plant", endpoint(free_port), [], PROFILES, clock=WallClock(), sink=Taken(), health=Board())
-    await collector.run()
+    gatherer = Gatherer("plant", sink=Taken(), clock=WallClock(), health=Board())
+    await ModbusCollector(endpoint(free_port), [], PROFILES, gatherer=gatherer, clock=WallClock(), health=Board()).run()
 
 
 def test_what_a_meter_refused_is_asked_for_again_after_minutes() -> None:
-    meter = PolledMeter(Meter("m", DC.id, "e"), DC, MeterAddress("m", "here"))
+    meter = PolledMeter(Meter("m", DC.id, "e"), DC, "here", ModbusDialect())
     assert meter.is_stranger(0)
     whole = Introduction((), np.zeros(5, bool), ())
     meter.known, meter.introduced_ns = whole, 1_000
     assert not meter.is_stranger(1_000 + 10 * ASK_AGAIN_NS)
-    meter.known = replace(whole, holes=(ReadRequest("input", 200, 2),))
+    meter.known = replace(whole, absent=np.array([True] + [False] * 4), holes=(ReadRequest("input", 200, 2),))
     assert not meter.is_stranger(999 + ASK_AGAIN_NS)
     assert meter.is_stranger(1_000 + ASK_AGAIN_NS)

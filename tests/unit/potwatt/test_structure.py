@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from collector.modbus_frames import FUNCTION_OF
+
 ROOT = Path(__file__).parents[3]
 PURE = ["plant", "devices", "analytics"]
 SHELL_IN_PURE = {"analytics/service.py"}
@@ -16,7 +18,8 @@ FORBIDDEN = {
     "paho", "mqtt5", "influxdb_client", "aiohttp", "httpx", "requests", "duckdb", "sqlalchemy", "fastapi", "uvicorn", "apprise",
 }  # fmt: skip
 ONE_FILE_EACH = {
-    "pymodbus": {"collector/modbus.py", "simulators/modbus_server.py"},
+    "pymodbus": {"simulators/modbus_server.py"},
+    "serial": {"collector/wire.py"},
     "aiomqtt": {"collector/mqtt311_compat.py", "simulators/mqtt_publisher.py"},
     "mqtt5": {"collector/mqtt5_fast.py"},
     "influxdb_client": {"storage/influx_http.py"},
@@ -75,11 +78,16 @@ def test_each_client_library_stands_behind_one_file(library: str, allowed: set[s
     assert users <= allowed
 
 
-def test_collector_has_no_modbus_write_code() -> None:
-    text = (ROOT / "collector/modbus.py").read_text("utf-8")
-    assert "read_holding_registers" in text or "ReadHoldingRegisters" in text
-    for word in ("write_coil", "write_register", "write_registers", "WriteSingle", "WriteMultiple", "mask_write", "readwrite_"):
-        assert word not in text
+def test_the_collector_knows_the_read_functions_of_modbus_alone() -> None:
+    """The one place that puts a function code on the wire takes it from this table; the only other bytes sent are none."""
+    assert FUNCTION_OF == {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
+    senders = {path.name for path in modules("collector") if "FUNCTION_OF" in path.read_text("utf-8")}
+    assert senders == {"modbus_frames.py"}
+    text = (ROOT / "collector/modbus_frames.py").read_text("utf-8")
+    assert text.count(".pack(") == 2, "one request a framing, each with a function of the table"
+    assert text.count("FUNCTION_OF[request.table]") == 2
+    line = (ROOT / "collector/modbus_line.py").read_text("utf-8")
+    assert line.count(".write(") == line.count("write(self._framing.ask(station.unit, request))") == 1
 
 
 def test_every_public_name_of_the_pure_packages_has_a_docstring() -> None:

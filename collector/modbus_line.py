@@ -1,0 +1,171 @@
+"""Asking Modbus units over a wire, one request at a time, errors in our own tree.
+
+The transport and the wire format are ours (``docs/decisions/0004-modbus-client.md``): an answer is taken only when it is the
+one to the request under way, a lost connection is noticed at once, and a time-out is one unit's and not the line's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from collector.modbus_frames import Framing, RtuFraming, TcpFraming, answer_of, words_in
+from collector.polled import Station
+from collector.wire import character_s, open_wire, where
+from devices.dialogue import Answer, MeterAddress, Refused
+from devices.plan import ReadRequest
+from plant.errors import DeviceNonsense, DeviceSilent, TransportError
+from plant.site import Endpoint
+
+SILENCES_MAX = 8  # unanswered requests in a row, of whatever meters, after which the line itself is suspect
+GATEWAY_TARGET_SILENT = 11  # exception code
+SILENCE_CHARACTERS = 3.5  # between frames of a serial line
+SILENCE_MIN_S = 0.00175  # above 19 200 baud
+DRAIN_TRIES = 4
+DRAIN_SHARE = 0.25  # of the time-out: so long a line without transaction numbers has to be quiet after one
+
+
+class ModbusLine:
+    """The connection to a Modbus endpoint: TCP, TLS, a serial port, or serial frames over TCP.
+
+    ``counters`` has ``stale_answers`` (to an earlier request), ``mismatched_answers`` (another unit or function),
+    ``garbage_bytes`` and, where frames have a checksum, ``crc_errors``.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, folder: Path = Path()) -> None:
+        self._endpoint, self._folder = endpoint, folder
+        self.where = where(endpoint)
+        self._framing: Framing = TcpFraming() if endpoint.protocol in ("modbus_tcp", "modbus_tls") else RtuFraming()
+        self.counters = self._framing.counters
+        self._transport: asyncio.WriteTransport | None = None
+        self._answer: asyncio.Future[bytes] | None = None
+        self._silences = 0
+        self._free_s = self._received_s = 0.0  # when the next request may go; when the last byte came
+        self._pause_s = max(endpoint.pause_between_s, _silence_s(endpoint))
+        self._spacing_s = 1 / endpoint.requests_per_s_max if endpoint.requests_per_s_max else 0.0
+
+    async def connect(self) -> None:
+        """Open the connection anew. Raises TransportError."""
+        self.close()
+        self._silences = 0
+        self._loop = asyncio.get_running_loop()
+        self._framing.give_up()
+        self._transport, _ = await open_wire(self._endpoint, lambda: _Ear(self), folder=self._folder)
+        self._free_s = self._loop.time() + self._endpoint.pause_after_connect_s
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+
+    async def ask(self, request: ReadRequest, station: Station, timeout_s: float | None = None) -> Answer:
+        """Ask once. Raises DeviceSilent, DeviceNonsense (wrong length or kind of answer) or TransportError (line lost)."""
+        if self._free_s > 0 and (wait_s := self._free_s - self._loop.time()) > 0:
+            await asyncio.sleep(wait_s)
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise self._lost()
+        asked_s = self._loop.time()
+        timeout_s = self._endpoint.timeout_s if timeout_s is None else timeout_s
+        self._answer = answer = self._loop.create_future()
+        transport.write(self._framing.ask(station.unit, request))
+        timer = self._loop.call_later(timeout_s, _expire, answer)
+        try:
+            pdu = await answer
+        except TimeoutError:
+            raise await self._unanswered(request, station.name, timeout_s) from None
+        finally:
+            timer.cancel()
+            self._answer = None
+            self._framing.give_up()
+            if self._pause_s or self._spacing_s:
+                self._free_s = max(self._free_s, self._loop.time() + self._pause_s, asked_s + self._spacing_s)
+        self._silences = 0
+        words = answer_of(pdu, request)
+        if words is None:
+            raise _nonsense(request, station.name, words_in(pdu, request))
+        if isinstance(words, Refused) and words.code == GATEWAY_TARGET_SILENT:
+            raise _silent(request, station.name, "the gateway's word that the unit does not answer it")
+        return words
+
+    def received(self, data: bytes) -> None:
+        """Bytes from the wire."""
+        self._received_s = self._loop.time()
+        pdu = self._framing.feed(data)
+        if pdu is not None and self._answer is not None and not self._answer.done():
+            self._answer.set_result(pdu)
+
+    def ended(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is gone: whoever waits is told at once."""
+        if transport is self._transport:
+            self._transport = None
+            if self._answer is not None and not self._answer.done():
+                self._answer.set_exception(self._lost())
+
+    async def _unanswered(self, request: ReadRequest, name: MeterAddress, timeout_s: float) -> Exception:
+        self._silences += 1
+        if self._silences >= SILENCES_MAX:
+            return TransportError(f"{self.where} left {self._silences} requests in a row unanswered; connecting anew")
+        left = self._framing.left
+        if isinstance(self._framing, RtuFraming):
+            await self._drain(timeout_s * DRAIN_SHARE)
+        if left:
+            return _nonsense(request, name, f"{left} bytes that are no whole Modbus answer")
+        return _silent(request, name, f"no answer within {timeout_s:g} s")
+
+    async def _drain(self, quiet_s: float) -> None:
+        """Let a late answer go by: without transaction numbers it would pass for the next one's."""
+        for _ in range(DRAIN_TRIES):  # a line that never falls silent is not waited for
+            heard_s = self._received_s
+            await asyncio.sleep(quiet_s)
+            if self._received_s == heard_s:
+                return
+
+    def _lost(self) -> TransportError:
+        return TransportError(f"the connection to {self.where} was closed from there; connecting anew")
+
+
+class _Ear(asyncio.Protocol):
+    """Passes on what asyncio tells of one connection."""
+
+    def __init__(self, line: ModbusLine) -> None:
+        self._line = line
+        self.data_received = line.received  # type: ignore[method-assign]  # one call less for every answer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's name)
+        self._line.ended(self._transport)
+
+
+def _silence_s(endpoint: Endpoint) -> float:
+    if endpoint.protocol != "modbus_rtu":
+        return 0.0
+    return max(SILENCE_CHARACTERS * character_s(endpoint), SILENCE_MIN_S)
+
+
+def _expire(answer: asyncio.Future[bytes]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
+
+
+def _nonsense(request: ReadRequest, name: MeterAddress, got: str) -> DeviceNonsense:
+    return DeviceNonsense(
+        name.meter,
+        name.where,
+        expected=f"{request.count} words from {request.table} {request.address}",
+        got=got,
+        next_step="the answer is thrown away; check the profile's largest request, the protocol and the gateway",
+    )
+
+
+def _silent(request: ReadRequest, name: MeterAddress, got: str) -> DeviceSilent:
+    return DeviceSilent(
+        name.meter,
+        name.where,
+        expected=f"{request.count} words from {request.table} {request.address}",
+        got=got,
+        next_step="check power, wiring and unit number; it is asked again with growing pauses",
+    )
