@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from devices.codec import Words, decode, encode, place_of, width
+from devices.dlt645 import decode as decode_dlt645
+from devices.dlt645_profile import golden_row
 from devices.maps import Profile, Table
 from devices.payload import read
 from devices.profile_file import GoldenText
@@ -72,6 +74,9 @@ def _decoded(profile: Profile, block: GoldenText, table: Table, file: str, key: 
     if profile.modbus is not None:
         values: list[float] = decode(profile, _words(profile, block, table))[0][0].tolist()
         return values
+    if profile.dlt645 is not None:
+        numbers: list[float] = decode_dlt645(profile.dlt645, [golden_row(profile.dlt645, block.frames)])[0][0].tolist()
+        return numbers
     assert profile.mqtt is not None
     message = read(profile.mqtt, json.loads(block.payload))
     if message.t_ns != block.expect_time_ns:

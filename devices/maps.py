@@ -13,6 +13,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import Literal
 
+from devices.dlt645 import Dlt645Map, Dlt645Point
 from plant.quantities import QUANTITIES, Kind
 
 Table = Literal["holding", "input", "coil", "discrete"]
@@ -198,7 +199,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """A product that potwatt can read. Exactly one of ``modbus`` and ``mqtt`` is set. Compares by identity.
+    """A product that potwatt can read. Exactly one of ``modbus``, ``mqtt``, ``dlt645`` is set. Compares by identity.
 
     ``verified`` says that the map was seen on a real device; ``golden_origin`` where its golden values come from.
     """
@@ -214,15 +215,20 @@ class Profile:
     mqtt: PayloadMap | None
     limits: Mapping[str, Limits]
     checks: tuple[Check, ...]
+    dlt645: Dlt645Map | None = None
 
     @property
-    def protocol(self) -> Literal["modbus", "mqtt"]:
+    def protocol(self) -> Literal["modbus", "mqtt", "dlt645"]:
         """How the device is reached."""
+        if self.dlt645 is not None:
+            return "dlt645"
         return "modbus" if self.modbus is not None else "mqtt"
 
     @property
-    def points(self) -> tuple[ModbusPoint, ...] | tuple[PayloadPoint, ...]:
+    def points(self) -> tuple[ModbusPoint, ...] | tuple[PayloadPoint, ...] | tuple[Dlt645Point, ...]:
         """The points of whichever map there is."""
+        if self.dlt645 is not None:
+            return self.dlt645.points
         if self.modbus is not None:
             return self.modbus.points
         assert self.mqtt is not None

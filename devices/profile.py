@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from pydantic import ValidationError
 
+from devices.dlt645_profile import check_dlt645, map_of
 from devices.golden import golden_faults
 from devices.maps import (
     BIT_TABLES,
@@ -26,7 +27,17 @@ from devices.maps import (
 )
 from devices.payload import pointer_parts
 from devices.plan import unsplittable, words_of
-from devices.profile_file import ModbusText, MqttText, PathText, PointText, ProfileText, RegisterText, known_types, named
+from devices.profile_file import (
+    Dlt645PointText,
+    ModbusText,
+    MqttText,
+    PathText,
+    PointText,
+    ProfileText,
+    RegisterText,
+    known_types,
+    named,
+)
 from plant.errors import ConfigError, Fault
 from plant.quantities import QUANTITIES, Kind, factor_to_canonical
 
@@ -67,6 +78,8 @@ def parse_profile(text: str, file: str) -> Profile:
         _check_registers(parsed.modbus, say)
     if parsed.mqtt is not None:
         _check_paths(parsed.mqtt, say)
+    if parsed.dlt645 is not None and not faults:
+        check_dlt645(parsed.dlt645, say)
     if faults:
         raise ConfigError(faults)
     profile = _build(parsed)
@@ -79,18 +92,21 @@ def parse_profile(text: str, file: str) -> Profile:
     return profile
 
 
-def _points(parsed: ProfileText) -> Sequence[RegisterText | PathText]:
+def _points(parsed: ProfileText) -> Sequence[RegisterText | PathText | Dlt645PointText]:
+    if parsed.dlt645 is not None:
+        return parsed.dlt645.points
     if parsed.modbus is not None:
         return parsed.modbus.points
     return parsed.mqtt.points if parsed.mqtt is not None else ()
 
 
 def _check_points(parsed: ProfileText, say: Say) -> None:
-    """Names, units, limits, checks: what holds for both protocols."""
-    if (parsed.modbus is None) == (parsed.mqtt is None):
-        say("modbus, mqtt", "both or neither", "exactly one of the tables [modbus] and [mqtt]")
+    """Names, units, limits, checks: what holds for every protocol."""
+    sections = [name for name in ("modbus", "mqtt", "dlt645") if getattr(parsed, name) is not None]
+    if len(sections) != 1:
+        say("modbus, mqtt, dlt645", ", ".join(sections) or "none", "exactly one of the tables [modbus], [mqtt] and [dlt645]")
         return
-    section = "modbus" if parsed.modbus is not None else "mqtt"
+    section = sections[0]
     seen: set[str] = set()
     for point in _points(parsed):
         key = f"{section}.points[{point.name}]"
@@ -212,6 +228,7 @@ def _build(parsed: ProfileText) -> Profile:
         mqtt=None if parsed.mqtt is None else _mqtt(parsed.mqtt),
         limits={p.name: Limits(p.limits[0], p.limits[1]) for p in _points(parsed) if p.limits},
         checks=tuple(Check(c.kind, tuple(c.of), c.equals, c.within, c.floor) for c in head.checks),
+        dlt645=None if parsed.dlt645 is None else map_of(parsed.dlt645),
     )
 
 

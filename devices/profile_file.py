@@ -124,8 +124,24 @@ class MqttText(_Strict):
     points: Annotated[list[PathText], Field(min_length=1)]
 
 
+class Dlt645PointText(PointText):
+    """A point of ``[dlt645]``: data identifier DI3..DI0, place in its block; ``wraps_at`` is "format" or a number in ``unit``."""
+
+    di: Annotated[str, Field(pattern=r"^[0-9A-F]{8}$")]
+    at: Annotated[int, Field(ge=0, le=99)] = 0
+    format: Text
+    signed: bool = False
+    wraps_at: Literal["format"] | Ratio | None = None
+
+
+class Dlt645Text(_Strict):
+    """``[dlt645]``."""
+
+    points: Annotated[list[Dlt645PointText], Field(min_length=1)]
+
+
 class GoldenText(_Strict):
-    """``[[golden]]``: words (by address, ``"coil/3"`` for another table) or a payload, and what they mean.
+    """``[[golden]]``: words (by address, ``"coil/3"`` for another table), a payload, or frames in hex, and what they mean.
 
     Words not listed are sentinels, or 0 where the point has none. ``missing`` names quantities that must be missing.
     """
@@ -133,6 +149,7 @@ class GoldenText(_Strict):
     origin: Text
     words: dict[str, Word] = {}
     payload: str = ""
+    frames: list[str] = []
     expect: dict[str, float | str] = {}
     missing: list[str] = []
     expect_time_ns: int | None = None
@@ -145,6 +162,7 @@ class ProfileText(_Strict):
     profile: Head
     modbus: ModbusText | None = None
     mqtt: MqttText | None = None
+    dlt645: Dlt645Text | None = None
     golden: Annotated[list[GoldenText], Field(min_length=1)]
 
 

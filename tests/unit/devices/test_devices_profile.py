@@ -132,7 +132,7 @@ def test_the_good_file_is_read() -> None:
         ),
         ("words = { 0 = 30,", "words = { 0 = 30, 99 = 1,", "golden[1]: found 99 is not read by any request"),
         ("words = { 0", 'missing = ["active_power"]\nwords = { 0', "golden[1].missing: found active_power = 30.0"),
-        ("[modbus]", "[mqtt]\npoints = [{ name = 'current', path = '/a', unit = 'A' }]\n[modbus]", "modbus, mqtt: found 'both"),
+        ("[modbus]", "[mqtt]\npoints = [{ name = 'current', path = '/a', unit = 'A' }]\n[modbus]", "modbus, mqtt, dlt645: found 'modbus, mqtt"),
     ],
 )
 def test_each_mistake_is_named_with_its_key(old: str, new: str, message: str) -> None:
