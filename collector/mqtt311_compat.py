@@ -1,12 +1,13 @@
 """MQTT 3.1.1 over ``aiomqtt``, acknowledged by hand through the paho client that it wraps.
 
-The one private attribute used is ``aiomqtt.Client._client``: the package has no public manual acknowledgement, and
-its own acknowledges what only lies in memory. Its minor version is pinned for that reason.
+The one private attribute used is ``aiomqtt.Client._client``: the package has no public manual acknowledgement, its own
+acknowledges what only lies in memory, and its queue is either without bound or drops. So messages are taken where paho
+hands them over, and the socket is left alone while there are too many. Its minor version is pinned for that reason.
 """
 
 from __future__ import annotations
 
-from collections import deque
+import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -14,14 +15,14 @@ from typing import Any
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
 from paho.mqtt.client import Client as PahoClient
+from paho.mqtt.client import MQTTMessage
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
-from collector.mqtt_link import KEEP_ALIVE_S, BrokerSettings, Delivery, Session
+from collector.mqtt_link import HELD_BYTES_MAX, HELD_MAX, KEEP_ALIVE_S, BrokerSettings, Delivery, Session
 from plant.errors import TransportError
 from plant.ports import Clock
 
-BATCH_MAX = 5_000
-QUEUE_MAX = 65_535  # as many as there are packet ids, so that no message to be acknowledged is ever dropped
 _CREDENTIALS = frozenset({4, 5, 134, 135})  # bad user name or password, not authorised (3.1.1 and as paho renames them)
 _REFUSED_FROM = 128
 
@@ -31,10 +32,15 @@ class CompatibleLink:
 
     def __init__(self, settings: BrokerSettings, clock: Clock) -> None:
         self._settings, self._clock = settings, clock
-        self._arrivals_ns: deque[int] = deque()  # of what waits in aiomqtt's queue
+        self._loop = asyncio.get_running_loop()
         self._client: aiomqtt.Client | None = None
         self._paho: PahoClient | None = None
         self._session = Session.NEW
+        self._held: list[Delivery] = []
+        self._held_bytes = 0
+        self._resting: int | None = None  # the socket that is not read, since too much is held
+        self._arrived = asyncio.Event()
+        self._lost: TransportError | None = None
 
     async def open(self) -> Session:
         """Connect and subscribe. Raises TransportError."""
@@ -50,7 +56,6 @@ class CompatibleLink:
             keepalive=KEEP_ALIVE_S,
             timeout=settings.timeout_s,
             tls_context=settings.tls_context(),
-            max_queued_incoming_messages=QUEUE_MAX,
         )
         self._paho = self._by_hand(client)
         try:
@@ -67,45 +72,82 @@ class CompatibleLink:
     def _by_hand(self, client: aiomqtt.Client) -> PahoClient:
         paho = client._client  # noqa: SLF001 - see the head of this file
         paho.manual_ack_set(True)  # noqa: FBT003
-        inner: Any = paho.on_connect  # aiomqtt's own, which has no room for the session flag
+        connected: Any = paho.on_connect  # aiomqtt's own, which has no room for the session flag
+        ended: Any = paho.on_disconnect
 
         def on_connect(source: Any, userdata: Any, flags: Any, reason: Any, properties: Any = None) -> None:
             self._session = Session.RESUMED if flags.session_present else Session.NEW
-            inner(source, userdata, flags, reason, properties)
+            connected(source, userdata, flags, reason, properties)
+
+        def on_disconnect(source: Any, userdata: Any, flags: Any, reason: Any, properties: Any = None) -> None:
+            self._lost = self._gone(f"{reason}".lower())
+            self._arrived.set()
+            ended(source, userdata, flags, MQTTErrorCode.MQTT_ERR_SUCCESS, properties)  # ``receive`` tells why
 
         paho.on_connect = on_connect
-        take: Any = paho.on_message
-
-        def on_message(source: Any, userdata: Any, message: Any) -> None:
-            self._arrivals_ns.append(self._clock.now_ns())
-            take(source, userdata, message)
-
-        paho.on_message = on_message
+        paho.on_disconnect = on_disconnect
+        paho.on_message = self._take
         return paho
 
-    async def _subscribe(self, client: aiomqtt.Client) -> None:
-        topics = self._settings.topics
+    def _take(self, _client: Any, _userdata: Any, message: MQTTMessage) -> None:
         try:
-            granted: Sequence[int | ReasonCode] = await client.subscribe([(topic, 1) for topic in topics])
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""  # the topic of no meter
+        packet_id = message.mid if message.qos else None
+        self._held.append(Delivery(topic, bytes(message.payload), message.retain, packet_id, self._clock.now_ns()))
+        self._held_bytes += len(message.payload)
+        self._arrived.set()
+        if self._resting is None and (len(self._held) >= HELD_MAX or self._held_bytes >= HELD_BYTES_MAX):
+            self._rest()
+
+    def _rest(self) -> None:
+        assert self._paho is not None
+        socket = self._paho.socket()
+        if socket is not None:
+            self._resting = socket.fileno()
+            self._loop.remove_reader(self._resting)
+
+    def _go_on(self) -> None:
+        assert self._paho is not None
+        socket = self._paho.socket()
+        if socket is not None and socket.fileno() == self._resting:
+            self._loop.add_reader(self._resting, self._read)
+            self._loop.call_soon(self._read)  # TLS may hold bytes that the socket does not show
+        self._resting = None
+
+    def _read(self) -> None:
+        """As aiomqtt reads, which gave its reader away when it was taken off."""
+        paho = self._paho
+        if paho is None or self._resting is not None:
+            return
+        paho.loop_read()
+        socket: Any = paho.socket()
+        if socket is not None and hasattr(socket, "pending") and socket.pending():
+            self._loop.call_soon(self._read)
+
+    async def _subscribe(self, client: aiomqtt.Client) -> None:
+        filters = self._settings.filters
+        try:
+            granted: Sequence[int | ReasonCode] = await client.subscribe([(topic, self._settings.qos) for topic in filters])
         except aiomqtt.MqttError as error:
-            raise self._gone(error) from error
-        refused = [t for t, code in zip(topics, granted, strict=True) if _code(code) >= _REFUSED_FROM]
+            raise self._gone(error.__cause__ or error) from error
+        refused = [t for t, code in zip(filters, granted, strict=True) if _code(code) >= _REFUSED_FROM]
         if refused:
             raise self._settings.refused(f"no right to read {', '.join(refused[:5])}", credentials=True)
 
     async def receive(self) -> list[Delivery]:
         """The messages that have come, at least one. Raises TransportError when the line is gone."""
-        assert self._client is not None
-        messages = self._client.messages
-        try:
-            batch = [_delivery(await anext(messages), self._arrivals_ns.popleft())]
-            while len(messages) and len(batch) < BATCH_MAX:
-                batch.append(_delivery(await anext(messages), self._arrivals_ns.popleft()))
-        except aiomqtt.MqttError as error:
-            raise self._gone(error) from error
-        if not len(messages):
-            self._arrivals_ns.clear()  # aiomqtt drops what does not fit its queue
-        return batch
+        while not self._held:
+            if self._lost is not None:
+                raise self._lost
+            self._arrived.clear()
+            await self._arrived.wait()
+        taken = self._held
+        self._held, self._held_bytes = [], 0
+        if self._resting is not None:
+            self._go_on()
+        return taken
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """One packet each, in order."""
@@ -113,6 +155,11 @@ class CompatibleLink:
         for delivery in deliveries:
             if delivery.packet_id is not None:
                 self._paho.ack(delivery.packet_id, 1)
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """QoS 0."""
+        assert self._paho is not None
+        self._paho.publish(topic, payload)
 
     async def close(self) -> None:
         """Leave; the session stays at the broker."""
@@ -123,14 +170,9 @@ class CompatibleLink:
         elif self._paho is not None:
             self._paho.disconnect()  # aiomqtt leaves the socket open where the broker did not answer in time
 
-    def _gone(self, error: Exception) -> TransportError:
-        return TransportError(f"{self._settings.where}: the connection ended: {error.__cause__ or error}")
+    def _gone(self, why: object) -> TransportError:
+        return TransportError(f"{self._settings.where}: the connection ended: {why}")
 
 
 def _code(reason: int | ReasonCode | None) -> int:
     return reason.value if isinstance(reason, ReasonCode) else reason or 0
-
-
-def _delivery(message: aiomqtt.Message, received_ns: int) -> Delivery:
-    payload = message.payload if isinstance(message.payload, bytes) else b""
-    return Delivery(str(message.topic), payload, bool(message.retain), message.mid if message.qos else None, received_ns)

@@ -11,15 +11,23 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import mqtt5
+import numpy as np
 
-from collector.mqtt_link import KEEP_ALIVE_S, PACKET_BYTES_MAX, SESSION_EXPIRY_S, BrokerSettings, Delivery, Session
+from collector.mqtt_link import (
+    HELD_BYTES_MAX,
+    HELD_MAX,
+    KEEP_ALIVE_S,
+    PACKET_BYTES_MAX,
+    SESSION_EXPIRY_S,
+    BrokerSettings,
+    Delivery,
+    Session,
+)
 from plant.errors import TransportError
 from plant.ports import Clock
 
 NAP_S = 0.005
 RECEIVE_MAX = 20_000  # unacknowledged messages that the broker may have under way
-HELD_MAX = 20_000  # messages kept for the reader before the socket is left alone
-HELD_BYTES_MAX = 64 * 2**20  # the same in bytes of payload
 _CREDENTIALS = ("BAD_USER_NAME_OR_PASSWORD", "NOT_AUTHORIZED", "BANNED")  # the codec's enums have no hash
 _SUBSCRIBE_ID = 1
 Answer = TypeVar("Answer")
@@ -67,11 +75,11 @@ class FastLink:
         filters = [
             mqtt5.TopicFilter(
                 topic,
-                max_qos=mqtt5.QoS.AT_LEAST_ONCE,
+                max_qos=mqtt5.QoS.AT_LEAST_ONCE if settings.qos else mqtt5.QoS.AT_MOST_ONCE,
                 retain_as_published=False,  # the flag then marks old messages alone
                 retain_handling=mqtt5.RetainHandling.SEND_NEVER,
             )
-            for topic in settings.topics
+            for topic in settings.filters
         ]
         protocol.send(mqtt5.SubscribePacket(_SUBSCRIBE_ID, filters))
         granted = await protocol.suback
@@ -88,12 +96,25 @@ class FastLink:
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """One write for all of them."""
         assert self._protocol is not None
-        self._protocol.write(b"".join([mqtt5.PubAckPacket(d.packet_id).write() for d in deliveries if d.packet_id is not None]))
+        self._protocol.write(acknowledgements([d.packet_id for d in deliveries if d.packet_id is not None]))
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """QoS 0."""
+        assert self._protocol is not None
+        self._protocol.write(mqtt5.PublishPacket(topic, payload).write())
 
     async def close(self) -> None:
         """Leave; the session stays at the broker."""
         if self._protocol is not None:
             self._protocol.leave()
+
+
+def acknowledgements(packet_ids: Sequence[int]) -> bytes:
+    """PUBACK packets in their short form, which says success, in order."""
+    packets = np.empty((len(packet_ids), 2), ">u2")
+    packets[:, 0] = 0x4002
+    packets[:, 1] = packet_ids
+    return packets.tobytes()
 
 
 class _Protocol(asyncio.Protocol):
@@ -123,12 +144,19 @@ class _Protocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard_s = self._loop.time()
         view = memoryview(self._rest + data if self._rest else data)
-        at, before = 0, len(self._held)
+        at, end, before = 0, len(view), len(self._held)
+        # this runs for every message of the plant: one stamp a chunk, and nothing looked up twice
+        received_ns, read, keep, payload_bytes = self._clock.now_ns(), mqtt5.read, self._held.append, 0
         try:
-            while at < len(view):
-                packet, used = mqtt5.read(view[at:])
+            while at < end:
+                packet, used = read(view[at:])
                 at += used
-                self._take_packet(packet)
+                if isinstance(packet, mqtt5.PublishPacket):
+                    payload = packet.payload
+                    payload_bytes += len(payload)
+                    keep(Delivery(packet.topic, payload, packet.retain, packet.packet_id, received_ns))
+                else:
+                    self._take_packet(packet)
         except IndexError:
             pass  # the rest of the packet is still to come
         except ValueError as error:
@@ -138,15 +166,13 @@ class _Protocol(asyncio.Protocol):
                 )
             )
         self._rest = bytes(view[at:])
+        self._held_bytes += payload_bytes
         if len(self._held) > before:
             self._arrived.set()
             self._nap()
 
     def _take_packet(self, packet: mqtt5.Packet) -> None:
-        if isinstance(packet, mqtt5.PublishPacket):
-            self._held_bytes += len(packet.payload)
-            self._held.append(Delivery(packet.topic, packet.payload, packet.retain, packet.packet_id, self._clock.now_ns()))
-        elif isinstance(packet, mqtt5.ConnAckPacket):
+        if isinstance(packet, mqtt5.ConnAckPacket):
             _settle(self.connack, packet)
         elif isinstance(packet, mqtt5.SubAckPacket):
             _settle(self.suback, packet)

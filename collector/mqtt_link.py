@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+import msgspec
+
 from collector.payloads.decoder import PAYLOAD_BYTES_MAX
 from plant.errors import TransportError
 from plant.site import Endpoint
 
 KEEP_ALIVE_S = 30
 SESSION_EXPIRY_S = 7 * 86_400  # an outage of the collector up to a week loses nothing while the broker has room
+HELD_MAX = 20_000  # messages kept for the reader before the socket is left alone
+HELD_BYTES_MAX = 64 * 2**20  # the same in bytes of payload
 PACKET_BYTES_MAX = PAYLOAD_BYTES_MAX + 2**17  # a payload just too large still comes and is named; topic and properties beside it
 
 
@@ -24,10 +28,11 @@ class Session(Enum):
     NEW = "new"
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """One message in order of arrival; ``packet_id`` is None where there is nothing to acknowledge (QoS 0).
-    ``received_ns`` is the instant (UTC) at which it came from the socket, however long it waited behind others here."""
+
+    ``received_ns`` is the instant (UTC) at which it came from the socket, however long it waited behind others here.
+    """
 
     topic: str
     payload: bytes
@@ -52,6 +57,8 @@ class BrokerSettings:
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
+    qos: int = 1
+    shared_group: str = ""
 
     @staticmethod
     def of(endpoint: Endpoint, plant: str, topics: Sequence[str], secrets: Mapping[str, str]) -> BrokerSettings:
@@ -76,7 +83,15 @@ class BrokerSettings:
             endpoint.ca_file,
             endpoint.cert_file,
             endpoint.key_file,
+            endpoint.qos,
+            endpoint.shared_group,
         )
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What to subscribe to: the topics, in the group that shares their stream where there is one."""
+        share = f"$share/{self.shared_group}/" if self.shared_group else ""
+        return tuple(f"{share}{topic}" for topic in self.topics)
 
     @property
     def where(self) -> str:
@@ -126,6 +141,10 @@ class Link(Protocol):
 
     def acknowledge(self, deliveries: Sequence[Delivery]) -> None:
         """Tell the broker that these are safe, in this order; on a dead line the broker sends them again."""
+        ...
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Send a message that nobody has to answer for (QoS 0); on a dead line it is gone."""
         ...
 
     async def close(self) -> None:
