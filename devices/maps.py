@@ -54,20 +54,28 @@ class WordOrder(Enum):
 
 @dataclass(frozen=True, slots=True)
 class RegisterType:
-    """How the bits of a value are read: number of words and numpy kind (``i``, ``u``, ``f``)."""
+    """How the bits of a value are read: number of words, numpy kind (``i``, ``u``, ``f``), and what the bits stand for."""
 
     words: int
     numpy_kind: Literal["i", "u", "f"]
     sunspec_sentinel: int | None  # bit pattern of "not implemented"; every NaN counts for floats
+    coding: Literal["binary", "bcd"] = "binary"
 
     @property
     def bits(self) -> int:
         """Width in bits."""
         return 16 * self.words
 
+    @property
+    def modulus(self) -> int:
+        """How many different numbers the register counts through before it starts again."""
+        return 10 ** (4 * self.words) if self.coding == "bcd" else 1 << self.bits
+
 
 # Sentinels after the SunSpec Device Information Model Specification, as in sunspec/models.
 REGISTER_TYPES: Mapping[str, RegisterType] = {
+    "int8": RegisterType(1, "i", None),  # one byte of a register
+    "uint8": RegisterType(1, "u", None),
     "int16": RegisterType(1, "i", 0x8000),
     "int32": RegisterType(2, "i", 0x8000_0000),
     "int64": RegisterType(4, "i", 0x8000_0000_0000_0000),
@@ -78,18 +86,27 @@ REGISTER_TYPES: Mapping[str, RegisterType] = {
     "acc32": RegisterType(2, "u", 0),
     "acc64": RegisterType(4, "u", 0),
     "enum16": RegisterType(1, "u", 0xFFFF),
+    "enum32": RegisterType(2, "u", 0xFFFF_FFFF),
+    "bitfield16": RegisterType(1, "u", 0xFFFF),
+    "bitfield32": RegisterType(2, "u", 0xFFFF_FFFF),
+    "bcd16": RegisterType(1, "u", None, "bcd"),
+    "bcd32": RegisterType(2, "u", None, "bcd"),
+    "bcd64": RegisterType(4, "u", None, "bcd"),
     "bit": RegisterType(1, "u", None),
+    "float16": RegisterType(1, "f", None),
     "float32": RegisterType(2, "f", None),
     "float64": RegisterType(4, "f", None),
 }
+BYTE_TYPES = ("int8", "uint8")
 
 
 @dataclass(frozen=True, slots=True)
 class ModbusPoint:
     """One quantity in a register table.
 
-    ``scale`` turns the raw number (after the moving power of ten at ``sf_at``) into the canonical unit. ``sf_nominal``
-    is the exponent a device normally serves there. ``sentinels`` are bit patterns that mean "no value".
+    ``scale`` turns the raw number (after the moving power of ten at ``sf_at``) into the canonical unit, ``offset`` is then
+    added. ``sf_nominal`` is the exponent a device normally serves there. ``bits`` are the first and the last bit (0 the
+    lowest) of a value that is part of its register. ``sentinels`` are bit patterns of the value that mean "no value".
     ``wraps_at`` is in the canonical unit. ``states`` names the numbers of a state.
     """
 
@@ -101,15 +118,21 @@ class ModbusPoint:
     word_order: WordOrder
     sf_at: int | None = None
     sf_nominal: int | None = None
-    bit: int = 0
+    bits: tuple[int, int] | None = None
     sentinels: tuple[int, ...] = ()
     wraps_at: float | None = None
     states: Mapping[int, str] = field(default_factory=dict)
+    offset: Fraction = Fraction(0)
 
     @property
     def words(self) -> int:
         """Number of registers (or coils) of the value."""
         return REGISTER_TYPES[self.type].words
+
+    @property
+    def width(self) -> int:
+        """Width of the value in bits."""
+        return REGISTER_TYPES[self.type].bits if self.bits is None else self.bits[1] - self.bits[0] + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from devices.dlt645_profile import check_dlt645, map_of
 from devices.golden import golden_faults
 from devices.maps import (
     BIT_TABLES,
+    BYTE_TYPES,
     REGISTER_TYPES,
     Check,
     Identity,
@@ -22,6 +23,7 @@ from devices.maps import (
     PayloadPoint,
     PayloadTime,
     Profile,
+    RegisterType,
     SunSpecModel,
     WordOrder,
 )
@@ -152,19 +154,49 @@ def _check_registers(modbus: ModbusText, say: Say) -> None:
         counter = QUANTITIES[point.name].kind is Kind.COUNTER
         if (point.table or modbus.table) in BIT_TABLES and point.type != "bit":
             say(f"{key}.type", point.type, "coils and discrete inputs hold bits")
-        if point.sf is not None and (kind.numpy_kind == "f" or point.type == "bit"):
-            say(f"{key}.sf", point.sf, "only whole numbers have a scale factor register")
+        _check_part(point, key, kind, say)
+        if point.sf is not None and (kind.numpy_kind == "f" or kind.coding == "bcd" or _part(point) is not None):
+            say(f"{key}.sf", point.sf, "only whole numbers of whole registers have a scale factor register")
+        if point.offset and counter:
+            say(f"{key}.offset", point.offset, "none for a counter, whose zero is its own")
         if point.sf_nominal is not None and point.sf is None:
             say(f"{key}.sf_nominal", point.sf_nominal, "only with sf")
         if point.wraps_at is not None and not counter:
             say(f"{key}.wraps_at", point.wraps_at, "only a counter wraps")
         if point.wraps_at is not None and point.sf is not None and point.sf_nominal is None:
             say(f"{key}.sf_nominal", None, "the usual exponent, since the counter's end hangs on it")
-        if point.wraps_at == "register" and kind.numpy_kind != "u":
+        if point.wraps_at == "register" and (kind.numpy_kind != "u" or _part(point) is not None):
             say(f"{key}.wraps_at", point.wraps_at, "a number in the point's unit, unless the register is unsigned")
         for sentinel in point.sentinels or ():
-            if sentinel >= 1 << kind.bits or point.type == "bit":
-                say(f"{key}.sentinels", sentinel, f"bit patterns of {kind.bits} bits, and none for a single bit")
+            bits = _width(point, kind)
+            if sentinel >= 1 << bits or point.type == "bit":
+                say(f"{key}.sentinels", sentinel, f"bit patterns of {bits} bits, and none for a single bit")
+
+
+def _check_part(point: RegisterText, key: str, kind: RegisterType, say: Say) -> None:
+    """A part of a register lies within it and is named in one way alone."""
+    if (point.byte is not None) != (point.type in BYTE_TYPES):
+        say(f"{key}.byte", point.byte, '"high" or "low" for int8 and uint8, and for no other type')
+    if point.bits is None:
+        return
+    if kind.numpy_kind == "f" or kind.coding == "bcd" or point.type == "bit" or point.type in BYTE_TYPES:
+        say(f"{key}.bits", point.bits, f"a whole number of the whole register; {point.type} has no bits to choose from")
+    elif not point.bits[0] <= point.bits[1] < kind.bits:
+        say(f"{key}.bits", point.bits, f"first and last bit, 0 the lowest and {kind.bits - 1} the highest")
+
+
+def _part(point: RegisterText) -> tuple[int, int] | None:
+    """First and last bit of a value that is part of its register."""
+    if point.type == "bit":
+        return point.bit, point.bit
+    if point.byte is not None:
+        return (8, 15) if point.byte == "high" else (0, 7)
+    return None if point.bits is None else (point.bits[0], point.bits[1])
+
+
+def _width(point: RegisterText, kind: RegisterType) -> int:
+    part = _part(point)
+    return kind.bits if part is None else part[1] - part[0] + 1
 
 
 def _check_paths(mqtt: MqttText, say: Say) -> None:
@@ -191,7 +223,7 @@ def _check_layout(map_: ModbusMap, say: Say) -> None:
         key = f"modbus.points[{point.name}]"
         for address in range(point.address, point.address + point.words):
             other = owner.setdefault((point.table, address), point)
-            same_word = point.type == other.type == "bit" and point.bit != other.bit
+            same_word = _apart(point, other)
             if (other is not point and not same_word) or (point.table, address) in factors:
                 say(f"{key}.at", point.address, f"addresses of its own; {address} belongs to {other.name} or to a scale factor")
         needed = words_of(point)
@@ -212,6 +244,14 @@ def _check_layout(map_: ModbusMap, say: Say) -> None:
         for first, last in map_.forbid:
             if first < end and at <= last:
                 say("modbus.identify.at", at, f"outside of the forbidden range {first}-{last}")
+
+
+def _apart(one: ModbusPoint, other: ModbusPoint) -> bool:
+    """Whether two points are different parts of one value of the wire."""
+    if one.bits is None or other.bits is None:
+        return False
+    same_wire = (one.address, one.words, one.word_order) == (other.address, other.words, other.word_order)
+    return same_wire and (one.bits[1] < other.bits[0] or other.bits[1] < one.bits[0])
 
 
 def _build(parsed: ProfileText) -> Profile:
@@ -253,9 +293,9 @@ def _register(p: RegisterText, m: ModbusText) -> ModbusPoint:
     kind = REGISTER_TYPES[p.type]
     scale = _scale(p)
     sentinels = tuple(p.sentinels or ())
-    if p.sentinels is None and m.sentinels == "sunspec" and kind.sunspec_sentinel is not None:
+    if p.sentinels is None and m.sentinels == "sunspec" and kind.sunspec_sentinel is not None and p.bits is None:
         sentinels = (kind.sunspec_sentinel,)
-    wraps_at = None if p.wraps_at is None else scale * Fraction(10) ** (p.sf_nominal or 0) * (1 << kind.bits)
+    wraps_at = None if p.wraps_at is None else scale * Fraction(10) ** (p.sf_nominal or 0) * kind.modulus
     if isinstance(p.wraps_at, float):
         wraps_at = Fraction(str(p.wraps_at)) * Fraction(str(factor_to_canonical(p.name, p.unit)))
     return ModbusPoint(
@@ -267,10 +307,11 @@ def _register(p: RegisterText, m: ModbusText) -> ModbusPoint:
         p.word_order or m.word_order,
         p.sf,
         p.sf_nominal,
-        p.bit,
+        _part(p),
         sentinels,
         None if wraps_at is None else float(wraps_at),
         dict(p.states),
+        Fraction(str(p.offset)) * Fraction(str(factor_to_canonical(p.name, p.unit))),
     )
 
 

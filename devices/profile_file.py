@@ -42,16 +42,17 @@ class Head(_Strict):
 
 
 class PointText(_Strict):
-    """What a point has in either protocol. ``limits`` are in the canonical unit."""
+    """What a point has in either protocol: ``offset`` is in ``unit``, ``limits`` are in the canonical unit."""
 
     name: str
     unit: str
     scale: Ratio = 1.0
+    offset: float = 0.0
     limits: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
 
 
 class RegisterText(PointText):
-    """A point of ``[modbus]``; ``wraps_at`` is "register" or a number in ``unit``."""
+    """A point of ``[modbus]``; ``wraps_at`` is "register" or a number in ``unit``, ``bits`` first and last, 0 the lowest."""
 
     at: Address
     type: str
@@ -60,6 +61,8 @@ class RegisterText(PointText):
     sf: Address | None = None
     sf_nominal: Annotated[int, Field(ge=-10, le=10)] | None = None
     bit: Annotated[int, Field(ge=0, le=15)] = 0
+    bits: Annotated[list[Annotated[int, Field(ge=0, le=63)]], Field(min_length=2, max_length=2)] | None = None
+    byte: Literal["high", "low"] | None = None
     sentinels: list[Annotated[int, Field(ge=0, lt=1 << 64)]] | None = None
     wraps_at: Literal["register"] | Ratio | None = None
     states: dict[int, str] = {}

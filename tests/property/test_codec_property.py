@@ -12,11 +12,15 @@ from hypothesis.extra import numpy as hnp
 
 from devices.catalog import shipped_profiles
 from devices.codec import decode, encode, width
-from devices.maps import REGISTER_TYPES, ModbusMap, ModbusPoint, Profile, WordOrder
+from devices.maps import BYTE_TYPES, REGISTER_TYPES, ModbusMap, ModbusPoint, Profile, WordOrder
 from plant.quality import ABSENT, Quality
 
 PROFILES = [p for p in shipped_profiles().values() if p.modbus is not None]
-INTEGERS = sorted(name for name, kind in REGISTER_TYPES.items() if kind.numpy_kind != "f" and name != "bit")
+INTEGERS = sorted(
+    name
+    for name, kind in REGISTER_TYPES.items()
+    if kind.numpy_kind != "f" and kind.coding == "binary" and name not in ("bit", *BYTE_TYPES)
+)
 INVALID = int(Quality.INVALID)
 
 
@@ -81,14 +85,50 @@ def test_the_wire_holds_the_number_as_its_letters_say(made: tuple[ModbusPoint, l
         assert row.astype(">u2").tobytes() == bytes(big_endian["ABCDEFGH".index(letter)] for letter in letters)
 
 
-@given(st.sampled_from(["float32", "float64"]), st.sampled_from(WordOrder), st.data())
+@given(st.sampled_from(["float16", "float32", "float64"]), st.sampled_from(WordOrder), st.data())
 def test_floats_come_back_and_nan_is_missing(type_: str, order: WordOrder, data: st.DataObject) -> None:
     profile = profile_of(ModbusPoint("active_power", "input", 0, type_, Fraction(1), order))
-    bits = 32 if type_ == "float32" else 64
+    bits = REGISTER_TYPES[type_].bits
     numbers = data.draw(st.lists(st.floats(width=bits, allow_infinity=False), min_size=1, max_size=8))
     value, quality = decode(profile, encode(profile, np.array(numbers)[:, None]))
     np.testing.assert_array_equal(value[:, 0], numbers)
     np.testing.assert_array_equal(quality[:, 0] == int(ABSENT), np.isnan(numbers))
+
+
+@given(st.sampled_from(["bcd16", "bcd32", "bcd64"]), st.sampled_from(WordOrder), st.data())
+def test_decimal_digits_come_back_and_stand_in_their_nibbles(type_: str, order: WordOrder, data: st.DataObject) -> None:
+    digits = 4 * REGISTER_TYPES[type_].words
+    numbers = data.draw(st.lists(st.integers(0, min(10**digits, 2**53) - 1), min_size=1, max_size=6))
+    profile = profile_of(ModbusPoint("active_power", "input", 0, type_, Fraction(1), order))
+    row = encode(profile, np.array(numbers, np.float64)[:, None])
+    value, quality = decode(profile, row)
+    assert value[:, 0].tolist() == numbers
+    assert not quality.any()
+    in_order = row[:, list(order.positions(REGISTER_TYPES[type_].words)[::-1])]
+    shown = in_order.byteswap() if order.swaps_bytes else in_order
+    assert ["".join(f"{word:04x}" for word in words) for words in shown.tolist()] == [f"{n:0{digits}d}" for n in numbers]
+
+
+@given(st.data())
+def test_parts_of_one_value_come_back_side_by_side(data: st.DataObject) -> None:
+    type_ = data.draw(st.sampled_from(["int16", "uint16", "int32", "uint32", "int64", "uint64"]))
+    order = data.draw(st.sampled_from(WordOrder))
+    cuts = sorted(data.draw(st.sets(st.integers(1, REGISTER_TYPES[type_].bits - 1), min_size=1, max_size=5)))
+    names = ["active_power", "reactive_power", "apparent_power", "power_factor", "frequency"]
+    points = tuple(
+        ModbusPoint(name, "holding", 3, type_, Fraction(1), order, bits=(first, end - 1))
+        for name, first, end in zip(names, [0, *cuts], cuts, strict=False)
+    )
+    signed = type_.startswith("int")
+    rows = [
+        [data.draw(st.integers(-(2 ** (p.width - 1)) if signed else 0, 2 ** (p.width - signed) - 1)) for p in points]
+        for _ in range(3)
+    ]
+    expected = np.array(rows, np.float64)
+    largest = np.array([np.nextafter(2.0 ** (p.width - signed), 0) if p.width > 53 else np.inf for p in points])
+    value, quality = decode(profile_of(*points), encode(profile_of(*points), expected))
+    np.testing.assert_array_equal(value, np.minimum(expected, largest))
+    assert not quality.any()
 
 
 @pytest.mark.parametrize("pattern", [0x7F800001, 0xFFBFFFFF, 0x7FC00000, 0xFFFFFFFF])

@@ -99,7 +99,7 @@ def test_the_good_file_is_read() -> None:
             "modbus.points[active_power_l1].name: found 'active_power_l1'; each",
         ),
         ('at = 0, type = "int16", unit = "kW"', 'at = 0, type = "int16", unit = "V"', "points[active_power].unit: found 'V'"),
-        ('at = 0, type = "int16"', 'at = 0, type = "int15"', "points[active_power].type: found 'int15'; one of int16"),
+        ('at = 0, type = "int16"', 'at = 0, type = "int15"', "points[active_power].type: found 'int15'; one of int8, uint8, int16"),
         ('at = 0, type = "int16"', 'at = 70000, type = "int16"', "modbus.points[active_power].at: found 70000"),
         ("limits = [-100, 100]", "limits = [100, -100]", "points[active_power].limits: found [100.0, -100.0]; low below high"),
         ("limits = [-100, 100]", "limits = [-10, 20]", "golden[1].expect.active_power: found 30.0; a value within the limits"),
