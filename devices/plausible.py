@@ -211,7 +211,8 @@ def _integer_bits(number: Floats, bits: int) -> Floats:
     length = _length(number)
     sign = np.where(number < 0, _NEGATIVE_BITS, _POSITIVE_BITS)
     unused = np.where(length > 0.75 * bits, _FULL_BITS if bits > 16 else 0.0, 0.0)
-    return np.log2(bits + 1.0) + sign + np.maximum(length - 1.0, 0.0) + unused
+    told: Floats = np.log2(bits + 1.0) + sign + np.maximum(length - 1.0, 0.0) + unused
+    return told
 
 
 def _length(number: Floats) -> Floats:
