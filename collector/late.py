@@ -55,24 +55,24 @@ def late_slots(
     limit_ns = max(now_ns - now_ns % QUARTER_NS, settled_until_ns or 0)
     slots: dict[str, set[int]] = defaultdict(set)
     for block in blocks:
-        first = block.t_ns - block.t_ns % QUARTER_NS
-        late = first < limit_ns
+        owned = np.array([meter in owners.nodes for meter in block.meters], bool)
+        late = (block.t_ns - block.t_ns % QUARTER_NS < limit_ns) & owned[block.meter_index]
         if not late.any():
             continue
-        for position in np.unique(block.meter_index[late]):
-            own = np.unique(block.t_ns[late & (block.meter_index == position)])
-            touched = _touched(own, interval_ns)
-            for node in owners.nodes.get(block.meters[position], ()):
-                slots[node].update(touched[touched < limit_ns].tolist())
+        for position, slot in _touched(block.meter_index[late], block.t_ns[late], interval_ns):
+            around = [t for t in (slot - QUARTER_NS, slot, slot + QUARTER_NS) if t < limit_ns]
+            for node in owners.nodes[block.meters[position]]:
+                slots[node].update(around)
     return {node: sorted(found) for node, found in slots.items()}
 
 
-def _touched(t_ns: npt.NDArray[np.int64], interval_ns: int) -> npt.NDArray[np.int64]:
-    """The slots of [t, t + interval) of each instant, and the neighbours of these, ascending."""
-    inside = np.arange(0, interval_ns, QUARTER_NS)
-    within = (t_ns[:, None] + np.append(inside, interval_ns - 1)).ravel()
-    own = np.unique(within // QUARTER_NS * QUARTER_NS)
-    return np.unique(np.concatenate([own - QUARTER_NS, own, own + QUARTER_NS]))
+def _touched(meter_index: npt.NDArray[np.int32], t_ns: npt.NDArray[np.int64], interval_ns: int) -> list[tuple[int, int]]:
+    """Meter and start of each slot that [t, t + interval) of an instant reaches into, each once."""
+    inside = np.append(np.arange(0, interval_ns, QUARTER_NS), interval_ns - 1)
+    starts = (t_ns[:, None] + inside) // QUARTER_NS * QUARTER_NS
+    pairs = np.stack([np.repeat(meter_index.astype(np.int64), len(inside)), starts.ravel()], axis=1)
+    found: list[tuple[int, int]] = [(int(position), int(slot)) for position, slot in set(map(tuple, pairs.tolist()))]
+    return found
 
 
 def event_entries(block: FrameBlock, owners: Owners) -> tuple[list[LedgerEntry], list[Rejected]]:

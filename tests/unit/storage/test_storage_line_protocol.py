@@ -26,7 +26,7 @@ def test_good_values_are_plain_and_others_carry_their_quality() -> None:
     assert sorted(reading_lines(block, "reading", ["active_power", "energy_import"])) == [
         r"reading,plant=p\ 1,meter=m\,1 active_power=0.30000000000000004,energy_import=7.0 1000",
         r"reading,plant=p\ 1,meter=m\,1 active_power_q=34i,energy_import_q=6i 3000",
-        r"reading,plant=p\ 1,meter=m\=2 active_power=1e-07,active_power_q=1i,energy_import_q=6i 2000",
+        r"reading,plant=p\ 1,meter=m\=2 active_power=1e-7,active_power_q=1i,energy_import_q=6i 2000",
     ]
     assert (
         reading_lines(block, "interval", ["interval_energy_import"])[0]
