@@ -1,14 +1,18 @@
-"""From messages in order of arrival to blocks, rejects and counts. Pure."""
+"""From messages in order of arrival to blocks, rejects and counts. Pure, the stamps' file aside, which its caller writes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
 
 from collector.mqtt_link import Delivery, Session
-from collector.payloads.decoder import Reading
+from collector.payloads.decoder import PayloadDecoder, Reading, SparkplugHost
 from collector.payloads.formats import decoder_of
 from collector.quarantine import Rejected
+from collector.sequences import Sequences
+from collector.stamps import Stamp, Stamps
 from devices.maps import Profile
 from plant.errors import PayloadError
 from plant.frame import FRAMES_MAX, NS_PER_MS, FrameBlock
@@ -18,65 +22,158 @@ BURST_GAP_NS = 200 * NS_PER_MS  # what follows the connection, or the message be
 BURST_MAX_NS = 60_000 * NS_PER_MS  # a meter that sends faster than that all the time is believed again
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sorted:
-    """What a batch of messages came to. ``strangers`` are topics no meter owns, ``stale`` counts messages without a time
-    of their own that say nothing about now: retained, or queued at the broker while we were away."""
+    """What a batch of messages came to.
 
-    blocks: list[FrameBlock]
-    rejected: list[Rejected]
-    strangers: list[str]
-    stale: int
+    ``strangers`` are topics no meter owns, ``stale`` counts messages without a time of their own that say nothing about
+    now: retained, or queued at the broker while we were away. ``refused`` is why the last message of a meter is among the
+    rejects. ``missing`` counts, by meter, the numbers that never came, ``steps_back`` those that came again or anew.
+    ``stamps`` have to be durable before the blocks. The rest is what edge nodes of Sparkplug B said.
+    """
+
+    blocks: list[FrameBlock] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+    stale: int = 0
+    repeated: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, int] = field(default_factory=dict)
+    steps_back: dict[str, int] = field(default_factory=dict)
+    stamps: list[Stamp] = field(default_factory=list)
+    publish: list[tuple[str, bytes]] = field(default_factory=list)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    offline: dict[str, bool] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Route:
+    """Where the messages of one topic go. ``rows`` are shared by all meters of the profile."""
+
+    meter: str
+    profile: str
+    suffix: str
+    decode: Callable[[str, bytes, int, str], Sequence[Reading]]
+    rows: list[Reading]
+    carries_time: bool
+    carries_sequence: bool
 
 
 class Inbox:
-    """Knows the meters of one broker by topic, and when each of those that send no time was last heard."""
+    """Knows the meters of one broker by topic, and when each of those that send no time was last heard.
 
-    def __init__(self, plant: str, meters: Sequence[Meter], profiles: Mapping[str, Profile]) -> None:
-        self._plant = plant
-        self._decoders = {m.profile: decoder_of(profiles[m.profile]) for m in meters}
-        self._by_topic = {m.topic: (m.id, m.profile) for m in meters}
+    ``stamps`` None: messages without a time are stamped each time they come. ``shared``: others read the same stream, so
+    that numbers missing here are none lost.
+    """
+
+    def __init__(
+        self,
+        plant: str,
+        meters: Sequence[Meter],
+        profiles: Mapping[str, Profile],
+        *,
+        host: SparkplugHost | None = None,
+        stamps: Stamps | None = None,
+        shared: bool = False,
+    ) -> None:
+        self._plant, self._host, self._stamps = plant, host, stamps
+        plain = [m for m in meters if host is None or not host.owns(m.topic)]
+        self._decoders: dict[str, PayloadDecoder] = {m.profile: decoder_of(profiles[m.profile]) for m in plain}
+        self._rows: dict[str, list[Reading]] = {profile: [] for profile in self._decoders}
+        self._by_topic = {
+            m.topic + suffix: self._route(m, suffix) for m in plain for suffix in self._decoders[m.profile].suffixes
+        }
+        self._numbered = () if shared else tuple(name for name, d in self._decoders.items() if d.carries_sequence)
+        self._sequences = Sequences()
         self._stamped_ns: dict[str, int] = {}
         self._connected_ns = 0
         self._burst_ns: dict[str, int] = {}
 
+    def _route(self, meter: Meter, suffix: str) -> _Route:
+        decoder = self._decoders[meter.profile]
+        rows = self._rows[meter.profile]
+        numbered = decoder.carries_sequence
+        return _Route(meter.id, meter.profile, suffix, decoder.decode, rows, decoder.carries_time, numbered)
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Everything its meters publish to."""
+        return (*self._by_topic, *(self._host.topics() if self._host else ()))
+
     def connected(self, session: Session, t_ns: int) -> None:
         """A connection began. With a resumed session, the broker first sends what it queued."""
         self._connected_ns = t_ns
-        self._burst_ns = dict.fromkeys((m for m, _ in self._by_topic.values()), t_ns) if session is Session.RESUMED else {}
+        meters = (r.meter for r in self._by_topic.values())
+        self._burst_ns = dict.fromkeys(meters, t_ns) if session is Session.RESUMED else {}
+        if self._host is not None:
+            self._host.disconnected()  # edge nodes publish with QoS 0, which no broker keeps for us
 
     def sort(self, deliveries: Sequence[Delivery]) -> Sorted:
         """Blocks by profile in order of arrival; a message that no profile can read is a reject with its reason."""
-        readings: dict[str, list[Reading]] = {}
-        out = Sorted([], [], [], 0)
-        stale = 0
+        out = Sorted()
+        route_of = self._by_topic.get
         for delivery in deliveries:
-            owner = self._by_topic.get(delivery.topic)
-            if owner is None:
-                out.strangers.append(delivery.topic)
-                continue
-            meter, profile = owner
-            decoder = self._decoders[profile]
-            if not decoder.carries_time and (delivery.retained or self._was_queued(meter, delivery.received_ns)):
-                stale += 1
+            route = route_of(delivery.topic)
+            if route is None:
+                self._other(delivery, out)
                 continue
             try:
-                decoded = decoder.decode(meter, delivery.payload, self._stamp_ns(meter, delivery.received_ns))
+                if route.carries_time:
+                    route.rows += route.decode(route.meter, delivery.payload, 0, route.suffix)
+                else:
+                    self._stamp(route, delivery, out)
             except Exception as error:  # whatever a message does to us, the next one has its turn
-                reason = str(error) if isinstance(error, PayloadError) else f"decoding failed: {error!r}"
-                out.rejected.append(Rejected(delivery.topic, f"{meter} ({profile}): {reason}", delivery.payload))
-                continue
-            if not decoder.carries_time:
-                self._stamped_ns[meter] = decoded[-1].t_ns
-            readings.setdefault(profile, []).extend(decoded)
-        for profile, rows in readings.items():
+                reason = _reason(error)
+                out.refused[route.meter] = reason
+                out.rejected.append(Rejected(delivery.topic, f"{route.meter} ({route.profile}): {reason}", delivery.payload))
+        for profile in self._numbered:
+            self._follow(self._rows[profile], self._decoders[profile].sequence_modulus, out)
+        for profile, shared in self._rows.items():
+            rows = shared[:]
+            shared.clear()
             for at in range(0, len(rows), FRAMES_MAX):
-                out.blocks.extend(self._decoders[profile].blocks(self._plant, rows[at : at + FRAMES_MAX]))
-        return Sorted(out.blocks, out.rejected, out.strangers, stale)
+                out.blocks += self._decoders[profile].blocks(self._plant, rows[at : at + FRAMES_MAX])
+        return out
 
-    def _stamp_ns(self, meter: str, received_ns: int) -> int:
-        """The receipt, or the next free millisecond: two messages of a meter are never one instant."""
-        return max(received_ns, self._stamped_ns.get(meter, 0) + NS_PER_MS)
+    def _follow(self, rows: Sequence[Reading], modulus: int, out: Sorted) -> None:
+        missing = self._sequences.missing
+        before: Reading | None = None
+        for reading in rows:
+            number = reading.sequence
+            # Frames of one message have one number
+            if number is None or (before is not None and number == before.sequence and reading.meter == before.meter):
+                continue
+            before = reading
+            found = missing(reading.meter, number, modulus)
+            if found > 0:
+                out.missing[reading.meter] = out.missing.get(reading.meter, 0) + found
+            elif found < 0:
+                out.steps_back[reading.meter] = out.steps_back.get(reading.meter, 0) + 1
+
+    # ---- messages without a time ----
+
+    def _stamp(self, route: _Route, delivery: Delivery, out: Sorted) -> None:
+        meter = route.meter
+        known_ns: int | None = None
+        stamp_ns = max(delivery.received_ns, self._stamped_ns.get(meter, 0) + NS_PER_MS)
+        if route.carries_sequence and self._stamps is not None:
+            readings = route.decode(meter, delivery.payload, stamp_ns, route.suffix)
+            number = readings[0].sequence
+            known_ns = None if number is None else self._stamps.find(meter, number, delivery.payload)
+            if known_ns is not None:
+                shift_ns = known_ns - readings[0].t_ns
+                route.rows += [msgspec.structs.replace(r, t_ns=r.t_ns + shift_ns) for r in readings]
+                out.repeated += 1
+                return
+        if delivery.retained or self._was_queued(meter, delivery.received_ns):
+            out.stale += 1
+            return
+        readings = route.decode(meter, delivery.payload, stamp_ns, route.suffix)
+        self._stamped_ns[meter] = readings[-1].t_ns
+        number = readings[0].sequence
+        if number is not None and self._stamps is not None:
+            out.stamps.append(self._stamps.give(meter, number, delivery.payload, readings[0].t_ns))
+        route.rows += readings
 
     def _was_queued(self, meter: str, received_ns: int) -> bool:
         """Whether the message belongs to the burst that began with the connection: MQTT marks queued messages in no way."""
@@ -88,3 +185,26 @@ class Inbox:
             return False
         self._burst_ns[meter] = received_ns
         return True
+
+    # ---- Sparkplug B ----
+
+    def _other(self, delivery: Delivery, out: Sorted) -> None:
+        host = self._host
+        if host is None or not host.owns(delivery.topic):
+            out.strangers.append(delivery.topic)
+            return
+        try:
+            taken = host.take(delivery.topic, delivery.payload, delivery.received_ns)
+            for profile, rows in taken.readings.items():
+                for at in range(0, len(rows), FRAMES_MAX):
+                    out.blocks += host.blocks(self._plant, profile, rows[at : at + FRAMES_MAX])
+        except Exception as error:  # as above
+            out.rejected.append(Rejected(delivery.topic, _reason(error), delivery.payload))
+            return
+        out.publish += taken.publish
+        out.notes += taken.notes
+        out.offline |= dict.fromkeys(taken.offline, True) | dict.fromkeys(taken.online, False)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, PayloadError) else f"decoding failed: {error!r}"

@@ -20,7 +20,8 @@ class Intake:
 
     def __init__(self, spool: Spool, profiles: Mapping[str, Profile], bus: Bus, health: HealthBoard) -> None:
         self._spool, self._bus, self._health = spool, bus, health
-        self._rules = {name: ScreenRules.of(profile) for name, profile in profiles.items()}
+        self._profiles = profiles
+        self._rules: dict[tuple[str, tuple[str, ...]], ScreenRules] = {}
 
     async def __call__(self, blocks: Sequence[FrameBlock]) -> None:
         """Raises SpoolFull, having taken nothing, when the spool holds; the source waits and offers them again."""
@@ -29,8 +30,17 @@ class Intake:
         for block in screened:
             self._bus.publish(block)
 
+    def _rules_of(self, name: str, quantities: tuple[str, ...]) -> ScreenRules:
+        profile = self._profiles.get(name)
+        if profile is None:
+            return ScreenRules.none(len(quantities))
+        return ScreenRules.of(profile).of_columns(profile.quantities, quantities)
+
     def _screen(self, block: FrameBlock) -> FrameBlock:
-        rules = self._rules.get(block.profile) or ScreenRules.none(len(block.quantities))
+        layout = (block.profile, block.quantities)
+        rules = self._rules.get(layout)
+        if rules is None:
+            rules = self._rules[layout] = self._rules_of(*layout)
         screened = screen(block, rules)
         refused = int(((screened.quality & ~block.quality) & int(Quality.INVALID | Quality.QUESTIONABLE)).astype(bool).sum())
         if refused:

@@ -5,24 +5,32 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
-from collector.inbox import Inbox
+from collector import session_memory
+from collector.inbox import Inbox, Sorted
 from collector.mqtt5_fast import FastLink
 from collector.mqtt311_compat import CompatibleLink
 from collector.mqtt_health import BrokerHealth
-from collector.mqtt_link import BrokerSettings, Delivery, Link
+from collector.mqtt_link import BrokerSettings, Delivery, Link, Session
+from collector.payloads.formats import sparkplug_host
 from collector.quarantine import Quarantine, Rejected
+from collector.session_memory import Remembered
+from collector.stamps import Stamps
 from devices.maps import Profile
 from plant.errors import SpoolFull, TransportError
 from plant.frame import FrameBlock
 from plant.ports import Clock, HealthBoard
 from plant.site import Endpoint, Meter
+from plant.topics import covers
 
 Sink = Callable[[list[FrameBlock]], Awaitable[None]]
 HOLD_S = 1.0
 RETRY_FIRST_S, RETRY_MAX_S = 0.5, 30.0
 REPORT_S = 1.0
+SEEN_S = 60.0  # how often it is noted that the session is still ours
+NS_PER_S = 1_000_000_000
 _MQTT_5 = 5
 
 
@@ -30,7 +38,8 @@ class MqttSource:
     """One broker and the meters behind it: MQTT 5 on the fast path, 3.1.1 (``mqtt_version = 4``) through aiomqtt.
 
     ``await sink(blocks)`` returns when they are durable and raises SpoolFull to make the source hold. ``secrets``
-    maps the names of environment variables to their values.
+    maps the names of environment variables to their values. ``state_dir`` keeps what outlives the process: that there was
+    a session, and the instants given to messages that carry none. ``folder`` is where the paths of TLS files start.
     """
 
     def __init__(
@@ -45,15 +54,23 @@ class MqttSource:
         clock: Clock,
         health: HealthBoard,
         secrets: Mapping[str, str],
+        state_dir: Path,
+        folder: Path = Path(),
     ) -> None:
-        self._endpoint, self._plant, self._secrets = endpoint, plant, secrets
-        self._topics = endpoint.topics or tuple(m.topic for m in meters)
-        self._inbox = Inbox(plant, meters, profiles)
+        self._endpoint, self._plant, self._secrets, self._folder = endpoint, plant, secrets, folder
+        self._stamps = Stamps(state_dir / f"{endpoint.id}.stamps")
+        self._session_file = state_dir / f"{endpoint.id}.session"
+        self._remembered: Remembered | None = None
+        host = sparkplug_host(meters, profiles, endpoint.sparkplug_rebirth)
+        shared = bool(endpoint.shared_group)
+        self._inbox = Inbox(plant, meters, profiles, host=host, stamps=self._stamps, shared=shared)
+        self._topics = topics_of(endpoint, self._inbox.topics)
         self._sink, self._quarantine, self._clock = sink, quarantine, clock
-        self._health = BrokerHealth(endpoint.id, meters, clock, health)
+        self._health = BrokerHealth(endpoint, meters, clock, health)
 
     async def run(self) -> NoReturn:
         """Receive until cancelled; a broker that is away or refuses is tried again with growing pauses."""
+        await self._until_written(asyncio.to_thread, self._recall)
         report = asyncio.create_task(self._report())
         try:
             failures = 0
@@ -67,38 +84,72 @@ class MqttSource:
         finally:
             report.cancel()
 
+    def _recall(self) -> None:
+        self._stamps.load()
+        self._remembered = session_memory.load(self._session_file)
+
     async def _report(self) -> NoReturn:
         while True:
             self._health.report()
+            kept = self._remembered
+            if self._health.was_up and kept is not None and self._clock.now_ns() - kept.seen_ns > SEEN_S * NS_PER_S:
+                await self._remember(Session.RESUMED)
             await self._clock.sleep(REPORT_S)
 
+    async def _remember(self, session: Session) -> None:
+        now_ns = self._clock.now_ns()
+        first = Remembered(self._settings().client_id, now_ns)
+        kept = first if self._remembered is None else self._remembered.after(session, now_ns)
+        self._remembered = kept
+        await self._until_written(asyncio.to_thread, session_memory.save, self._session_file, kept)
+
+    def _settings(self) -> BrokerSettings:
+        return BrokerSettings.of(self._endpoint, self._plant, self._topics, self._secrets, self._folder)
+
     def _link(self) -> Link:
-        settings = BrokerSettings.of(self._endpoint, self._plant, self._topics, self._secrets)
         made = FastLink if self._endpoint.mqtt_version == _MQTT_5 else CompatibleLink
-        return made(settings, self._clock)
+        return made(self._settings(), self._clock)
 
     async def _serve(self) -> NoReturn:
         link = self._link()
         try:
             session = await link.open()
+            had = self._remembered
+            await self._remember(session)
             self._inbox.connected(session, self._clock.now_ns())
-            self._health.up(session)
+            self._health.up(session, had, self._remembered)
             while True:
                 deliveries = await link.receive()
-                await self._keep(deliveries)
+                batch = await self._keep(deliveries)
                 link.acknowledge(deliveries)
+                for topic, payload in batch.publish:
+                    link.publish(topic, payload)
         finally:
             await link.close()
 
-    async def _keep(self, deliveries: Sequence[Delivery]) -> None:
+    async def _keep(self, deliveries: Sequence[Delivery]) -> Sorted:
         """Return when everything that can be kept is durable."""
         received_ns = self._clock.now_ns()
         batch = self._inbox.sort(deliveries)
         self._health.note(batch, received_ns)
         await self._quarantine.put(batch.rejected)
+        if batch.stamps:
+            await self._until_written(self._stamps.keep, batch.stamps)
         if batch.blocks:
             await self._offer(batch.blocks)
         self._health.hold("")
+        return batch
+
+    async def _until_written(self, write: Callable[..., Awaitable[object]], *arguments: object) -> None:
+        """A disk that fails makes messages wait at the broker."""
+        while True:
+            try:
+                await write(*arguments)
+            except OSError as error:
+                self._health.hold(f"{error}; check the disk and its rights")
+                await self._clock.sleep(HOLD_S)
+            else:
+                return
 
     async def _offer(self, blocks: Sequence[FrameBlock]) -> None:
         """Return when the blocks are durable; a Frame that has no form as a record goes to quarantine, not the others."""
@@ -132,6 +183,11 @@ def _halves(blocks: Sequence[FrameBlock]) -> tuple[Sequence[FrameBlock], Sequenc
         return blocks[: len(blocks) // 2], blocks[len(blocks) // 2 :]
     middle = len(blocks[0]) // 2
     return [blocks[0].take(slice(0, middle))], [blocks[0].take(slice(middle, None))]
+
+
+def topics_of(endpoint: Endpoint, owed: Sequence[str]) -> tuple[str, ...]:
+    """What to subscribe to: what the site says, and what its meters need beyond that."""
+    return (*endpoint.topics, *(t for t in dict.fromkeys(owed) if not any(covers(wide, t) for wide in endpoint.topics)))
 
 
 def pause_s(failures: int, chance: float) -> float:

@@ -3,50 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from datetime import UTC, datetime
 
 from collector.inbox import Sorted
 from collector.mqtt_link import Session
 from collector.screen import clock_offsets_s
+from collector.session_memory import Remembered
 from plant.ports import Clock, HealthBoard
-from plant.site import Meter
+from plant.series import Span
+from plant.site import Endpoint, Meter
 
 CLOCK_OFFSET_MAX_S = 60.0
 SESSION_ALARM_S = 3_600.0
-STRANGERS_SHOWN = 5
+GAP_ALARM_S = 3_600.0
+SHOWN_MAX = 5
 NS_PER_S = 1_000_000_000
-
-
-@dataclass(slots=True)
-class _Heard:
-    at_ns: int
-    offset_s: float | None
-    rejected: str = ""
 
 
 class BrokerHealth:
     """Parts ``broker:<endpoint>`` and ``meter:<meter>``; nothing here decides what is kept."""
 
-    def __init__(self, endpoint: str, meters: Sequence[Meter], clock: Clock, board: HealthBoard) -> None:
-        self._part, self._clock, self._board = f"broker:{endpoint}", clock, board
-        self._labels = {"broker": endpoint}
+    def __init__(self, endpoint: Endpoint, meters: Sequence[Meter], clock: Clock, board: HealthBoard) -> None:
+        self._part, self._clock, self._board = f"broker:{endpoint.id}", clock, board
+        self._labels = {"broker": endpoint.id}
+        self._qos, self._shared = endpoint.qos, endpoint.shared_group
         self._meters = {m.id: m for m in meters}
-        self._topics = {m.topic: m.id for m in meters}
-        self._heard: dict[str, _Heard] = {}
+        self._heard_ns: dict[str, int] = {}
+        self._offset_s: dict[str, float | None] = {}  # None: the clock was never set
+        self._refused: dict[str, str] = {}
+        self._missing: dict[str, int] = {}
+        self._gap_ns: dict[str, int] = {}
+        self._offline: set[str] = set()
         self._strangers: set[str] = set()
+        self._notes: dict[str, str] = {}
         self._since_ns = clock.now_ns()
         self._fault, self._holding = "", ""
-        self._lost_session_ns: int | None = None
+        self._lost: Span | None = None
         self._connections = 0
         self.was_up = False
 
-    def up(self, session: Session) -> None:
+    def up(self, session: Session, had: Remembered | None, now: Remembered | None) -> None:
         """Connected and subscribed. A session that is gone although we had one means messages that nobody kept."""
-        if session is Session.NEW and self._connections:
-            self._lost_session_ns = self._clock.now_ns()
+        if session is Session.NEW and had is not None:
             self._board.count("mqtt_sessions_lost", self._labels)
+        self._lost = None if now is None else now.lost
         self._connections += 1
         self.was_up, self._fault = True, ""
         self._board.count("mqtt_connections", self._labels)
@@ -59,65 +59,114 @@ class BrokerHealth:
         self.report()
 
     def hold(self, reason: str) -> None:
-        """The spool is full: messages wait at the broker. An empty reason ends it."""
+        """The disk takes nothing: messages wait at the broker. An empty reason ends it."""
         self._holding = reason
 
     def note(self, batch: Sorted, received_ns: int) -> None:
         """Messages came."""
         for block in batch.blocks:
             self._board.count("mqtt_readings", self._labels, len(block))
-            for position in np.unique(block.meter_index):
-                self._heard[block.meters[position]] = _Heard(received_ns, None)
-            for meter, offset_s in clock_offsets_s(block, received_ns).items():
-                self._heard[meter].offset_s = offset_s
+            self._heard_ns.update(dict.fromkeys(block.meters, received_ns))
+            for name in self._refused.keys() & block.meters:
+                del self._refused[name]
+            offsets = clock_offsets_s(block, received_ns)
+            self._offset_s.update(dict.fromkeys(block.meters, None) if len(offsets) < len(block.meters) else {})
+            self._offset_s.update(offsets)
+            for meter, offset_s in offsets.items():
                 if abs(offset_s) > CLOCK_OFFSET_MAX_S:
                     self._board.count("clock_offset_batches", {"meter": meter})
-        for rejected in batch.rejected:
-            meter = self._topics[rejected.source]
-            self._heard[meter] = _Heard(received_ns, None, rejected.reason)
-        if len(self._strangers) < STRANGERS_SHOWN:
-            self._strangers.update(batch.strangers[:STRANGERS_SHOWN])
+        for meter, reason in batch.refused.items():
+            self._heard_ns[meter], self._refused[meter] = received_ns, reason
+        for meter, count in batch.missing.items():
+            self._board.count("mqtt_sequence_missing", {"meter": meter}, count)
+            self._missing[meter] = self._missing.get(meter, 0) + count
+            self._gap_ns[meter] = received_ns
+        for meter, count in batch.steps_back.items():
+            self._board.count("mqtt_sequence_steps_back", {"meter": meter}, count)
+        if len(self._strangers) < SHOWN_MAX:
+            self._strangers.update(batch.strangers[:SHOWN_MAX])
         self._board.count("mqtt_unknown_topics", self._labels, len(batch.strangers))
         self._board.count("mqtt_stale_retained", self._labels, batch.stale)
+        self._board.count("mqtt_repeated", self._labels, batch.repeated)
+        self._note_edge_nodes(batch)
+
+    def _note_edge_nodes(self, batch: Sorted) -> None:
+        for who, text in batch.notes:
+            self._board.count("sparkplug_notes", {"node": who})
+            self._notes.pop(who, None)
+            self._notes[who] = text
+        while len(self._notes) > SHOWN_MAX:
+            del self._notes[next(iter(self._notes))]
+        for meter, offline in batch.offline.items():
+            (self._offline.add if offline else self._offline.discard)(meter)
 
     def report(self) -> None:
         """Write the present state to the board."""
-        self._board.set(self._part, *self._broker())
+        state, detail = self._broker()
+        lost = self._lost_lately()
+        numbers = {} if lost is None else {"session_lost_s": lost.seconds}
+        self._board.set(self._part, state, detail, **numbers)
         now_ns = self._clock.now_ns()
         for meter in self._meters.values():
-            self._board.set(f"meter:{meter.id}", *self._meter(meter, now_ns))
+            offset_s = self._offset_s.get(meter.id)
+            numbers = {} if offset_s is None else {"clock_offset_s": offset_s}
+            state, detail = self._meter(meter, now_ns)
+            self._board.set(f"meter:{meter.id}", state, detail, **numbers)
+
+    def _lost_lately(self) -> Span | None:
+        lost = self._lost
+        return lost if lost is not None and self._clock.now_ns() - lost.end_ns < SESSION_ALARM_S * NS_PER_S else None
 
     def _broker(self) -> tuple[str, str]:
         if self._fault:
             return "down", self._fault
-        if not self._connections:
-            return "unknown", "connecting for the first time"
         if self._holding:
             return "degraded", f"messages wait at the broker: {self._holding}"
-        if self._lost_session_ns is not None and self._clock.now_ns() - self._lost_session_ns < SESSION_ALARM_S * NS_PER_S:
+        if not self._connections:
+            return "unknown", "connecting for the first time"
+        lost = self._lost_lately()
+        if lost is not None:
             return "degraded", (
-                "the broker had forgotten our session on reconnect: what was published meanwhile is lost; "
-                "check its persistence and session expiry"
+                "the broker had forgotten our session: what was published while we were away, "
+                f"between {_utc(lost.start_ns)} and {_utc(lost.end_ns)}, is lost; check its persistence and session expiry"
             )
+        words = ["connected"]
+        if not self._qos:
+            words.append("qos = 0: what is sent while the line is broken or we are away is lost")
+        if self._shared:
+            words.append(f"shares the stream of group {self._shared}")
         if self._strangers:
-            return "ok", f"connected; topics of no meter: {', '.join(sorted(self._strangers))}"
-        return "ok", "connected"
+            words.append(f"topics of no meter: {', '.join(sorted(self._strangers))}")
+        words += [f"{who}: {text}" for who, text in self._notes.items()]
+        return "ok", "; ".join(words)
 
     def _meter(self, meter: Meter, now_ns: int) -> tuple[str, str]:
-        heard = self._heard.get(meter.id)
-        quiet_s = (now_ns - (self._since_ns if heard is None else heard.at_ns)) / NS_PER_S
+        heard_ns = self._heard_ns.get(meter.id)
+        quiet_s = (now_ns - (self._since_ns if heard_ns is None else heard_ns)) / NS_PER_S
+        if meter.id in self._offline:
+            return "down", f"its edge node says that it is offline (last message {quiet_s:.0f} s ago)"
         if quiet_s > meter.silent_after_s:
             return "down", f"nothing on {meter.topic} for {quiet_s:.0f} s; check the device and its topic"
-        if heard is None:
+        if heard_ns is None:
             return "unknown", f"waiting for the first message on {meter.topic}"
-        if heard.rejected:
-            return "degraded", f"the last message is in quarantine: {heard.rejected}"
-        if heard.offset_s is not None and abs(heard.offset_s) > CLOCK_OFFSET_MAX_S:
-            side = "ahead of" if heard.offset_s > 0 else "behind"
-            return "degraded", (
-                f"its time is {abs(heard.offset_s):.0f} s {side} the receipt: set the device's clock"
-                + ("" if heard.offset_s > 0 else ", or its messages waited on the way")
-            )
-        if heard.offset_s is None:
+        if meter.id in self._refused:
+            return "degraded", f"the last message is in quarantine: {self._refused[meter.id]}"
+        offset_s = self._offset_s.get(meter.id)
+        if offset_s is None:
             return "degraded", "its clock was never set: readings have no instant; set the device's clock"
+        if abs(offset_s) > CLOCK_OFFSET_MAX_S:
+            side = "ahead of" if offset_s > 0 else "behind"
+            return "degraded", (
+                f"its time is {abs(offset_s):.0f} s {side} the receipt: set the device's clock"
+                + ("" if offset_s > 0 else ", or its messages waited on the way")
+            )
+        if now_ns - self._gap_ns.get(meter.id, -(10**18)) < GAP_ALARM_S * NS_PER_S:
+            return "degraded", (
+                f"by its own numbering {self._missing[meter.id]} messages never came, the last gap at "
+                f"{_utc(self._gap_ns[meter.id])}; check the way to the broker and its queue limits"
+            )
         return "ok", f"last message {quiet_s:.0f} s ago"
+
+
+def _utc(t_ns: int) -> str:
+    return datetime.fromtimestamp(t_ns // NS_PER_S, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Protocol
 
 import msgspec
@@ -61,8 +62,10 @@ class BrokerSettings:
     shared_group: str = ""
 
     @staticmethod
-    def of(endpoint: Endpoint, plant: str, topics: Sequence[str], secrets: Mapping[str, str]) -> BrokerSettings:
-        """Settings of a site's endpoint; the client id is stable, since the session hangs on it.
+    def of(
+        endpoint: Endpoint, plant: str, topics: Sequence[str], secrets: Mapping[str, str], folder: Path = Path()
+    ) -> BrokerSettings:
+        """Settings of a site's endpoint; the client id is stable, since the session hangs on it. Paths start in ``folder``.
 
         Raises TransportError where the password's environment variable is not set.
         """
@@ -80,9 +83,9 @@ class BrokerSettings:
             secrets.get(endpoint.password_env, ""),
             endpoint.password_env,
             endpoint.tls,
-            endpoint.ca_file,
-            endpoint.cert_file,
-            endpoint.key_file,
+            _path(folder, endpoint.ca_file),
+            _path(folder, endpoint.cert_file),
+            _path(folder, endpoint.key_file),
             endpoint.qos,
             endpoint.shared_group,
         )
@@ -126,6 +129,10 @@ class BrokerSettings:
             f"{self.where} refuses user {self.username or '(none)'}: {reason}; "
             f"check username and {password}, or the broker's access list"
         )
+
+
+def _path(folder: Path, name: str) -> str:
+    return str(folder / name) if name else ""
 
 
 class Link(Protocol):

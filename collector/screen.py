@@ -44,6 +44,12 @@ class ScreenRules:
             profile.checks,
         )
 
+    def of_columns(self, names: tuple[str, ...], wanted: tuple[str, ...]) -> ScreenRules:
+        """Rules of a block that holds some of the quantities ``names`` alone; a check that lacks one of its own is left out."""
+        at = [names.index(name) for name in wanted]
+        checks = tuple(c for c in self.checks if {*c.of, c.equals} <= {*wanted})
+        return ScreenRules(self.low[at], self.high[at], checks)
+
     @staticmethod
     def none(columns: int) -> ScreenRules:
         """No limits and no checks, for blocks without a profile (imported history)."""
@@ -83,9 +89,13 @@ def _check(check: Check, quantities: tuple[str, ...], value: npt.NDArray[np.floa
 
 def clock_offsets_s(block: FrameBlock, received_ns: int) -> dict[str, float]:
     """By meter, the newest instant of the block minus its receipt: + means a clock ahead. Unset clocks are left out."""
+    newest = np.full(len(block.meters), np.iinfo(np.int64).min)
     plausible = (block.t_ns >= CLOCK_FROM_NS) & (block.t_ns < CLOCK_UNTIL_NS)
-    offsets: dict[str, float] = {}
-    for position in np.unique(block.meter_index[plausible]):
-        newest = int(block.t_ns[plausible & (block.meter_index == position)].max())
-        offsets[block.meters[position]] = (newest - received_ns) / 1e9
-    return offsets
+    if plausible.all():
+        np.maximum.at(newest, block.meter_index, block.t_ns)
+    else:
+        np.maximum.at(newest, block.meter_index[plausible], block.t_ns[plausible])
+    known = newest >= CLOCK_FROM_NS
+    if known.all():
+        return dict(zip(block.meters, ((newest - received_ns) / 1e9).tolist(), strict=True))
+    return {block.meters[at]: (int(newest[at]) - received_ns) / 1e9 for at in np.flatnonzero(known)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import socket
 import ssl
@@ -155,7 +156,10 @@ class Program:
             self.spool = Spool(self.loaded.data_dir / "spool", settings, self.clock, self.health)
             await self.spool.open()
             self.intake = Intake(self.spool, self.loaded.profiles, self.bus, self.health)
-        for name, role in self._loops().items():
+        loops = self._loops()
+        gc.collect()
+        gc.freeze()  # what is built now stays for good; to look through it again and again would hold up the polls
+        for name, role in loops.items():
             self._tasks.append(asyncio.create_task(keep_running(name, role, self.health), name=name))
 
     def _loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
@@ -222,6 +226,8 @@ class Program:
             clock=clock,
             health=health,
             secrets=self._secrets,
+            state_dir=self.loaded.data_dir / "sessions",
+            folder=self.loaded.folder,
         )
 
     def _alerts(self) -> AlertService:

@@ -70,7 +70,7 @@ class Bench:
     """Broker, board and quarantine of one test; sources of the version under test."""
 
     def __init__(self, version: int, server: MosquittoServer, directory: Path) -> None:
-        self.server, self.board, self.clock = server, Board(), SystemClock()
+        self.server, self.board, self.clock, self.directory = server, Board(), SystemClock(), directory
         self.quarantine = Quarantine(directory / "quarantine", self.clock, self.board)
         self.endpoint = Endpoint(
             "broker",
@@ -97,6 +97,8 @@ class Bench:
             clock=self.clock,
             health=self.board,
             secrets=self.secrets,
+            state_dir=self.directory / "state",
+            folder=self.directory,
         )
         task = asyncio.create_task(source.run())
         try:
