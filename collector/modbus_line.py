@@ -39,6 +39,8 @@ class ModbusLine:
         self.counters = self._framing.counters
         self._transport: asyncio.WriteTransport | None = None
         self._answer: asyncio.Future[bytes] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._deadline_s = 0.0
         self._silences = 0
         self._free_s = self._received_s = 0.0  # when the next request may go; when the last byte came
         self._pause_s = max(endpoint.pause_between_s, _silence_s(endpoint))
@@ -55,6 +57,9 @@ class ModbusLine:
 
     def close(self) -> None:
         """Close the connection, if there is one."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
@@ -69,14 +74,15 @@ class ModbusLine:
         asked_s = self._loop.time()
         timeout_s = self._endpoint.timeout_s if timeout_s is None else timeout_s
         self._answer = answer = self._loop.create_future()
+        self._deadline_s = asked_s + timeout_s
+        if self._timer is None or self._timer.when() > self._deadline_s:
+            self._watch(timeout_s)
         transport.write(self._framing.ask(station.unit, request))
-        timer = self._loop.call_later(timeout_s, _expire, answer)
         try:
             pdu = await answer
         except TimeoutError:
             raise await self._unanswered(request, station.name, timeout_s) from None
         finally:
-            timer.cancel()
             self._answer = None
             self._framing.give_up()
             if self._pause_s or self._spacing_s:
@@ -88,6 +94,22 @@ class ModbusLine:
         if isinstance(words, Refused) and words.code == GATEWAY_TARGET_SILENT:
             raise _silent(request, station.name, "the gateway's word that the unit does not answer it")
         return words
+
+    def _watch(self, wait_s: float) -> None:
+        """One timer goes on from request to request, since making and cancelling one for each costs more than a request."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(wait_s, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._answer is None or self._answer.done():
+            return
+        left_s = self._deadline_s - self._loop.time()
+        if left_s > 0:
+            self._watch(left_s)
+        else:
+            self._answer.set_exception(TimeoutError())
 
     def received(self, data: bytes) -> None:
         """Bytes from the wire."""
@@ -144,11 +166,6 @@ def _silence_s(endpoint: Endpoint) -> float:
     if endpoint.protocol != "modbus_rtu":
         return 0.0
     return max(SILENCE_CHARACTERS * character_s(endpoint), SILENCE_MIN_S)
-
-
-def _expire(answer: asyncio.Future[bytes]) -> None:
-    if not answer.done():
-        answer.set_exception(TimeoutError())
 
 
 def _nonsense(request: ReadRequest, name: MeterAddress, got: str) -> DeviceNonsense:

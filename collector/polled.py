@@ -80,8 +80,8 @@ class PolledMeter:
     """A meter with what is known of it and how its polls went."""
 
     __slots__ = (
-        "_told_ns", "_told_state", "dialect", "doubt", "failed", "good", "introduced_ns", "known", "labels", "last_good_ns",
-        "meter", "missed", "part", "profile", "station",
+        "_lacks", "_told_ns", "_told_state", "dialect", "doubt", "failed", "good", "introduced_ns", "known", "labels",
+        "last_good_ns", "meter", "missed", "part", "profile", "station",
     )  # fmt: skip
 
     def __init__(self, meter: Meter, profile: Profile, where: str, dialect: Dialect) -> None:
@@ -92,15 +92,18 @@ class PolledMeter:
         self.introduced_ns = self.last_good_ns = self._told_ns = 0
         self.good = self.failed = self.missed = 0
         self.part, self.labels, self._told_state = f"meter:{meter.id}", {"meter": meter.id}, ""
+        self._lacks = False
 
     def is_stranger(self, now_ns: int) -> bool:
         """Whether it is to be introduced before it is polled: not known yet, or asked long ago for what it refused or
         while its readings are in doubt."""
         if self.known is None:
             return True
-        if self.doubt is None and not self.known.absent.any():
-            return False
-        return abs(now_ns - self.introduced_ns) >= ASK_AGAIN_NS
+        return (self._lacks or self.doubt is not None) and abs(now_ns - self.introduced_ns) >= ASK_AGAIN_NS
+
+    def introduced(self, known: Known, now_ns: int) -> None:
+        """Take note of what the introduction found out."""
+        self.known, self.introduced_ns, self._lacks = known, now_ns, bool(known.absent.any())
 
     def judge(self, doubt: Doubt | None) -> None:
         """Take note of what is to be thought of the newest reading; a meter that comes into doubt is to be introduced anew."""

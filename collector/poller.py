@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from collector.gather import Gatherer
 from collector.lag import LineHealth
@@ -19,9 +19,12 @@ from plant.frame import floor_ms
 from plant.ports import Clock, HealthBoard
 from plant.site import Endpoint
 
+T = TypeVar("T")
+
 __all__ = ["Dialect", "Line", "Poller", "Station"]
 
 CLOCK_CHECK_S = 1.0  # no sleep is longer, so that a clock that was set is noticed
+TIMER_STEP_S = 0.001  # timers are as coarse as this; waking before the time would only mean to sleep again
 STRANGER_AFTER = 3  # failures in a row after which a meter is introduced anew: it may have been exchanged
 PATIENT_EVERY = 4  # of the failures of a dead meter, one in so many waits the whole time-out: it may have become slow
 METER_BACK_OFF = BackOff(first_s=1.0, last_s=60.0)
@@ -107,7 +110,7 @@ class Poller:
         now_ns = self._clock.now_ns()
         turn = agenda.first(now_ns)
         if turn.due_ns > now_ns:
-            await self._clock.sleep(min((turn.due_ns - now_ns) / 1e9, CLOCK_CHECK_S))
+            await self._clock.sleep(min((turn.due_ns - now_ns) / 1e9 + TIMER_STEP_S, CLOCK_CHECK_S))
             return
         device = self._devices[turn.name]
         outcome: Outcome = "failed"
@@ -130,10 +133,10 @@ class Poller:
     async def _poll(self, device: PolledMeter, due_ns: int, timeout_s: float | None) -> Outcome:
         name = device.station.name
         try:
-            if device.known is None or device.is_stranger(self._clock.now_ns()):
-                device.known = await self._converse(device.dialect.introduce(device.profile, name), device, timeout_s)
-                device.introduced_ns = self._clock.now_ns()
             known = device.known  # the reading before may cast doubt on the meter while this one is under way
+            if known is None or device.is_stranger(self._clock.now_ns()):
+                known = await self._converse(device.dialect.introduce(device.profile, name), device, timeout_s)
+                device.introduced(known, self._clock.now_ns())
             asked_s = time.perf_counter()
             raw = await self._converse(device.dialect.poll(device.profile, name, known), device, timeout_s)
         except DeviceError as error:
@@ -145,7 +148,7 @@ class Poller:
         await self._gatherer.put(Reading(device, known, floor_ms(t_ns), raw, round_trip_s))
         return "answered"
 
-    async def _converse(self, dialogue: Generator[Any, Any, Any], device: PolledMeter, timeout_s: float | None) -> Any:
+    async def _converse(self, dialogue: Generator[Any, Any, T], device: PolledMeter, timeout_s: float | None) -> T:
         """Carry the requests of a dialogue to the meter and its answers back, until the dialogue has its result."""
         try:
             request = next(dialogue)
@@ -157,7 +160,8 @@ class Poller:
                 else:
                     request = dialogue.send(answer)
         except StopIteration as end:
-            return end.value
+            result: T = end.value
+            return result
 
     def _failed(self, device: PolledMeter, error: DeviceError) -> None:
         device.failed += 1

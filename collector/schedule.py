@@ -1,7 +1,8 @@
 """When to poll which meter behind one line: pure, so that a simulation runs the shipped code.
 
 Each meter is due on a grid of its own: its interval, shifted by a hash of its name, so that hundreds of meters with one
-interval spread over it and stay there after a restart. A meter that fails is asked again after a back-off, and is back on
+interval spread over it and stay there after a restart. The shifts are multiples of 10 ms: meters on lines of their own that
+are due together wake the process once. A meter that fails is asked again after a back-off, and is back on
 its grid once it answers; missed instants are left out, never caught up with. One meter's state never enters another's
 due times.
 """
@@ -16,6 +17,7 @@ from typing import Literal
 
 NS = 1_000_000_000
 LIVING_TURNS_MAX = 20
+RASTER_NS = 10_000_000
 Outcome = Literal["answered", "failed"]
 
 
@@ -45,22 +47,29 @@ class Turn:
     name: str
     interval_ns: int
     due_ns: int
+    phase_ns: int
     failures: int = 0
     missed: int = 0
+
+    def next_on_grid_ns(self, now_ns: int) -> int:
+        """The first instant of the grid after ``now_ns``."""
+        return now_ns - (now_ns - self.phase_ns) % self.interval_ns + self.interval_ns
 
 
 def first_turn(name: str, interval_s: float, now_ns: int) -> Turn:
     """The first instant of the meter's grid after ``now_ns``."""
     interval_ns = round(interval_s * NS)
-    return Turn(name, interval_ns, _next_on_grid(name, interval_ns, now_ns))
+    phase_ns = int(_unit_interval(name) * interval_ns)
+    turn = Turn(name, interval_ns, now_ns, phase_ns - phase_ns % RASTER_NS)
+    return replace(turn, due_ns=turn.next_on_grid_ns(now_ns))
 
 
 def step(turn: Turn, outcome: Outcome, now_ns: int, back_off: BackOff) -> Turn:
     """The turn after a poll that ended at ``now_ns``."""
     failures = 0 if outcome == "answered" else turn.failures + 1
-    due_ns = now_ns + back_off.wait_ns(turn.name, failures) if failures else _next_on_grid(turn.name, turn.interval_ns, now_ns)
+    due_ns = now_ns + back_off.wait_ns(turn.name, failures) if failures else turn.next_on_grid_ns(now_ns)
     missed = max(0, (due_ns - turn.due_ns - 1) // turn.interval_ns)
-    return replace(turn, due_ns=due_ns, failures=failures, missed=turn.missed + missed)
+    return Turn(turn.name, turn.interval_ns, due_ns, turn.phase_ns, failures, turn.missed + missed)
 
 
 class Agenda:
@@ -82,13 +91,16 @@ class Agenda:
 
         Due times that lie further ahead than they ever can mean that the clock was set back: they are set anew.
         """
-        if any(heap and self._too_far(self._turns[heap[0][1]], now_ns) for heap in (self._living, self._failed)):
-            self._turns = {t.name: replace(t, due_ns=_next_on_grid(t.name, t.interval_ns, now_ns)) for t in self._turns.values()}
+        if self._is_far(self._living, now_ns) or self._is_far(self._failed, now_ns):
+            self._turns = {t.name: replace(t, due_ns=t.next_on_grid_ns(now_ns)) for t in self._turns.values()}
             self._fill()
-        order = (self._living, self._failed) if self._passed_over < LIVING_TURNS_MAX else (self._failed, self._living)
-        heads = [heap[0] for heap in order if heap]
-        due_ns, name = next((head for head in heads if head[0] <= now_ns), min(heads))
-        assert self._turns[name].due_ns == due_ns
+        living, failed = self._living, self._failed
+        if not failed or not living:
+            _, name = (living or failed)[0]
+        elif self._passed_over < LIVING_TURNS_MAX:
+            _, name = living[0] if living[0][0] <= now_ns or living[0] < failed[0] else failed[0]
+        else:
+            _, name = failed[0] if failed[0][0] <= now_ns or failed[0] < living[0] else living[0]
         return self._turns[name]
 
     def done(self, name: str, outcome: Outcome, now_ns: int) -> Turn:
@@ -107,14 +119,12 @@ class Agenda:
         self._living = sorted((t.due_ns, t.name) for t in self._turns.values() if not t.failures)
         self._failed = sorted((t.due_ns, t.name) for t in self._turns.values() if t.failures)
 
-    def _too_far(self, turn: Turn, now_ns: int) -> bool:
+    def _is_far(self, heap: list[tuple[int, str]], now_ns: int) -> bool:
+        if not heap or heap[0][0] <= now_ns:
+            return False
+        turn = self._turns[heap[0][1]]
         wait_ns = self._back_off.longest_ns if turn.failures else turn.interval_ns
         return turn.due_ns - now_ns > wait_ns
-
-
-def _next_on_grid(name: str, interval_ns: int, now_ns: int) -> int:
-    phase_ns = int(_unit_interval(name) * interval_ns)
-    return now_ns - (now_ns - phase_ns) % interval_ns + interval_ns
 
 
 def _unit_interval(name: str) -> float:

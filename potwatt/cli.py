@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import uvloop
 from rich.console import Console
 from rich.table import Table
 
@@ -47,7 +48,7 @@ def demo(
     from potwatt.demo import run_demo  # noqa: PLC0415  (the demo alone needs the simulators)
 
     logs.set_up(logging.ERROR)  # states are on the page; the terminal keeps to the address and the progress
-    asyncio.run(run_demo(port=port, data_dir=data, days=days, seed=seed, console=console))
+    uvloop.run(run_demo(port=port, data_dir=data, days=days, seed=seed, console=console))
 
 
 @app.command()
@@ -86,7 +87,7 @@ def _run(path: Path, roles: tuple[str, ...]) -> None:
 
     loaded = load_site(path)
     program = Program(loaded, secrets_of(loaded.site), roles)
-    asyncio.run(run_until_signal(program, on_ready=lambda: console.print(program.greeting())))
+    uvloop.run(run_until_signal(program, on_ready=lambda: console.print(program.greeting())))
 
 
 @app.command()

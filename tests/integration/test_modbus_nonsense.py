@@ -97,7 +97,7 @@ def test_a_lasting_doubt_asks_once_at_once_and_then_after_minutes() -> None:
     profile = PROFILES["sim_rectifier_dc_meter"]
     meter = PolledMeter(Meter("m", profile.id, "e"), profile, "here", ModbusDialect())
     known, doubt = Introduction((), np.zeros(5, bool), ()), Doubt(3, 5, "dc_current")
-    meter.known, meter.introduced_ns = known, 1_000
+    meter.introduced(known, 1_000)
     meter.judge(doubt)
     assert meter.is_stranger(1_000)
     meter.known = known

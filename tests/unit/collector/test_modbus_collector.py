@@ -415,8 +415,8 @@ def test_what_a_meter_refused_is_asked_for_again_after_minutes() -> None:
     meter = PolledMeter(Meter("m", DC.id, "e"), DC, "here", ModbusDialect())
     assert meter.is_stranger(0)
     whole = Introduction((), np.zeros(5, bool), ())
-    meter.known, meter.introduced_ns = whole, 1_000
+    meter.introduced(whole, 1_000)
     assert not meter.is_stranger(1_000 + 10 * ASK_AGAIN_NS)
-    meter.known = replace(whole, absent=np.array([True] + [False] * 4), holes=(ReadRequest("input", 200, 2),))
+    meter.introduced(replace(whole, absent=np.array([True] + [False] * 4), holes=(ReadRequest("input", 200, 2),)), 1_000)
     assert not meter.is_stranger(999 + ASK_AGAIN_NS)
     assert meter.is_stranger(1_000 + ASK_AGAIN_NS)
