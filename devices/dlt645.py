@@ -74,6 +74,7 @@ def introduce(map_: Dlt645Map, meter: str, address: str) -> Generator[DataReques
     before it has answered at all.
     """
     refused: dict[str, DeviceError] = {}
+    data: bytes | Denied | DeviceSilent
     for di in map_.requests:
         try:
             data = yield from _read(di, meter, address)

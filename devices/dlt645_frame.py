@@ -66,7 +66,7 @@ class DataRequest:
 
     def answer(self, frame: Frame, address: str) -> DataReply | Denied | None:
         """What a frame answers to this request; None where it is not its answer (another meter, an echo, a late reply)."""
-        if frame.address != address or not frame.control & _FROM_METER or frame.control & _FUNCTION != self.function:
+        if frame.address != address or not frame.is_reply or frame.control & _FUNCTION != self.function:
             return None
         if frame.control & _REFUSED:
             return Denied(frame.data[-1]) if frame.data else None
@@ -85,6 +85,11 @@ class Frame:
     address: str
     control: int
     data: bytes
+
+    @property
+    def is_reply(self) -> bool:
+        """Whether a meter sent it; an echo of the own request is none."""
+        return bool(self.control & _FROM_METER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,11 @@ class FrameReader:
         self._buffer = bytearray()
         self.skipped = 0
         self.bad = 0
+
+    @property
+    def in_frame(self) -> bool:
+        """Whether what is there may be the beginning of a frame."""
+        return bool(self._buffer)
 
     def clear(self) -> None:
         """Forget what is there, before a new request: a late answer must not be taken for the next one."""

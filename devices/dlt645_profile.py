@@ -33,6 +33,8 @@ def check_dlt645(text: Dlt645Text, say: Callable[[str, object, str], None]) -> N
             say(f"{key}.at", point.at, f"a place of its own; {owner} is there")
         if point.wraps_at is not None and QUANTITIES[point.name].kind is not Kind.COUNTER:
             say(f"{key}.wraps_at", point.wraps_at, "only a counter wraps")
+        if point.offset:
+            say(f"{key}.offset", point.offset, "none: the standard's values begin at zero")
 
 
 def map_of(text: Dlt645Text) -> Dlt645Map:
