@@ -14,6 +14,9 @@ from fractions import Fraction
 from typing import Literal
 
 from devices.dlt645 import Dlt645Map, Dlt645Point
+from devices.payload_map import PayloadMap as PayloadMap
+from devices.payload_map import PayloadPoint as PayloadPoint
+from devices.payload_map import PayloadTime as PayloadTime
 from plant.quantities import QUANTITIES, Kind
 
 Table = Literal["holding", "input", "coil", "discrete"]
@@ -167,34 +170,6 @@ class ModbusMap:
     forbid: tuple[tuple[int, int], ...] = ()
     identity: Identity | None = None
     sunspec: SunSpecModel | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PayloadPoint:
-    """One quantity in a JSON message: JSON pointer (RFC 6901) and scale to the canonical unit."""
-
-    name: str
-    path: str
-    scale: Fraction
-    wraps_at: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PayloadTime:
-    """Where a message says when it was measured."""
-
-    path: str
-    format: Literal["iso8601", "unix_s", "unix_ms"]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PayloadMap:
-    """Map of a JSON message. ``event_id`` and ``sequence`` are JSON pointers, empty where the message has none."""
-
-    points: tuple[PayloadPoint, ...]
-    time: PayloadTime | None
-    event_id: str = ""
-    sequence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
