@@ -13,6 +13,7 @@ from plant import site as s
 from plant.errors import Fault
 from plant.site_text import BranchText, MeasuresText, MountingText, PointText, SiteFile
 
+BROADCAST = "999999999999"  # DL/T 645
 WITH_OFFSET = "a time with an offset, such as 2026-01-01T00:00:00+08:00"
 Found = tuple[str, object, str]
 
@@ -157,10 +158,14 @@ def _meters(site: SiteFile, profiles: Mapping[str, str] | None) -> Iterator[Foun
                 m.topic,
                 "one topic without wildcards (endpoint.topics may have them)",
             )
-        address: object = m.topic if by_topic else m.unit
+        by_digits = protocol.startswith("dlt645")
+        if by_digits and m.address in ("", BROADCAST):
+            yield f"{key}.address", m.address, f"the twelve digits on the meter's plate, not {BROADCAST}, which means all meters"
+        name = "topic" if by_topic else "address" if by_digits else "unit"
+        address: object = getattr(m, name)
         owner = addresses.setdefault((m.endpoint, address), m.id)
         if owner != m.id:
-            yield f"{key}.{'topic' if by_topic else 'unit'}", address, f"an address of its own; {owner} has it on {m.endpoint}"
+            yield f"{key}.{name}", address, f"an address of its own; {owner} has it on {m.endpoint}"
 
 
 def _points(site: SiteFile) -> Iterator[Found]:

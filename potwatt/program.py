@@ -15,6 +15,7 @@ from alerts.service import AlertService
 from analytics.service import Analytics
 from api.app import close_streams, create_app
 from api.auth import Keys, parse_keys, refuse_unsafe_binding
+from collector.dlt645 import Dlt645Collector
 from collector.forward import Forwarder
 from collector.gather import Gatherer
 from collector.intake import Intake
@@ -215,6 +216,8 @@ class Program:
         if endpoint.protocol.startswith("modbus"):
             folder = self.loaded.folder
             return ModbusCollector(endpoint, meters, profiles, gatherer=gatherer, clock=clock, health=health, folder=folder)
+        if endpoint.protocol.startswith("dlt645"):
+            return Dlt645Collector(endpoint, meters, profiles, gatherer=gatherer, clock=clock, health=health)
         unreadable = Quarantine(self.loaded.data_dir / "quarantine" / endpoint.id, clock, health)
         return MqttSource(
             endpoint,
