@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import cast, TypeVar
 
 import mqtt5
 import numpy as np
@@ -135,8 +135,7 @@ class _Protocol(asyncio.Protocol):
         self._heard_s = self._loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own is none by name
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(TransportError(f"{self._settings.where}: the connection ended: {exc or 'closed by the broker'}"))
