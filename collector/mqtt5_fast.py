@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import cast, TypeVar
+from typing import TypeVar, cast
 
 import mqtt5
 import numpy as np
