@@ -119,7 +119,8 @@ class RtuFraming:
     def feed(self, data: bytes) -> bytes | None:
         """See ``Framing``."""
         if self._expected is None:
-            self.counters["stale_answers"] += 1
+            self.counters["stale_answers"] += not self._buffer
+            self._buffer = data  # what else comes before the next request belongs to the same late answer
             return None
         buffer = self._buffer = (self._buffer + data)[-BUFFER_MAX:]
         self.left = len(buffer)
@@ -144,7 +145,7 @@ class RtuFraming:
         """See ``Framing``."""
         if self.left:
             self.counters["crc_errors"] += 1
-        self._expected, self._buffer = None, b""
+        self._expected, self._buffer, self.left = None, b"", 0
 
 
 def _rtu_end(buffer: bytes, at: int) -> int:

@@ -41,7 +41,9 @@ class ModbusLine:
         self._answer: asyncio.Future[bytes] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline_s = 0.0
-        self._silences = 0
+        self._silences, self._why, self._has_answered = 0, "", False
+        # Without transaction numbers a unit's late answer would pass for that to its next request, so that one waits.
+        self._late_until_s: dict[int, float] = {}
         self._free_s = self._received_s = 0.0  # when the next request may go; when the last byte came
         self._pause_s = max(endpoint.pause_between_s, _silence_s(endpoint))
         self._spacing_s = 1 / endpoint.requests_per_s_max if endpoint.requests_per_s_max else 0.0
@@ -49,7 +51,7 @@ class ModbusLine:
     async def connect(self) -> None:
         """Open the connection anew. Raises TransportError."""
         self.close()
-        self._silences = 0
+        self._silences, self._why, self._has_answered = 0, "", False
         self._loop = asyncio.get_running_loop()
         self._framing.give_up()
         self._transport, _ = await open_wire(self._endpoint, lambda: _Ear(self), folder=self._folder)
@@ -66,7 +68,8 @@ class ModbusLine:
 
     async def ask(self, request: ReadRequest, station: Station, timeout_s: float | None = None) -> Answer:
         """Ask once. Raises DeviceSilent, DeviceNonsense (wrong length or kind of answer) or TransportError (line lost)."""
-        if self._free_s > 0 and (wait_s := self._free_s - self._loop.time()) > 0:
+        free_s = max(self._free_s, self._late_until_s.pop(station.unit, 0.0)) if self._late_until_s else self._free_s
+        if free_s > 0 and (wait_s := free_s - self._loop.time()) > 0:
             await asyncio.sleep(wait_s)
         transport = self._transport
         if transport is None or transport.is_closing():
@@ -81,13 +84,13 @@ class ModbusLine:
         try:
             pdu = await answer
         except TimeoutError:
-            raise await self._unanswered(request, station.name, timeout_s) from None
+            raise await self._unanswered(request, station, timeout_s) from None
         finally:
             self._answer = None
             self._framing.give_up()
             if self._pause_s or self._spacing_s:
                 self._free_s = max(self._free_s, self._loop.time() + self._pause_s, asked_s + self._spacing_s)
-        self._silences = 0
+        self._silences, self._has_answered = 0, True
         words = answer_of(pdu, request)
         if words is None:
             raise _nonsense(request, station.name, words_in(pdu, request))
@@ -118,26 +121,31 @@ class ModbusLine:
         if pdu is not None and self._answer is not None and not self._answer.done():
             self._answer.set_result(pdu)
 
-    def ended(self, transport: asyncio.BaseTransport) -> None:
+    def ended(self, transport: asyncio.BaseTransport, error: Exception | None) -> None:
         """The connection is gone: whoever waits is told at once."""
         if transport is self._transport:
             self._transport = None
+            self._why = f" ({error})" if error is not None and str(error) else ""
+            if self._endpoint.protocol == "modbus_tls" and not self._has_answered:
+                self._why += " before it answered anything, as one does that wants another client certificate: check cert_file"
             if self._answer is not None and not self._answer.done():
                 self._answer.set_exception(self._lost())
 
-    async def _unanswered(self, request: ReadRequest, name: MeterAddress, timeout_s: float) -> Exception:
+    async def _unanswered(self, request: ReadRequest, station: Station, timeout_s: float) -> Exception:
         self._silences += 1
         if self._silences >= SILENCES_MAX:
             return TransportError(f"{self.where} left {self._silences} requests in a row unanswered; connecting anew")
         left = self._framing.left
+        self._framing.give_up()
         if isinstance(self._framing, RtuFraming):
+            self._late_until_s[station.unit] = self._loop.time() + timeout_s
             await self._drain(timeout_s * DRAIN_SHARE)
         if left:
-            return _nonsense(request, name, f"{left} bytes that are no whole Modbus answer")
-        return _silent(request, name, f"no answer within {timeout_s:g} s")
+            return _nonsense(request, station.name, f"{left} bytes that are no whole Modbus answer")
+        return _silent(request, station.name, f"no answer within {timeout_s:g} s")
 
     async def _drain(self, quiet_s: float) -> None:
-        """Let a late answer go by: without transaction numbers it would pass for the next one's."""
+        """Let a late answer go by, so that it does not run into the next request on the same pair of wires."""
         for _ in range(DRAIN_TRIES):  # a line that never falls silent is not waited for
             heard_s = self._received_s
             await asyncio.sleep(quiet_s)
@@ -145,7 +153,7 @@ class ModbusLine:
                 return
 
     def _lost(self) -> TransportError:
-        return TransportError(f"the connection to {self.where} was closed from there; connecting anew")
+        return TransportError(f"the connection to {self.where} was closed from there{self._why}; connecting anew")
 
 
 class _Ear(asyncio.Protocol):
@@ -158,8 +166,8 @@ class _Ear(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's name)
-        self._line.ended(self._transport)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._line.ended(self._transport, exc)
 
 
 def _silence_s(endpoint: Endpoint) -> float:
