@@ -201,6 +201,8 @@ class Inbox:
         except Exception as error:  # as above
             out.rejected.append(Rejected(delivery.topic, _reason(error), delivery.payload))
             return
+        if taken.aside:
+            out.rejected.append(Rejected(delivery.topic, taken.aside, delivery.payload))
         out.publish += taken.publish
         out.notes += taken.notes
         out.offline |= dict.fromkeys(taken.offline, True) | dict.fromkeys(taken.online, False)

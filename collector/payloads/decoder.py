@@ -69,13 +69,15 @@ class PayloadDecoder(Protocol):
 class Taken:
     """What one message of an edge node came to. Readings by profile, in order; ``publish`` is what the site file allows to
     be sent, as (topic, payload); ``notes`` are what a person has to know (a gap, an unknown alias), as (meter or edge node,
-    text); ``offline`` and ``online`` name meters whose death or birth the message is."""
+    text); ``offline`` and ``online`` name meters whose death or birth the message is. ``aside`` is not empty where a part of
+    the message had no meaning: then it belongs in quarantine for that reason, whatever else it says."""
 
     readings: Mapping[str, Sequence[Reading]] = field(default_factory=dict)
     publish: tuple[tuple[str, bytes], ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
     offline: tuple[str, ...] = ()
     online: tuple[str, ...] = ()
+    aside: str = ""
 
 
 class SparkplugHost(Protocol):
@@ -98,5 +100,5 @@ class SparkplugHost(Protocol):
         ...
 
     def disconnected(self) -> None:
-        """The session was lost or the line went: what comes next may have a hole before it."""
+        """The line went: what comes next may have a hole before it."""
         ...

@@ -1,0 +1,96 @@
+"""Messages that are plain text: one value a topic, or lines of columns. Pure."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from functools import partial
+
+from devices.payload import SAMPLES_MAX, Message, Sample, number_text, parse_json, raw_of, sample, samples
+from devices.payload_map import PayloadMap
+from devices.payload_scalar import instant_text, number, sequence_number, shown
+from plant.errors import PayloadError
+
+
+def frames(map_: PayloadMap, payload: bytes, suffix: str = "") -> list[Sample]:
+    """The Frames of a message in JSON, as plain value or as CSV, at least one. ``suffix`` is what follows the meter's topic.
+
+    Raises PayloadError, and nothing else, for a message that can never be read.
+    """
+    if map_.format == "value":
+        return value_samples(map_, payload, suffix)
+    if map_.format == "csv":
+        return csv_samples(map_, payload)
+    return samples(map_, parse_json(payload))
+
+
+def value_samples(map_: PayloadMap, payload: bytes, suffix: str) -> list[Sample]:
+    """One Frame with the one quantity whose topic it is; the others were not due. Raises PayloadError."""
+    column = next((i for i, point in enumerate(map_.points) if suffix == f"/{point.path}"), None)
+    if column is None:
+        raise PayloadError(f"{suffix or 'the topic'}: found no quantity of this topic in the profile")
+    return [Sample((number(_text(payload), map_.points[column], map_),), None, columns=(column,))]
+
+
+def csv_samples(map_: PayloadMap, payload: bytes) -> list[Sample]:
+    """A Frame for each line; an empty cell is a missing value. Raises PayloadError."""
+    try:
+        rows = [row for row in csv.reader(_text(payload).splitlines(), delimiter=map_.separator, strict=True) if row]
+    except csv.Error as error:
+        raise PayloadError(f"no CSV: {error}; the message begins {payload[:40]!r}") from error
+    names = [str(i) for i in range(max(map(len, rows), default=0))]
+    if map_.header == "first_line" and rows:
+        names = [cell.strip() for cell in rows.pop(0)]
+    if not 0 < len(rows) <= SAMPLES_MAX:
+        raise PayloadError(f"found {len(rows)} lines of values, expected 1 to {SAMPLES_MAX}")
+    found: list[Sample] = []
+    for row in rows:
+        find = partial(_cell, {name: cell.strip() for name, cell in zip(names, row, strict=False)})
+        sequence = sequence_number(find(map_.sequence), map_) if map_.sequence else None
+        found += sample(map_, find, sequence)
+    return found
+
+
+def _cell(cells: dict[str, str], place: str) -> str | None:
+    return cells.get(place)
+
+
+def _text(payload: bytes) -> str:
+    try:
+        return payload.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PayloadError(f"no text: {error}; the message begins {payload[:40]!r}") from error
+
+
+def write_values(map_: PayloadMap, message: Message) -> list[tuple[str, str]]:
+    """What the device publishes under each quantity's topic, as (what follows the meter's topic, text)."""
+    return [
+        (f"/{point.path}", number_text(map_, point, raw_of(point, value)))
+        for point, value in zip(map_.points, message.values, strict=True)
+    ]
+
+
+def write_csv(map_: PayloadMap, messages: Sequence[Message]) -> str:
+    """Lines as the device writes them, with the header where there is one; cells that the profile does not name are empty."""
+    cells = [_cells(map_, message) for message in messages]
+    if map_.header == "first_line":
+        names = list(cells[0])
+        return "\n".join(map_.separator.join(line) for line in [names, *([c[name] for name in names] for c in cells)])
+    width = 1 + max(int(place) for place in cells[0])
+    return "\n".join(map_.separator.join(c.get(str(i), "") for i in range(width)) for c in cells)
+
+
+def _cells(map_: PayloadMap, message: Message) -> dict[str, str]:
+    found = {p.path: number_text(map_, p, raw_of(p, v)) for p, v in zip(map_.points, message.values, strict=True)}
+    if map_.time is not None and message.t_ns is not None:
+        found[map_.time.path] = str(instant_text(message.t_ns, map_.time))
+    if map_.event_id:
+        found[map_.event_id] = message.event_id
+    if map_.sequence and message.sequence is not None:
+        found[map_.sequence] = str(message.sequence)
+    if map_.quality is not None and map_.quality.path:
+        found[map_.quality.path] = map_.quality.good[0]
+    wrong = [cell for cell in found.values() if map_.separator in cell]
+    if wrong:
+        raise ValueError(f"{shown(wrong[0])} holds the separator {map_.separator!r}")
+    return found
