@@ -52,7 +52,7 @@ class CompatibleLink:
             username=settings.username or None,
             password=settings.password or None,
             protocol=aiomqtt.ProtocolVersion.V311,
-            clean_session=False,
+            clean_session=settings.keeping == "nothing",
             keepalive=KEEP_ALIVE_S,
             timeout=settings.timeout_s,
             tls_context=settings.tls_context(),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -60,6 +60,7 @@ class BrokerSettings:
     key_file: str = ""
     qos: int = 1
     shared_group: str = ""
+    keeping: Literal["session", "nothing"] = "session"  # what the broker keeps of us once we leave
 
     @staticmethod
     def of(
