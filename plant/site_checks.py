@@ -10,6 +10,7 @@ from math import inf
 from zoneinfo import available_timezones
 
 from plant import site as s
+from plant.endpoint_checks import endpoint_faults
 from plant.errors import Fault
 from plant.site_text import BranchText, MeasuresText, MountingText, PointText, SiteFile
 
@@ -27,7 +28,7 @@ def cross_check(site: SiteFile, file: str, profiles: Mapping[str, str] | None) -
         *(_branch(site, b) for b in site.branch),
         _fed(site),
         _rectifiers(site),
-        _endpoints(site),
+        endpoint_faults(site),
         _meters(site, profiles),
         _points(site),
         _mountings(site),
@@ -118,16 +119,6 @@ def _rectifiers(site: SiteFile) -> Iterator[Found]:
             if len(without) < len(groups):
                 for name in without:
                     yield f"branch[{name}]", name, f"a metering point on its {side} side, as other groups of {line.id} have one"
-
-
-def _endpoints(site: SiteFile) -> Iterator[Found]:
-    for e in site.endpoint:
-        if e.protocol == "import":
-            continue
-        if not e.host:
-            yield f"endpoint[{e.id}].host", e.host, "the name or address of the gateway or broker"
-        if not e.port:
-            yield f"endpoint[{e.id}].port", e.port, "the TCP port of the gateway or broker, 1 to 65535"
 
 
 def _meters(site: SiteFile, profiles: Mapping[str, str] | None) -> Iterator[Found]:
@@ -244,8 +235,14 @@ def _has_offsets(m: MountingText) -> bool:
 def _potlines(site: SiteFile) -> Iterator[Found]:
     meters = [m.id for m in site.meter]
     for line in site.potline:
-        for name in ("feed_meter", "scale_meter"):
+        for name in ("feed_meter", "scale_meter", "effect_meter"):
             if getattr(line, name):
                 yield from _reference(f"potline[{line.id}].{name}", getattr(line, name), meters, "meter")
+        if line.pot_meter and line.pot_meter.replace("{pot}", "1") not in meters:
+            yield (
+                f"potline[{line.id}].pot_meter",
+                line.pot_meter,
+                "ids of [[meter]]s with {pot} in the place of the pot's number, from 1",
+            )
         for register in line.pots:
             yield from _offset(f"potline[{line.id}].pots.valid_from", register.valid_from)
