@@ -12,10 +12,12 @@ from typing import Annotated
 import typer
 import uvloop
 from rich.console import Console
-from rich.table import Table
 
 from plant.errors import ConfigError, PotwattError
 from potwatt import logs
+from potwatt.devices_cli import devices_app
+from potwatt.probe_cli import probe
+from potwatt.read_cli import read
 from potwatt.roles import ROLES
 
 app = typer.Typer(
@@ -31,6 +33,9 @@ keys_app = typer.Typer(help="Keys of the API.", no_args_is_help=True)
 app.add_typer(ledger_app, name="ledger")
 app.add_typer(dashboards_app, name="dashboards")
 app.add_typer(keys_app, name="keys")
+app.add_typer(devices_app, name="devices")
+app.command()(probe)
+app.command()(read)
 console = Console(highlight=False)
 
 SiteFile = Annotated[Path, typer.Argument(help="The site file.")]
@@ -116,17 +121,6 @@ def check(site: SiteFile) -> None:
         f"{len(found.meters)} meters on {len(found.endpoints)} endpoints, {len(found.potlines)} potlines; "
         f"store {found.store.kind}, edition {found.edition}."
     )
-
-
-@app.command()
-def devices() -> None:
-    """List the device profiles."""
-    from devices.catalog import shipped_profiles  # noqa: PLC0415
-
-    table = Table("profile", "protocol", "kind", "title", "verified", box=None, pad_edge=False)
-    for profile in shipped_profiles().values():
-        table.add_row(profile.id, profile.protocol, profile.kind, profile.title, "yes" if profile.verified else "no")
-    console.print(table)
 
 
 @app.command("import")

@@ -1,0 +1,80 @@
+"""What the running program of a site can be asked over its API: whether it is there, and the last reading of a meter."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+from devices.maps import Profile
+from plant.errors import InputError, TransportError
+from plant.site import Meter
+from potwatt.load import Loaded
+
+TIMEOUT_S = 5.0
+KEY_VARIABLE = "POTWATT_API_KEY"
+_ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (what a server may listen on, not what is asked)
+
+
+@dataclass(frozen=True, slots=True)
+class LastReading:
+    """The newest stored reading: instant (UTC ns) with value and quality by quantity."""
+
+    t_ns: int
+    value: dict[str, float | None]
+    quality: dict[str, int]
+
+
+def is_running(loaded: Loaded) -> bool:
+    """Whether anything listens where the site's API is."""
+    api = loaded.site.api
+    try:
+        socket.create_connection((_ANYWHERE.get(api.host, api.host), api.port), timeout=1.0).close()
+    except OSError:
+        return False
+    return True
+
+
+def last_reading(loaded: Loaded, meter: Meter, profile: Profile) -> LastReading:
+    """The newest reading of the last hour from the running program. Raises TransportError or InputError in words."""
+    series = {
+        name: _get(loaded, f"/api/v1/plants/{loaded.site.id}/series", meter=meter.id, quantity=name)
+        for name in profile.quantities
+    }
+    newest = max((s["t_ms"][-1] for s in series.values() if s["t_ms"]), default=None)
+    if newest is None:
+        raise InputError(f"the running program has no reading of {meter.id} of the last hour; its health says why: GET /metrics")
+    value: dict[str, float | None] = {}
+    quality: dict[str, int] = {}
+    for name, found in series.items():
+        is_there = bool(found["t_ms"]) and found["t_ms"][-1] == newest
+        value[name] = found["value"][-1] if is_there else None
+        quality[name] = int(found["quality"][-1]) if is_there else 0
+    return LastReading(int(newest) * 1_000_000, value, quality)
+
+
+def _get(loaded: Loaded, path: str, **query: str) -> dict[str, Any]:
+    api = loaded.site.api
+    host = _ANYWHERE.get(api.host, api.host)
+    where = f"{'https' if api.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{api.port}"
+    parameters = urllib.parse.urlencode(query | {"start": "-1h", "max_points": "20000"})
+    request = urllib.request.Request(f"{where}{path}?{parameters}")  # noqa: S310 (http and https alone, made above)
+    key = os.environ.get(KEY_VARIABLE, "")
+    if key:
+        request.add_header("Authorization", f"Bearer {key}")
+    context = ssl.create_default_context(cafile=str(loaded.folder / api.tls_cert)) if api.tls_cert else None
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=context) as answer:  # noqa: S310
+            body: dict[str, Any] = json.load(answer)
+            return body
+    except urllib.error.HTTPError as error:
+        hint = f"; put a viewer's key into {KEY_VARIABLE}" if error.code in (401, 403) else ""
+        raise TransportError(f"{where} answered {error.code} to {path}{hint}") from error
+    except (OSError, ValueError) as error:
+        raise TransportError(f"no answer from {where}: {error}; check that `potwatt run` serves there") from error
