@@ -18,16 +18,19 @@ from plant.quality import usable
 from plant.series import QUARTER_NS
 from plant.site import Site
 
+ANODE_EFFECT = "anode_effect"  # its Frame is of its start, its amount how long it lasted
+NS_PER_S = 1_000_000_000
+
 # quantity of an event profile -> kind of ledger entry; both count in the same whole unit
-EVENT_KINDS: Mapping[str, str] = {"metal_tapped": "metal_tapped", "anode_effect_duration": "anode_effect"}
+EVENT_KINDS: Mapping[str, str] = {"metal_tapped": "metal_tapped", "anode_effect_duration": ANODE_EFFECT}
 
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """What the readings of each meter enter: ``nodes`` by meter, and the potline by ladle scale."""
+    """What the readings of each meter enter: ``nodes`` by meter, and the potline by meter of its events."""
 
     nodes: Mapping[str, tuple[str, ...]]
-    potline_of_scale: Mapping[str, str]
+    potline_of: Mapping[str, str]
 
     @staticmethod
     def of(site: Site) -> Owners:
@@ -39,8 +42,9 @@ class Owners:
         for line in site.potlines.values():
             if line.feed_meter:
                 found[line.feed_meter][nodes.line(line.id)] = None
-        scales = {line.scale_meter: line.id for line in site.potlines.values() if line.scale_meter}
-        return Owners({meter: tuple(names) for meter, names in found.items()}, scales)
+        lines = site.potlines.values()
+        events = {meter: line.id for line in lines for meter in (line.scale_meter, line.effect_meter) if meter}
+        return Owners({meter: tuple(names) for meter, names in found.items()}, events)
 
 
 def late_slots(
@@ -80,7 +84,6 @@ def event_entries(block: FrameBlock, owners: Owners) -> tuple[list[LedgerEntry],
     entries: list[LedgerEntry] = []
     rejected: list[Rejected] = []
     amounts = [(column, EVENT_KINDS[name]) for column, name in enumerate(block.quantities) if name in EVENT_KINDS]
-    pot = block.quantities.index("pot_number") if "pot_number" in block.quantities else None
     good = usable(block.value, block.quality)
     for row, t_ns in enumerate(block.t_ns.tolist()):
         meter = block.meter_of(row)
@@ -95,13 +98,24 @@ def event_entries(block: FrameBlock, owners: Owners) -> tuple[list[LedgerEntry],
                     kind=kind,
                     key=block.event_ids[row],
                     source=meter,
-                    subject=owners.potline_of_scale.get(meter, nodes.PLANT),
+                    subject=owners.potline_of.get(meter, nodes.PLANT),
                     start_ns=t_ns,
-                    end_ns=t_ns,
+                    end_ns=t_ns + round(float(block.value[row, column])) * NS_PER_S if kind == ANODE_EFFECT else t_ns,
                     amount=round(float(block.value[row, column])),
                     unit=LEDGER_KINDS[kind],
                     who=meter,
-                    data={} if pot is None or not good[row, pot] else {"pot": int(block.value[row, pot])},
+                    data=_details(block.quantities, block.value[row], good[row]),
                 )
             )
     return entries, rejected
+
+
+def _details(quantities: Sequence[str], value: npt.NDArray[np.float64], good: npt.NDArray[np.bool_]) -> dict[str, object]:
+    """What else an event says: of which pot, and how far its voltage rose."""
+    known = {name: float(v) for name, v, usable_ in zip(quantities, value.tolist(), good.tolist(), strict=True) if usable_}
+    found: dict[str, object] = {}
+    if "pot_number" in known:
+        found["pot"] = int(known["pot_number"])
+    if "anode_effect_peak_voltage" in known:
+        found["peak_voltage_v"] = known["anode_effect_peak_voltage"]
+    return found

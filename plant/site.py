@@ -9,6 +9,7 @@ to ``to_bus``).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 
 from plant.calendar import PlantCalendar
 
@@ -104,6 +105,16 @@ class AllocationKey:
     shares: dict[str, float] = field(default_factory=dict)
 
 
+class PotState(IntEnum):
+    """What a pot is at, as the quantity ``pot_state`` numbers it."""
+
+    PREHEATING = 1
+    STARTING = 2
+    RUNNING = 3
+    STOPPED = 4
+    BYPASSED = 5
+
+
 @dataclass(frozen=True, slots=True)
 class PotRegister:
     """Pots of a line by state from an instant on."""
@@ -128,9 +139,18 @@ class Potline:
     current_efficiency_uncertainty: float
     feed_meter: str = ""  # meter with pots_running and pot_voltage_mean
     scale_meter: str = ""  # meter of kind event with metal_tapped
+    effect_meter: str = ""  # meter of kind event with anode_effect_duration
+    pot_meter: str = ""  # meters with pot_voltage, one a pot: their id with {pot} for its number, as in "pot-1-{pot}"
     scale_class_percent: float = 0.3  # of what the ladle scale weighed, the same way for every tap
     inventory_uncertainty_percent: float = 0.5  # of one statement of the metal in the pots
     current_efficiency_drift: float = 0.01  # by how much the mean of some days may differ from that of others (0..1)
+
+    def pot_of(self, meter: str) -> int | None:
+        """Number of the pot that a meter of this line watches, None for any other meter."""
+        before, _, after = self.pot_meter.partition("{pot}")
+        number = meter[len(before) : len(meter) - len(after)]
+        found = bool(self.pot_meter) and number.isdecimal() and meter == f"{before}{number}{after}"
+        return int(number) if found else None
 
     def pots_at(self, t_ns: int) -> PotRegister | None:
         """The register in force at an instant."""

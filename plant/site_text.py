@@ -185,6 +185,8 @@ class PotlineText(StrictText):
     current_efficiency_uncertainty: Annotated[float, Field(ge=0, le=0.1)] = 0.02
     feed_meter: str = ""
     scale_meter: str = ""
+    effect_meter: str = ""
+    pot_meter: Annotated[str, Field(pattern=r"^([^{}]*\{pot\}[^{}]*)?$")] = ""
     scale_class_percent: Annotated[float, Field(ge=0, le=10)] = 0.3
     inventory_uncertainty_percent: Annotated[float, Field(ge=0, le=50)] = 0.5
     current_efficiency_drift: Annotated[float, Field(ge=0, le=0.1)] = 0.01
