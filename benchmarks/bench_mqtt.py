@@ -89,9 +89,9 @@ def blasted(folder: Path, messages: int) -> None:
         with process([*load, "blast", str(port), str(messages)], THEIRS, folder / "blast.log"):
             listening(port, 120.0)
             with collect(write_site(folder, port, store)) as running:
-                idle_s = wait_for_line(folder / "blast.log", "first", running.pid)
+                idle_s = wait_for_line(folder / "blast.log", "first 1", running.pid)
                 begun_s = time.monotonic()
-                used_s = wait_for_line(folder / "blast.log", "last", running.pid) - idle_s
+                used_s = wait_for_line(folder / "blast.log", "last 1", running.pid) - idle_s
                 elapsed_s = time.monotonic() - begun_s
                 settled_s = settle(running.pid)
                 peak = memory_mib(running.pid, "VmHWM")

@@ -84,9 +84,9 @@ async def blast(port: int, messages: int) -> None:
     finished = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _packet(reader)
+        await _packet(reader, 0x10)
         writer.write(b"\x20\x03\0\0\0")
-        subscribe = await _packet(reader)
+        subscribe = await _packet(reader, 0x82)
         writer.write(b"\x90\x04" + subscribe[:2] + b"\0\1")
         await asyncio.sleep(1.0)
         print("first", time.time(), flush=True)
@@ -121,15 +121,19 @@ async def _send(packets: list[bytes], messages: int, reader: asyncio.StreamReade
         acknowledged = have // 4
 
 
-async def _packet(reader: asyncio.StreamReader) -> bytes:
-    await reader.readexactly(1)
-    size = shift = 0
+async def _packet(reader: asyncio.StreamReader, wanted: int) -> bytes:
+    """The rest of the next packet of that first byte; others (pings) are passed over."""
     while True:
-        (digit,) = await reader.readexactly(1)
-        size |= (digit & 0x7F) << shift
-        shift += 7
-        if not digit & 0x80:
-            return await reader.readexactly(size)
+        (first,) = await reader.readexactly(1)
+        size = shift = 0
+        digit = 0x80
+        while digit & 0x80:
+            (digit,) = await reader.readexactly(1)
+            size |= (digit & 0x7F) << shift
+            shift += 7
+        rest = await reader.readexactly(size)
+        if first == wanted:
+            return rest
 
 
 async def nod(port: int) -> None:
