@@ -1,11 +1,14 @@
-"""The profiles of the package and those of a site."""
+"""The profiles of the package and those of a site, and the definitions of the SunSpec models that they name."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import resources
 
 from devices.profile import Profile, parse_profile
+from devices.sunspec_models import ModelDefinition, parse_definition
 from plant.errors import ConfigError, Fault
 
 
@@ -14,6 +17,15 @@ def shipped_profiles() -> dict[str, Profile]:
     folder = resources.files("devices") / "profiles"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     return profiles_from_texts({f.name: f.read_text("utf-8") for f in files})
+
+
+@lru_cache
+def sunspec_definition(model: int) -> ModelDefinition:
+    """The standard's own definition of a SunSpec model, from the installed pysunspec2. Raises KeyError where there is none."""
+    file = resources.files("sunspec2") / "models" / "json" / f"model_{model}.json"
+    if not file.is_file():
+        raise KeyError(model)
+    return parse_definition(json.loads(file.read_text("utf-8")))
 
 
 def profiles_from_texts(texts: Mapping[str, str]) -> dict[str, Profile]:
@@ -25,7 +37,7 @@ def profiles_from_texts(texts: Mapping[str, str]) -> dict[str, Profile]:
     faults: list[Fault] = []
     for file, text in texts.items():
         try:
-            profile = parse_profile(text, file)
+            profile = parse_profile(text, file, definition_of=sunspec_definition)
         except ConfigError as error:
             faults += error.faults
             continue

@@ -118,11 +118,11 @@ def _unpacked(group: Group, packed: npt.NDArray[Any]) -> tuple[Floats, Mask | No
     if group.type.coding == "bcd":
         return _from_bcd(packed)
     if group.part is not None:
-        number = packed.astype(np.float64)
-        if group.type.numpy_kind == "i":
-            half = np.ldexp(1.0, group.part.width - 1)
-            number -= np.where(number >= half, 2 * half, 0.0)
-        return number, None
+        if group.type.numpy_kind == "u":
+            return packed.astype(np.float64), None
+        above = (group.type.bits - group.part.width).astype(packed.dtype)  # the sign moves to the top and back
+        signed = (packed << above).view(f"<i{packed.itemsize}") >> above.astype(f"<i{packed.itemsize}")
+        return signed.astype(np.float64), None
     if group.type.numpy_kind != "f":
         return packed.view(f"<{group.type.numpy_kind}{packed.itemsize}").astype(np.float64), None
     with np.errstate(invalid="ignore"):  # widening a signalling NaN; it is missing like any other

@@ -1,188 +1,260 @@
 """Talking to a Modbus meter, without input or output: generators that yield what to read and are sent the answer.
 
 ``introduce`` finds out once whether the meter is what the profile says, where its map starts and which registers it
-refuses; ``poll`` then reads what is left. Silence, a lost line and answers of a wrong length never get here: whoever
-drives the generator raises them.
+refuses; ``poll`` then reads what is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from devices.asking import (
+    EXCEPTIONS,
+    NOT_AT_ALL,
+    NOT_THERE,
+    PERHAPS_NOT_THERE,
+    Answer,
+    Asking,
+    MeterAddress,
+    Refused,
+    ask,
+    refusal,
+)
 from devices.codec import Words, columns_touching, place_of, width
-from devices.maps import ModbusMap, Profile, Table
-from devices.plan import ReadRequest, plan_reads, split_request
-from devices.sunspec import Chain, walk_models
-from plant.errors import DeviceError, DeviceNonsense, DeviceRefused, DeviceSilent
+from devices.description import described, described_by_common_model, text_of_words
+from devices.layout import modbus_map
+from devices.locate import Located, locate
+from devices.maps import ModbusMap, Profile
+from devices.plan import ReadRequest, clipped, guards, plan_reads, split_request
+from plant.errors import DeviceError, DeviceNonsense, DeviceSilent
 
-EXCEPTIONS = {  # Modbus Application Protocol V1.1b3, section 7
-    1: "illegal function",
-    2: "illegal data address",
-    3: "illegal data value",
-    4: "server device failure",
-    5: "acknowledge",
-    6: "server device busy",
-    8: "memory parity error",
-    10: "gateway path unavailable",
-    11: "gateway target device failed to respond",
-}
-_NOT_THERE = (2, 3)  # the registers, not the device, are refused
-_NOT_NOW = (5, 6)  # the device has the request or is at something else: asking later helps
+__all__ = ["EXCEPTIONS", "Answer", "Introduction", "MeterAddress", "Refused", "introduce", "poll"]
 
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """An exception answer."""
-
-    code: int
-
-    @property
-    def name(self) -> str:
-        """The code in words."""
-        return f"exception {self.code} ({EXCEPTIONS.get(self.code, 'not in the standard')})"
-
-
-Answer = Sequence[int] | Refused
-
-
-@dataclass(frozen=True, slots=True)
-class MeterAddress:
-    """How messages name a meter: its id and where it is, such as ``127.0.0.1:502 unit 3``."""
-
-    meter: str
-    where: str
+SILENCES_MAX = 6  # requests that an introduction leaves unanswered before it stops to look for the reason
+FAILURES_MAX = 16  # refusals with exception 4 before any answer: the device itself is unwell
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Introduction:
     """What is known of a meter: requests with absolute addresses, the place of each in the words of the plan, and holes.
 
-    ``absent`` bool[k] marks quantities that the meter refuses to tell, ``holes`` names their registers.
+    ``absent`` bool[k] marks quantities that the meter does not tell, ``holes`` names registers that it refuses or leaves
+    unanswered, ``notes`` says in words what it simply does not have. ``guards`` are read once more at the end of a poll
+    and have to say the same. ``description`` is what the device says of itself: maker, model, serial, firmware, hardware.
     """
 
     requests: tuple[tuple[ReadRequest, int], ...]
     absent: npt.NDArray[np.bool_]
     holes: tuple[ReadRequest, ...]
+    guards: tuple[tuple[ReadRequest, int], ...] = ()
+    description: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
-def introduce(profile: Profile, meter: MeterAddress) -> Generator[ReadRequest, Answer, Introduction]:
-    """Check identity, locate the map, read everything once and halve refused requests down to the refused registers.
+def introduce(profile: Profile, meter: MeterAddress) -> Asking[Introduction]:
+    """Locate the map, check identity, read everything once and halve refused requests down to the refused registers.
 
-    Raises DeviceNonsense where the meter is not what the profile says, DeviceRefused where it tells nothing at all,
-    DeviceSilent where it is busy.
+    A driver may throw DeviceSilent into it where a request stays unanswered: if the device answers others, it is treated
+    like a refusal, for a bounded number of requests. Raises DeviceNonsense where the meter is not what the profile says,
+    DeviceRefused where it tells nothing at all, DeviceSilent where it is busy or dead.
     """
-    assert profile.modbus is not None
-    base = yield from _base_address(profile.modbus, meter)
-    yield from _identify(profile.modbus, base, meter)
-    readable: list[ReadRequest] = []
-    holes: list[ReadRequest] = []
-    waiting = list(plan_reads(profile.modbus))[::-1]
-    refusal = Refused(0)
-    while waiting:
-        request = waiting.pop()
-        answer = yield request.shifted(base)
-        if not isinstance(answer, Refused):
-            readable.append(request)
-            continue
-        if answer.code not in _NOT_THERE:
-            raise _refused(meter, request.shifted(base), answer)
-        refusal = answer
-        halves = split_request(profile.modbus, request)
-        if halves is None:
-            holes.append(request.shifted(base))
-        else:
-            waiting += halves[::-1]
-    if not readable:
-        raise _refused(meter, holes[0], refusal)
-    return _introduction(profile, base, readable, holes)
-
-
-def poll(meter: MeterAddress, profile: Profile, known: Introduction) -> Generator[ReadRequest, Answer, Words]:
-    """One reading: words uint16[w] of the plan, 0 in the holes. Raises DeviceRefused when a request is refused after all,
-    DeviceSilent when the device is busy."""
-    words = np.zeros(width(profile), np.uint16)
-    for request, place in known.requests:
-        answer = yield request
-        if isinstance(answer, Refused):
-            raise _refused(meter, request, answer)
-        words[place : place + request.count] = answer
-    return words
-
-
-def _base_address(map_: ModbusMap, meter: MeterAddress) -> Generator[ReadRequest, Answer, int]:
-    if map_.sunspec is None:
-        return 0
-    chain = yield from _chain(map_.points[0].table, meter)
-    found = chain.find((map_.sunspec.id,))
-    if found is not None and found.length >= map_.sunspec.length:
-        return found.base_address
-    got = f"that model with {found.length} words" if found is not None else chain.in_words
-    next_step = "choose the profile of a model that the device lists, or switch SunSpec on in the device"
-    expected = f"SunSpec model {map_.sunspec.id} of {map_.sunspec.length} words"
-    raise DeviceNonsense(meter.meter, meter.where, expected=expected, got=got, next_step=next_step)
-
-
-def _chain(table: Table, meter: MeterAddress) -> Generator[ReadRequest, Answer, Chain]:
-    """The models that the device lists."""
-    walk = walk_models(table)
-    request = next(walk)
-    while True:
-        answer = yield request
-        if isinstance(answer, Refused) and answer.code not in _NOT_THERE:
-            raise _refused(meter, request, answer)
-        try:
-            request = walk.send(None if isinstance(answer, Refused) else answer)
-        except StopIteration as end:
-            chain: Chain = end.value
-            return chain
-
-
-def _identify(map_: ModbusMap, base: int, meter: MeterAddress) -> Generator[ReadRequest, Answer, None]:
-    if map_.identity is None:
-        return
-    expected = map_.identity.words
-    request = ReadRequest(map_.identity.table, base + map_.identity.address, len(expected))
-    answer = yield request
-    if isinstance(answer, Refused) and answer.code not in _NOT_THERE:
-        raise _refused(meter, request, answer)
-    if isinstance(answer, Refused) or tuple(answer) != expected:
-        got = answer.name if isinstance(answer, Refused) else str(list(answer))
+    map_ = modbus_map(profile)
+    located = yield from locate(map_, meter)
+    yield from _identify(map_, located, meter)
+    survey = yield from _survey(map_, located, meter)
+    description = yield from _describe(map_, located)
+    told = description.get("serial", meter.serial)
+    if meter.serial and told != meter.serial:
         raise DeviceNonsense(
             meter.meter,
             meter.where,
-            expected=f"identity {list(expected)} at {request.table} {request.address}",
+            expected=f"serial number {meter.serial}",
+            got=told,
+            next_step="another device answers there, or the meter was exchanged: mend the mounting in the site file",
+        )
+    return _introduction(profile, located, survey, description)
+
+
+def poll(meter: MeterAddress, profile: Profile, known: Introduction) -> Asking[Words]:
+    """One reading: words uint16[w] of the plan, 0 in the holes.
+
+    Raises DeviceRefused when a request is refused after all, DeviceSilent when the device is busy, DeviceNonsense when
+    scale factors keep changing while the values are read.
+    """
+    for _ in range(1 + bool(known.guards)):
+        words = np.zeros(width(profile), np.uint16)
+        for request, place in known.requests:
+            words[place : place + request.count] = yield from _insist(meter, request)
+        moved = None
+        for request, place in known.guards:
+            again = yield from _insist(meter, request)
+            if words[place : place + request.count].tolist() != list(again):
+                moved = request
+        if moved is None:
+            return words
+    assert moved is not None
+    raise DeviceNonsense(
+        meter.meter,
+        meter.where,
+        expected=f"scale factors at {moved.table} {moved.address} that stay while their values are read",
+        got="others after the values than before, twice",
+        next_step="this reading is thrown away; it is asked again",
+    )
+
+
+def _insist(meter: MeterAddress, request: ReadRequest) -> Asking[Sequence[int]]:
+    answer = yield request
+    if isinstance(answer, Refused):
+        raise refusal(meter, request, answer)
+    return answer
+
+
+def _identify(map_: ModbusMap, located: Located, meter: MeterAddress) -> Asking[None]:
+    wanted = map_.identity
+    if wanted is None:
+        return
+    request = ReadRequest(wanted.table, wanted.address, wanted.count).located(located.bases)
+    answer = yield request
+    if isinstance(answer, Refused) and answer.code not in NOT_THERE:
+        raise refusal(meter, request, answer)
+    if isinstance(answer, Refused):
+        got = answer.name
+    elif wanted.words:
+        got = "" if tuple(answer) == wanted.words else str(list(answer))
+    else:
+        text = text_of_words(answer)
+        got = "" if text.startswith(wanted.text) else repr(text)
+    if got:
+        expected = str(list(wanted.words)) if wanted.words else f"a text that starts with {wanted.text!r}"
+        raise DeviceNonsense(
+            meter.meter,
+            meter.where,
+            expected=f"identity {expected} at {request.table} {request.address}",
             got=got,
             next_step="another device answers there: check unit number and profile; nothing it says is taken",
         )
 
 
-def _introduction(profile: Profile, base: int, readable: list[ReadRequest], holes: list[ReadRequest]) -> Introduction:
+def _describe(map_: ModbusMap, located: Located) -> Asking[dict[str, str]]:
+    """What the device says of itself; a refusal or silence leaves it unsaid."""
+    description: dict[str, str] = {}
+    if located.common is not None:
+        answer = yield from ask(located.common)
+        if not isinstance(answer, Refused | DeviceSilent):
+            description = described_by_common_model(answer)
+    for said in map_.describe:
+        answer = yield from ask(ReadRequest(said.table, said.address, said.count))
+        if isinstance(answer, DeviceSilent):
+            break
+        if not isinstance(answer, Refused) and (text := described(said, answer)):
+            description[said.name] = text
+    return description
+
+
+@dataclass(slots=True, eq=False)
+class _Survey:
+    """What was learnt so far of which requests a device answers; addresses are those of the map."""
+
+    waiting: list[ReadRequest]
+    answers: bool  # whether the device has answered anything at all
+    readable: list[ReadRequest] = field(default_factory=list)
+    holes: list[ReadRequest] = field(default_factory=list)
+    silences: int = 0
+    failures: int = 0
+
+    def split(self, map_: ModbusMap, request: ReadRequest) -> None:
+        """Ask for the halves of a request next, or note it as a hole."""
+        halves = split_request(map_, request)
+        if halves is None:
+            self.holes.append(request)
+        else:
+            self.waiting += halves[::-1]
+
+
+def _survey(map_: ModbusMap, located: Located, meter: MeterAddress) -> Asking[_Survey]:
+    plan = [clipped(map_, r, located.end_of(r.section)) for r in plan_reads(map_) if located.bases[r.section] is not None]
+    survey = _Survey([r for r in plan if r is not None][::-1], located.answers or map_.identity is not None)
+    trouble: DeviceError | None = None
+    while survey.waiting:
+        request = survey.waiting.pop()
+        answer = yield from ask(request.located(located.bases))
+        if isinstance(answer, DeviceSilent):
+            trouble = answer
+            _take_silence(map_, survey, request, answer)
+        elif isinstance(answer, Refused):
+            trouble = refusal(meter, request.located(located.bases), answer)
+            _take_refusal(map_, survey, request, answer, trouble)
+        else:
+            survey.answers = True
+            survey.readable.append(request)
+    if not survey.readable:
+        raise trouble or _nothing(map_, meter)
+    survey.readable.sort(key=lambda r: (r.table, r.address))
+    return survey
+
+
+def _take_silence(map_: ModbusMap, survey: _Survey, request: ReadRequest, silence: DeviceSilent) -> None:
+    """A device that answers elsewhere may stay silent where it has no register; one that never answered is asked for
+    something else once before it counts as dead."""
+    survey.silences += 1
+    if survey.answers:
+        if survey.silences <= SILENCES_MAX:
+            survey.split(map_, request)
+        else:
+            survey.holes.append(request)
+        return
+    if survey.silences > 1:
+        raise silence
+    if survey.waiting:
+        survey.waiting.insert(0, request)
+    elif split_request(map_, request) is None:
+        raise silence
+    else:
+        survey.split(map_, request)
+
+
+def _take_refusal(map_: ModbusMap, survey: _Survey, request: ReadRequest, answer: Refused, trouble: DeviceError) -> None:
+    survey.answers = survey.answers or answer.code in NOT_THERE
+    if answer.code == NOT_AT_ALL:
+        survey.holes.append(request)
+    elif answer.code in PERHAPS_NOT_THERE:
+        survey.failures += answer.code not in NOT_THERE
+        if survey.failures > FAILURES_MAX and not survey.readable:
+            raise trouble
+        survey.split(map_, request)
+    else:
+        raise trouble
+
+
+def _introduction(profile: Profile, located: Located, survey: _Survey, description: Mapping[str, str]) -> Introduction:
     unread = np.ones(width(profile), bool)
-    requests: list[tuple[ReadRequest, int]] = []
-    for request in readable:
+    for request in survey.readable:
         place = place_of(profile, request.table, request.address)
         unread[place : place + request.count] = False
-        requests.append((request.shifted(base), place))
-    return Introduction(tuple(requests), columns_touching(profile, unread), tuple(holes))
+
+    def placed(requests: Sequence[ReadRequest]) -> tuple[tuple[ReadRequest, int], ...]:
+        return tuple((r.located(located.bases), place_of(profile, r.table, r.address)) for r in requests)
+
+    return Introduction(
+        placed(survey.readable),
+        columns_touching(profile, unread),
+        tuple(r.located(located.bases) for r in survey.holes),
+        placed(guards(modbus_map(profile), survey.readable)),
+        description,
+        located.notes,
+    )
 
 
-def _refused(meter: MeterAddress, request: ReadRequest, answer: Refused) -> DeviceError:
-    if answer.code in _NOT_NOW:
-        return DeviceSilent(
-            meter.meter,
-            meter.where,
-            expected=f"{request.count} words from {request.table} {request.address}",
-            got=answer.name,
-            next_step="it is asked again with growing pauses",
-        )
-    return DeviceRefused(
+def _nothing(map_: ModbusMap, meter: MeterAddress) -> DeviceNonsense:
+    models = ", ".join(section.in_words for section in map_.sections)
+    return DeviceNonsense(
         meter.meter,
         meter.where,
-        expected=f"{request.count} words from {request.table} {request.address}",
-        got=answer.name,
-        next_step="check the unit number, the profile and the access rights in the device",
+        expected=f"at least one register of {models}",
+        got="models that are too short for any",
+        next_step="choose the profile of a model that the device lists",
     )

@@ -11,7 +11,7 @@ import numpy as np
 from devices.codec import Words, decode, encode, place_of, width
 from devices.dlt645 import decode as decode_dlt645
 from devices.dlt645_profile import golden_row
-from devices.maps import Profile, Table
+from devices.maps import SECTION_SPAN, Profile, Table
 from devices.payload import read
 from devices.profile_file import GoldenText
 from plant.errors import Fault, PayloadError
@@ -42,20 +42,30 @@ def golden_faults(profile: Profile, blocks: Sequence[GoldenText], file: str, tab
         for name in block.missing:
             if name in values and not math.isnan(values[name]):
                 faults.append(Fault(file, f"{key}.missing", f"{name} = {values[name]}", "a value that is missing in this block"))
+    proven |= _alike(profile, proven)
     unproven = [name for name in profile.quantities if name not in proven]
     if unproven and not faults:
         faults.append(Fault(file, "golden", f"nothing for {', '.join(unproven)}", "an expected value for every quantity"))
     return faults
 
 
+def _alike(profile: Profile, proven: set[str]) -> set[str]:
+    """Quantities of a repeating group of which one repetition is proven: all are read by the same definition."""
+    repeated = [p.name for p in profile.modbus.points if p.repetition] if profile.modbus else []
+    stems = {name.rpartition("_")[0] for name in repeated if name in proven}
+    return {name for name in repeated if name.rpartition("_")[0] in stems}
+
+
 def _words(profile: Profile, block: GoldenText, default: Table) -> Words:
     """The words uint16[1, w] of a golden block. Raises ValueError for an address that the plan does not read."""
     words = _blank(profile)
+    assert profile.modbus is not None
     for label, word in block.words.items():
         name, _, address = label.rpartition("/")
         table = next((t for t in _TABLES if t == name), default)
+        section = next((i for i, s in enumerate(profile.modbus.sections) if name in map(str, s.models)), 0)
         try:
-            words[0, place_of(profile, table, int(address))] = word
+            words[0, place_of(profile, table, section * SECTION_SPAN + int(address))] = word
         except KeyError:
             raise ValueError(f"{label} is not read by any request of the plan") from None
     return words

@@ -1,4 +1,4 @@
-"""What a device of a profile has to serve: its identity, the SunSpec chain around its model, and the words of its plan.
+"""What a device of a profile has to serve: its identity, the SunSpec chain around its models, and the words of its plan.
 
 Whoever plays a device (the simulators, the tests) puts ``fixed_words`` in place once and then writes each row of
 ``devices.codec.encode`` to ``plan_addresses``.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import struct
 
-from devices.maps import ModbusMap, Profile, Table
+from devices.description import words_of_text
+from devices.layout import modbus_map
+from devices.maps import Profile, Table
 from devices.plan import plan_reads
 from devices.sunspec import COMMON_LENGTH, COMMON_MODEL, END_MODEL, MARKER, STARTS
 
@@ -17,30 +19,43 @@ _CHAIN_START = STARTS[0]
 
 def base_address(profile: Profile) -> int:
     """Where the map of a device made by this module starts: 0, or behind the common model of a SunSpec chain."""
-    map_ = _map(profile)
-    return 0 if map_.sunspec is None else _CHAIN_START + len(MARKER) + 2 + COMMON_LENGTH
+    return bases(profile)[0]
+
+
+def bases(profile: Profile) -> tuple[int, ...]:
+    """Where each section of the map starts; a map without sections starts at 0."""
+    sections = modbus_map(profile).sections
+    found = [_CHAIN_START + len(MARKER) + 2 + COMMON_LENGTH]
+    for section in sections[:-1]:
+        found.append(found[-1] + 2 + section.length)
+    return tuple(found) if sections else (0,)
 
 
 def plan_addresses(profile: Profile) -> tuple[tuple[Table, int], ...]:
     """Table and address of each word of an encoded row, in its order."""
-    requests = plan_reads(_map(profile), base_address(profile))
+    requests = [r.located(bases(profile)) for r in plan_reads(modbus_map(profile))]
     return tuple((r.table, address) for r in requests for address in range(r.address, r.end))
 
 
 def fixed_words(profile: Profile, *, maker: str = "potwatt", model: str = "", serial: str = "") -> dict[tuple[Table, int], int]:
-    """Words that never change: identity, SunSpec marker, common model (texts cut to its fields) and headers."""
-    map_ = _map(profile)
+    """Words that never change: identity, descriptions, SunSpec marker, common model (texts cut to its fields) and headers."""
+    map_ = modbus_map(profile)
     words: dict[tuple[Table, int], int] = {}
+    texts = {"maker": maker, "model": model or profile.id, "serial": serial}
+    for said in map_.describe:
+        if said.type == "string":
+            row = words_of_text(texts.get(said.name, ""), said.count, said.word_order)
+            words |= {(said.table, said.address + i): word for i, word in enumerate(row)}
     if map_.identity is not None:
-        for i, word in enumerate(map_.identity.words):
-            words[map_.identity.table, base_address(profile) + map_.identity.address + i] = word
-    if map_.sunspec is None:
+        row = map_.identity.words or words_of_text(map_.identity.text, map_.identity.count)
+        words |= {(map_.identity.table, base_address(profile) + map_.identity.address + i): word for i, word in enumerate(row)}
+    if not map_.sections:
         return words
-    body = [0] * map_.sunspec.length
     chain = [*MARKER, COMMON_MODEL, COMMON_LENGTH, *_common(maker, model or profile.id, serial)]
-    chain += [map_.sunspec.id, map_.sunspec.length, *body, END_MODEL, 0]
+    for section in map_.sections:
+        chain += [section.models[0], section.length, *[0] * section.length]
     table = map_.points[0].table
-    return words | {(table, _CHAIN_START + i): word for i, word in enumerate(chain)}
+    return words | {(table, _CHAIN_START + i): word for i, word in enumerate([*chain, END_MODEL, 0])}
 
 
 def _common(maker: str, model: str, serial: str) -> tuple[int, ...]:
@@ -48,9 +63,3 @@ def _common(maker: str, model: str, serial: str) -> tuple[int, ...]:
     texts = struct.pack(">32s32s16s16s32s", maker.encode()[:32], model.encode()[:32], b"", b"1", serial.encode()[:32])
     words = struct.unpack(f">{len(texts) // 2}H", texts)
     return (*words, 1, 0)
-
-
-def _map(profile: Profile) -> ModbusMap:
-    if profile.modbus is None:
-        raise ValueError(f"{profile.id} is read over MQTT and has no registers")
-    return profile.modbus

@@ -57,6 +57,8 @@ class ScaleFactor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layout:
+    """All of it: number of words and columns, the groups, and the place of each address in the words."""
+
     words: int
     columns: int
     groups: tuple[Group, ...]

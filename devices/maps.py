@@ -22,6 +22,8 @@ from plant.quantities import QUANTITIES, Kind
 Table = Literal["holding", "input", "coil", "discrete"]
 DeviceKind = Literal["meter", "pv_inverter", "storage", "rectifier", "weather", "pot_controller", "scale"]
 BIT_TABLES: tuple[Table, ...] = ("coil", "discrete")
+SECTION_SPAN = 0x1_0000
+BIT_SPAN_MAX = 2000  # Modbus Application Protocol V1.1b3, 6.1 and 6.2
 EXPONENT_MAX = 10  # SunSpec allows scale factors from -10 to 10
 
 
@@ -110,7 +112,9 @@ class ModbusPoint:
     ``scale`` turns the raw number (after the moving power of ten at ``sf_at``) into the canonical unit, ``offset`` is then
     added. ``sf_nominal`` is the exponent a device normally serves there. ``bits`` are the first and the last bit (0 the
     lowest) of a value that is part of its register. ``sentinels`` are bit patterns of the value that mean "no value".
-    ``wraps_at`` is in the canonical unit. ``states`` names the numbers of a state.
+    ``wraps_at`` is in the canonical unit. ``states`` names the numbers of a state. The scale factor of a value stands in the
+    same request (``sf_read = "with"``), or, in a repeating group that is too long for that, may be read before and again
+    after it (``"around"``). ``repetition`` counts from 1 within such a group, 0 outside of one.
     """
 
     name: str
@@ -126,6 +130,8 @@ class ModbusPoint:
     wraps_at: float | None = None
     states: Mapping[int, str] = field(default_factory=dict)
     offset: Fraction = Fraction(0)
+    sf_read: Literal["with", "around"] = "with"
+    repetition: int = 0
 
     @property
     def words(self) -> int:
@@ -140,28 +146,64 @@ class ModbusPoint:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Words that must stand at an address before anything is believed; for SunSpec the model's header does this."""
+    """What must stand at an address before anything is believed: ``words``, or a text that starts with ``text``.
+
+    For SunSpec the model's header does this. ``count`` is the number of words to read.
+    """
 
     table: Table
     address: int
-    words: tuple[int, ...]
+    count: int
+    words: tuple[int, ...] = ()
+    text: str = ""
+
+
+DescriptionName = Literal["maker", "model", "serial", "firmware", "hardware"]
 
 
 @dataclass(frozen=True, slots=True)
-class SunSpecModel:
-    """A model to be found by walking the device's list; ``length`` in words without the two of its header."""
+class Description:
+    """What a device says about itself, read once: a text (``type`` is ``string``) of ``count`` words, or a whole number."""
 
-    id: int
+    name: DescriptionName
+    table: Table
+    address: int
+    count: int
+    type: str
+    word_order: WordOrder
+
+
+@dataclass(frozen=True, slots=True)
+class SunSpecSection:
+    """A part of a map that stands in a SunSpec model, to be found by walking the device's list.
+
+    It is the ``instance``-th model there with one of the ids in ``models``. ``length`` counts the words behind the header
+    that the map knows, with as many repetitions of the model's group (of ``group`` words) as it reads; a device may have
+    fewer, down to ``length_min`` words, and what lies beyond its end is absent.
+    """
+
+    models: tuple[int, ...]
     length: int
+    length_min: int
+    group: int = 0
+    instance: int = 1
+    presence: Literal["required", "optional"] = "required"
+
+    @property
+    def in_words(self) -> str:
+        """How messages name it."""
+        which = "" if self.instance == 1 else f", number {self.instance} of these"
+        return f"SunSpec model {' or '.join(map(str, self.models))}{which}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModbusMap:
     """Register map of a device with what a read may look like.
 
-    A request covers at most ``span_max`` addresses, reads over at most ``gap_max`` unused ones, and never
-    touches a range of ``forbid`` (first, last). ``sunspec`` is set where the map
-    has to be located first and counts from the model's header.
+    A request covers at most ``span_max`` registers or ``bit_span_max`` coils or discrete inputs, reads over at most
+    ``gap_max`` or ``bit_gap_max`` unused ones, and never touches a range of ``forbid`` (first, last). ``join = "none"`` is
+    for devices that answer one value a request. Where there are ``sections``, the map has to be located first:
+    addresses of the n-th count from the header of its model, plus n times ``SECTION_SPAN``.
     """
 
     points: tuple[ModbusPoint, ...]
@@ -169,7 +211,11 @@ class ModbusMap:
     gap_max: int
     forbid: tuple[tuple[int, int], ...] = ()
     identity: Identity | None = None
-    sunspec: SunSpecModel | None = None
+    sections: tuple[SunSpecSection, ...] = ()
+    describe: tuple[Description, ...] = ()
+    bit_span_max: int = BIT_SPAN_MAX
+    bit_gap_max: int = 128
+    join: Literal["near", "none"] = "near"
 
 
 @dataclass(frozen=True, slots=True)

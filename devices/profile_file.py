@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from devices.maps import REGISTER_TYPES, DeviceKind, WordOrder
+from devices.maps import BIT_SPAN_MAX, REGISTER_TYPES, DescriptionName, DeviceKind, WordOrder
 
 Text = Annotated[str, Field(min_length=1)]
 Address = Annotated[int, Field(ge=0, le=65_535)]
@@ -76,12 +76,53 @@ class LocateText(_Strict):
     length: Annotated[int, Field(ge=1, le=65_533)]
 
 
+class ModelText(_Strict):
+    """``[[modbus.models]]``: a SunSpec model of the device and the quantities that its points are.
+
+    ``any_of`` are ids of models with the same points at the same places; ``points`` maps names of the standard, those of
+    the repeating group as ``group.point``, to quantities. Of the group the first ``repeat`` repetitions are read; the n-th
+    one is the quantity with ``_n`` behind its name.
+    """
+
+    any_of: Annotated[list[Annotated[int, Field(ge=1, le=65_534)]], Field(min_length=1)]
+    instance: Annotated[int, Field(ge=1, le=64)] = 1
+    presence: Literal["required", "optional"] = "required"
+    repeat: Annotated[int, Field(ge=0, le=64)] = 0
+    points: Annotated[dict[str, str], Field(min_length=1)]
+    limits: dict[str, Annotated[list[float], Field(min_length=2, max_length=2)]] = {}
+
+
 class IdentifyText(_Strict):
-    """Words to ask for before anything is believed."""
+    """What has to stand somewhere before anything is believed: words, or a text in ``words`` registers."""
 
     at: Address
-    equals: Annotated[list[Word], Field(min_length=1, max_length=16)]
+    equals: Annotated[list[Word], Field(min_length=1, max_length=16)] | None = None
+    starts_with: Annotated[str, Field(min_length=1, max_length=32)] | None = None
+    words: Annotated[int, Field(ge=1, le=32)] | None = None
     table: TableName | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> IdentifyText:
+        if (self.equals is None) == (self.starts_with is None) or (self.words is None) != (self.starts_with is None):
+            raise ValueError("either equals, or starts_with together with words is allowed")
+        return self
+
+
+class DescribeText(_Strict):
+    """Something that the device says of itself, read once: a text of ``words`` registers or a whole number."""
+
+    name: DescriptionName
+    at: Address
+    words: Annotated[int, Field(ge=1, le=64)] | None = None
+    type: Literal["string", "uint16", "uint32", "uint64", "int32", "bcd32", "bcd64"] = "string"
+    table: TableName | None = None
+    word_order: WordOrder | None = None
+
+    @model_validator(mode="after")
+    def _sized(self) -> DescribeText:
+        if (self.words is None) == (self.type == "string"):
+            raise ValueError("words is given for a string, and for nothing else")
+        return self
 
 
 class ReadText(_Strict):
@@ -89,6 +130,9 @@ class ReadText(_Strict):
 
     span_max: Annotated[int, Field(ge=1, le=125)] = 100
     gap_max: Annotated[int, Field(ge=0, le=124)] = 8
+    bit_span_max: Annotated[int, Field(ge=1, le=BIT_SPAN_MAX)] = BIT_SPAN_MAX
+    bit_gap_max: Annotated[int, Field(ge=0, lt=BIT_SPAN_MAX)] = 128
+    join: Literal["near", "none"] = "near"
     forbid: list[Annotated[list[Address], Field(min_length=2, max_length=2)]] = []
 
 
@@ -100,8 +144,18 @@ class ModbusText(_Strict):
     sentinels: Literal["sunspec", "none"] = "none"
     locate: LocateText | None = None
     identify: IdentifyText | None = None
+    describe: list[DescribeText] = []
     read: ReadText = ReadText()
-    points: Annotated[list[RegisterText], Field(min_length=1)]
+    points: list[RegisterText] = []
+    models: list[ModelText] = []
+
+    @model_validator(mode="after")
+    def _points_or_models(self) -> ModbusText:
+        if bool(self.points) == bool(self.models):
+            raise ValueError("either points or models is needed")
+        if self.models and (self.locate or self.identify or self.read.forbid):
+            raise ValueError("models are located, identified and bounded by the device's own list: no locate, identify, forbid")
+        return self
 
 
 class PathText(PointText):
@@ -146,7 +200,8 @@ class Dlt645Text(_Strict):
 class GoldenText(_Strict):
     """``[[golden]]``: words (by address, ``"coil/3"`` for another table), a payload, or frames in hex, and what they mean.
 
-    Words not listed are sentinels, or 0 where the point has none. ``missing`` names quantities that must be missing.
+    An address in a SunSpec model reads ``"103/14"``: model, word from its ID on. Words not listed are sentinels, or 0 where
+    the point has none. ``missing`` names quantities that must be missing.
     """
 
     origin: Text

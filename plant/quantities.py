@@ -60,6 +60,14 @@ def _phases(
     ]
 
 
+def _repeated(stem: str, count: int, unit: str, en: str, zh: str, sunspec: str, kind: Kind = Kind.GAUGE) -> list[Quantity]:
+    """Quantities of the inputs of one device: ``<stem>_1`` and on."""
+    return [Quantity(f"{stem}_{i}", unit, kind, f"{en} {i}", f"{zh} {i}", sunspec=sunspec) for i in range(1, count + 1)]
+
+
+MPPT_INPUTS = 12
+COMBINER_STRINGS = 32
+
 _ROWS: list[Quantity] = [
     Quantity(
         "active_power",
@@ -184,6 +192,8 @@ _ROWS: list[Quantity] = [
     Quantity("sensor_temperature", "degC", Kind.GAUGE, "Temperature of the sensor's body", "传感器本体温度"),
     Quantity("battery_temperature", "degC", Kind.GAUGE, "Battery temperature", "电池温度"),
     Quantity("pot_voltage_mean", "V", Kind.GAUGE, "Mean pot voltage", "平均槽电压"),
+    Quantity("pot_voltage", "V", Kind.GAUGE, "Pot voltage", "槽电压"),
+    Quantity("pot_state", "1", Kind.STATE, "Pot state", "槽状态"),  # plant.site.PotState
     Quantity("pots_running", "1", Kind.STATE, "Pots running", "运行槽数"),
     Quantity("anode_effects_active", "1", Kind.STATE, "Pots in anode effect", "发生阳极效应槽数"),
     *[
@@ -209,6 +219,12 @@ _ROWS: list[Quantity] = [
     Quantity("metal_tapped", "kg", Kind.EVENT, "Metal tapped, weighed", "出铝量(称重)"),
     Quantity("pot_number", "1", Kind.EVENT, "Pot", "槽号"),
     Quantity("anode_effect_duration", "s", Kind.EVENT, "Anode effect duration", "阳极效应持续时间"),
+    Quantity("anode_effect_peak_voltage", "V", Kind.EVENT, "Peak voltage of the anode effect", "阳极效应峰值电压"),
+    *_repeated("mppt_dc_current", MPPT_INPUTS, "A", "DC current of MPPT input", "MPPT直流电流", "160 DCA"),
+    *_repeated("mppt_dc_voltage", MPPT_INPUTS, "V", "DC voltage of MPPT input", "MPPT直流电压", "160 DCV"),
+    *_repeated("mppt_dc_power", MPPT_INPUTS, "kW", "DC power of MPPT input", "MPPT直流功率", "160 DCW"),
+    *_repeated("mppt_dc_energy", MPPT_INPUTS, "kWh", "DC energy of MPPT input", "MPPT直流电能", "160 DCWH", Kind.COUNTER),
+    *_repeated("string_dc_current", COMBINER_STRINGS, "A", "DC current of string", "组串直流电流", "401 InDCA"),
 ]
 
 QUANTITIES = MappingProxyType({row.name: row for row in _ROWS})

@@ -197,14 +197,15 @@ def test_only_counters_wrap_and_own_devices_say_where(profile: Profile) -> None:
 def test_sunspec_profiles_agree_with_the_models_that_they_name(profile_id: str) -> None:
     """Address, type and scale factor register of every point against the model definition in the installed package."""
     map_ = SHIPPED[profile_id].modbus
-    assert map_ is not None and map_.sunspec is not None
-    file = Path(sunspec2.__file__).parent / "models" / "json" / f"model_{map_.sunspec.id}.json"
+    assert map_ is not None
+    (section,) = map_.sections
+    file = Path(sunspec2.__file__).parent / "models" / "json" / f"model_{section.models[0]}.json"
     rows: dict[str, tuple[int, dict[str, object]]] = {}
     at = 0
     for row in json.loads(file.read_text())["group"]["points"]:
         rows[row["name"]] = (at, row)
         at += row["size"]
-    assert at - 2 == map_.sunspec.length
+    assert at - 2 == section.length
     by_address = dict(rows.values())
     for point in map_.points:
         row = by_address[point.address]
