@@ -78,7 +78,9 @@ class Inbox:
     ) -> None:
         self._plant, self._host, self._stamps = plant, host, stamps
         plain = [m for m in meters if host is None or not host.owns(m.topic)]
-        self._decoders: dict[str, PayloadDecoder] = {m.profile: decoder_of(profiles[m.profile]) for m in plain}
+        self._decoders: dict[str, PayloadDecoder] = {
+            name: decoder_of(profiles[name]) for name in dict.fromkeys(m.profile for m in plain)
+        }
         self._rows: dict[str, list[Reading]] = {profile: [] for profile in self._decoders}
         self._by_topic = {
             m.topic + suffix: self._route(m, suffix) for m in plain for suffix in self._decoders[m.profile].suffixes

@@ -7,6 +7,7 @@ quality; good quality is not written; times are ms.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ QUALITY_SUFFIX = "_q"
 _ESCAPED = str.maketrans({",": "\\,", "=": "\\=", " ": "\\ "})
 
 
+@lru_cache(maxsize=100_000)  # the same few names come with every block
 def escape(name: str) -> str:
     """A tag value or field name that ``readings.check_names`` let pass, as it stands in a line."""
     return name.translate(_ESCAPED)
