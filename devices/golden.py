@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from devices.codec import Words, decode, encode, place_of, width
 from devices.dlt645 import decode as decode_dlt645
 from devices.dlt645_profile import golden_row
 from devices.maps import SECTION_SPAN, Profile, Table
-from devices.payload import read
+from devices.payload_golden import golden_sample
 from devices.profile_file import GoldenText
 from plant.errors import Fault, PayloadError
 
@@ -31,7 +30,7 @@ def golden_faults(profile: Profile, blocks: Sequence[GoldenText], file: str, tab
         unknown = (set(block.expect) | set(block.missing)) - set(profile.quantities)
         faults += [Fault(file, f"{key}.expect", repr(name), "quantities of this profile") for name in sorted(unknown)]
         try:
-            values = dict(zip(profile.quantities, _decoded(profile, block, table, file, key, faults), strict=True))
+            values = _decoded(profile, block, table, file, key, faults)
         except (PayloadError, ValueError) as error:
             faults.append(Fault(file, key, str(error), "a block that can be decoded"))
             continue
@@ -80,23 +79,25 @@ def _blank(profile: Profile) -> Words:
     return words
 
 
-def _decoded(profile: Profile, block: GoldenText, table: Table, file: str, key: str, faults: list[Fault]) -> list[float]:
+def _decoded(profile: Profile, block: GoldenText, table: Table, file: str, key: str, faults: list[Fault]) -> dict[str, float]:
     if profile.modbus is not None:
-        values: list[float] = decode(profile, _words(profile, block, table))[0][0].tolist()
-        return values
+        return dict(zip(profile.quantities, decode(profile, _words(profile, block, table))[0][0].tolist(), strict=True))
     if profile.dlt645 is not None:
-        numbers: list[float] = decode_dlt645(profile.dlt645, [golden_row(profile.dlt645, block.frames)])[0][0].tolist()
-        return numbers
+        numbers = decode_dlt645(profile.dlt645, [golden_row(profile.dlt645, block.frames)])[0][0].tolist()
+        return dict(zip(profile.quantities, numbers, strict=True))
     assert profile.mqtt is not None
-    message = read(profile.mqtt, json.loads(block.payload))
-    if message.t_ns != block.expect_time_ns:
-        faults.append(Fault(file, f"{key}.expect_time_ns", repr(message.t_ns), f"{block.expect_time_ns} is expected"))
-    if message.event_id != block.expect_event_id:
-        faults.append(Fault(file, f"{key}.expect_event_id", repr(message.event_id), f"{block.expect_event_id!r} is expected"))
-    return list(message.values)
+    values, sample = golden_sample(profile.mqtt, block)
+    if sample.t_ns != block.expect_time_ns:
+        faults.append(Fault(file, f"{key}.expect_time_ns", repr(sample.t_ns), f"{block.expect_time_ns} is expected"))
+    if sample.event_id != block.expect_event_id:
+        faults.append(Fault(file, f"{key}.expect_event_id", repr(sample.event_id), f"{block.expect_event_id!r} is expected"))
+    return values
 
 
 def _compare(profile: Profile, name: str, expected: float | str, got: float, file: str, key: str) -> list[Fault]:
+    if isinstance(expected, str) and profile.mqtt is not None:
+        words = next((dict(p.states) for p in profile.mqtt.points if p.name == name), {})
+        expected = float(words.get(expected, math.inf))
     if isinstance(expected, str):
         states = next((p.states for p in profile.modbus.points if p.name == name), {}) if profile.modbus else {}
         found = states.get(int(got), f"{got}") if math.isfinite(got) else f"{got}"

@@ -14,9 +14,7 @@ from fractions import Fraction
 from typing import Literal
 
 from devices.dlt645 import Dlt645Map, Dlt645Point
-from devices.payload_map import PayloadMap as PayloadMap
-from devices.payload_map import PayloadPoint as PayloadPoint
-from devices.payload_map import PayloadTime as PayloadTime
+from devices.payload_map import PayloadMap, PayloadPoint
 from plant.quantities import QUANTITIES, Kind
 
 Table = Literal["holding", "input", "coil", "discrete"]

@@ -16,17 +16,14 @@ from devices.maps import (
     Limits,
     ModbusMap,
     ModbusPoint,
-    PayloadMap,
-    PayloadPoint,
-    PayloadTime,
     Profile,
     WordOrder,
 )
 from devices.modbus_profile import check_layout, check_registers, modbus_map_of, no_definitions, with_model_points
-from devices.payload import pointer_parts
+from devices.payload_map import PayloadMap, PayloadPoint, PayloadTime
+from devices.payload_profile import check_payload, payload_map_of
 from devices.profile_file import (
     Dlt645PointText,
-    MqttText,
     PathText,
     PointText,
     ProfileText,
@@ -84,7 +81,7 @@ def parse_profile(
     if parsed.modbus is not None and not faults:
         check_registers(parsed.modbus, say)
     if parsed.mqtt is not None:
-        _check_paths(parsed.mqtt, say)
+        check_payload(parsed.mqtt, say)
     if parsed.dlt645 is not None and not faults:
         check_dlt645(parsed.dlt645, say)
     if faults:
@@ -144,24 +141,8 @@ def _check_kinds(parsed: ProfileText, names: set[str], say: Say) -> None:
         say("points", sorted(names - set(events)), "an event's profile has quantities of kind event alone")
     if parsed.mqtt is None or not parsed.mqtt.event_id:
         say("mqtt.event_id", "", "a path to the id that the source gives each event")
-    if parsed.mqtt is not None and parsed.mqtt.time is None:
+    if parsed.mqtt is not None and parsed.mqtt.time is None and parsed.mqtt.payload != "value":
         say("mqtt.time", None, "where an event says when it happened: with its id it tells events from repeats")
-
-
-def _check_paths(mqtt: MqttText, say: Say) -> None:
-    for point in mqtt.points:
-        quantity = QUANTITIES.get(point.name)
-        if point.wraps_at is not None and quantity is not None and quantity.kind is not Kind.COUNTER:
-            say(f"mqtt.points[{point.name}].wraps_at", point.wraps_at, "only a counter wraps")
-    paths = [(f"mqtt.points[{p.name}].path", p.path) for p in mqtt.points]
-    paths += [("mqtt.event_id", mqtt.event_id), ("mqtt.sequence", mqtt.sequence)]
-    if mqtt.time is not None:
-        paths.append(("mqtt.time.path", mqtt.time.path))
-    for key, path in paths:
-        try:
-            pointer_parts(path)
-        except ValueError as error:
-            say(key, path, str(error))
 
 
 def _build(parsed: ProfileText, definition_of: DefinitionOf) -> Profile:
@@ -175,7 +156,7 @@ def _build(parsed: ProfileText, definition_of: DefinitionOf) -> Profile:
         verified=head.verified,
         golden_origin=parsed.golden[0].origin,
         modbus=None if parsed.modbus is None else modbus_map_of(parsed.modbus, definition_of),
-        mqtt=None if parsed.mqtt is None else _mqtt(parsed.mqtt),
+        mqtt=None if parsed.mqtt is None else payload_map_of(parsed.mqtt),
         limits={p.name: Limits(p.limits[0], p.limits[1]) for p in _points(parsed) if p.limits},
         checks=tuple(Check(c.kind, tuple(c.of), c.equals, c.within, c.floor) for c in head.checks),
         dlt645=None if parsed.dlt645 is None else map_of(parsed.dlt645),
@@ -185,11 +166,3 @@ def _build(parsed: ProfileText, definition_of: DefinitionOf) -> Profile:
 def _scale(point: PointText) -> Fraction:
     """The exact ratio that the decimal numbers of the file mean."""
     return Fraction(str(point.scale)) * Fraction(str(factor_to_canonical(point.name, point.unit)))
-
-
-def _mqtt(m: MqttText) -> PayloadMap:
-    points = tuple(
-        PayloadPoint(p.name, p.path, _scale(p), None if p.wraps_at is None else p.wraps_at * factor_to_canonical(p.name, p.unit))
-        for p in m.points
-    )
-    return PayloadMap(points, None if m.time is None else PayloadTime(m.time.path, m.time.format), m.event_id, m.sequence)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from devices.maps import BIT_SPAN_MAX, REGISTER_TYPES, DescriptionName, DeviceKind, WordOrder
+from devices.payload_map import PayloadFormat, TimeFormat
 
 Text = Annotated[str, Field(min_length=1)]
 Address = Annotated[int, Field(ge=0, le=65_535)]
@@ -159,25 +160,52 @@ class ModbusText(_Strict):
 
 
 class PathText(PointText):
-    """A point of ``[mqtt]``; ``wraps_at`` is in ``unit``."""
+    """A point of ``[mqtt]``, its place by the name that the payload's format gives it; ``wraps_at`` is in ``unit``.
 
-    path: Text
+    ``states`` are the device's words, one or several, for each number of a state.
+    """
+
+    path: str = ""
+    topic: str = ""
+    column: str | int = ""
+    metric: str = ""
     wraps_at: Ratio | None = None
+    states: dict[int, Text | Annotated[list[Text], Field(min_length=1)]] = {}
+    time: str = ""
+    quality: str = ""
+    suffix: str = ""
 
 
 class TimeText(_Strict):
-    """Where the message says when it was measured."""
+    """Where the message says when it was measured; ``path`` is left out where every point has an instant of its own."""
 
-    path: Text
-    format: Literal["iso8601", "unix_s", "unix_ms"]
+    path: str | int = ""
+    format: TimeFormat
+    zone: str = ""
+
+
+class QualityText(_Strict):
+    """The device's own words on its values; what is in neither list is invalid."""
+
+    path: str | int = ""
+    good: Annotated[list[str | int | bool], Field(min_length=1)]
+    questionable: list[str | int | bool] = []
 
 
 class MqttText(_Strict):
     """``[mqtt]``."""
 
+    payload: PayloadFormat = "json"
     time: TimeText | None = None
-    event_id: str = ""
-    sequence: str = ""
+    event_id: str | int = ""
+    sequence: str | int = ""
+    sequence_modulus: Annotated[int, Field(ge=0)] = 0
+    each: str = ""
+    quality: QualityText | None = None
+    numbers: Literal["plain", "text"] = "plain"
+    decimal: Literal["point", "comma"] = "point"
+    separator: Literal[",", ";", "\t", "|", " "] = ","
+    header: Literal["none", "first_line"] = "none"
     points: Annotated[list[PathText], Field(min_length=1)]
 
 
@@ -197,16 +225,33 @@ class Dlt645Text(_Strict):
     points: Annotated[list[Dlt645PointText], Field(min_length=1)]
 
 
+class MetricText(_Strict):
+    """A metric of a golden Sparkplug B message: name, type as the specification writes it, value (left out for null)."""
+
+    name: Text
+    type: Literal[
+        "Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "Float", "Double", "Boolean", "String"
+    ]
+    value: float | bool | str | None = None
+    t_ms: Annotated[int, Field(ge=0)] | None = None
+
+
 class GoldenText(_Strict):
     """``[[golden]]``: words (by address, ``"coil/3"`` for another table), a payload, or frames in hex, and what they mean.
 
     An address in a SunSpec model reads ``"103/14"``: model, word from its ID on. Words not listed are sentinels, or 0 where
     the point has none. ``missing`` names quantities that must be missing.
+
+    Of a message, ``topic`` is the last part of the topic of a value, ``metrics`` stand for a Sparkplug B payload, and ``sample``
+    is the Frame meant, from 1, where it holds several.
     """
 
     origin: Text
     words: dict[str, Word] = {}
     payload: str = ""
+    topic: str = ""
+    metrics: list[MetricText] = []
+    sample: Annotated[int, Field(ge=1)] = 1
     frames: list[str] = []
     expect: dict[str, float | str] = {}
     missing: list[str] = []

@@ -17,7 +17,8 @@ from real_servers import free_port, program
 
 from collector.mqtt import MqttSource, Sink
 from collector.quarantine import Quarantine
-from devices.maps import PayloadMap, PayloadPoint, PayloadTime, Profile
+from devices.maps import Profile
+from devices.payload_map import PayloadMap, PayloadPoint, PayloadTime
 from plant.errors import SpoolFull
 from plant.frame import FrameBlock
 from plant.ports import Health

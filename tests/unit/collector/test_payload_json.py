@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from collector.payloads.json import PAYLOAD_BYTES_MAX, JsonDecoder
 from devices import profiles
 from devices.catalog import shipped_profiles
-from devices.maps import PayloadMap, PayloadPoint, PayloadTime, Profile
+from devices.maps import Profile
 from devices.payload import message, write
+from devices.payload_map import PayloadMap, PayloadPoint, PayloadTime
 from devices.profile import parse_profile
 from plant.errors import PayloadError
 from plant.quality import ABSENT
