@@ -158,10 +158,10 @@ def phases(address: npt.NDArray[np.int64], value: Floats, width: int) -> list[tu
     return kept
 
 
-def sums_of(value: Floats, triple: tuple[int, int, int]) -> npt.NDArray[np.intp]:
-    """Places of the numbers that are the sum of three others in every reading, but for rounding."""
+def sums_of(value: Floats, triple: tuple[int, int, int], within: float = _SUM_WITHIN) -> npt.NDArray[np.intp]:
+    """Places of the numbers that are the sum of three others in every reading, but for rounding or the share ``within``."""
     total = value[:, list(triple)].sum(axis=1, keepdims=True)
-    close = np.abs(value - total) <= np.maximum(2.0 if (value == np.rint(value)).all() else 0.0, _SUM_WITHIN * np.abs(total))
+    close = np.abs(value - total) <= np.maximum(2.0 if (value == np.rint(value)).all() else 0.0, within * np.abs(total))
     return np.flatnonzero(close.all(axis=0) & (np.abs(value).min(axis=0) > _SUM_FROM))
 
 

@@ -222,7 +222,7 @@ def _number(cell: str, radix: int) -> int | None:
     """The first number of a cell: 12, 0x0C, 0CH, 4x0001, and of a range its start."""
     text = re.split(r"\s*(?:-|~|–|至|,)\s*", cell.strip())[0].strip().lower()
     if found := re.fullmatch(r"([34])x(\d{4,5})", text):
-        return int(found[1]) * 10 ** max(4, len(found[2])) + int(found[2])
+        return int(found[1] + found[2].zfill(4))
     if found := re.fullmatch(r"0x([0-9a-f]{1,4})|([0-9a-f]{1,5})h", text):
         return int(found[1] or found[2], 16)
     if re.fullmatch(r"\d+\.0", text):
