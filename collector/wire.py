@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -79,7 +80,7 @@ def _open_serial(endpoint: Endpoint, protocol: P) -> tuple[asyncio.WriteTranspor
             timeout=0,
             exclusive=True,
         )
-    except (OSError, ValueError) as error:  # pyserial's own error is an OSError
+    except (OSError, ValueError, termios.error) as error:  # pyserial's own error is an OSError, a refused setting the last
         reason = os.strerror(error.errno).lower() if isinstance(error, OSError) and error.errno else str(error)
         hint = "check that it exists, that this user may open it, and that nothing else has it open"
         raise TransportError(f"serial port {endpoint.serial_port} does not open: {reason}; {hint}") from error

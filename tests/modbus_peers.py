@@ -167,7 +167,7 @@ class PtyPeer(Peer):
 
     def endpoint(self, **more: object) -> Endpoint:
         """How the collector reaches it."""
-        settings: dict[str, object] = {"timeout_s": 0.3, "serial_port": str(self._link), "baud_rate": 115_200}
+        settings: dict[str, object] = {"timeout_s": 0.3, "serial_port": str(self._link), "baud_rate": 115_200, "parity": "none"}
         return Endpoint("gateway", "modbus_rtu", "", 0, **(settings | more))  # type: ignore[arg-type]
 
     def _write(self, data: bytes) -> None:
