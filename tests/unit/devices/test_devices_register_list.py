@@ -1,0 +1,126 @@
+"""Register lists as makers write them, in English and Chinese, and the drafts made of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from devices.draft import PLACEHOLDER, DraftHead, draft_of_list, golden_lines, with_golden
+from devices.profile import parse_profile
+from devices.register_list import Numbering, quantity_of, read_list
+from plant.errors import ConfigError, InputError
+from potwatt.devices_cli import list_words
+
+WORDS = list_words()
+ENGLISH = [
+    ["Modbus map of a meter", "", "", "", ""],
+    ["Register", "Parameter", "Data type", "Unit", "Scale"],
+    ["40001", "Voltage L1-N", "UINT16", "V", "0.1"],
+    ["40002", "Voltage L1-L2", "UINT16", "V", "/10"],
+    ["40003", "Total active power", "INT32", "kW", "10^-3"],
+    ["40005", "Maximum demand", "INT32", "kW", ""],
+    ["40007", "Active energy import", "UINT32", "kWh", ""],
+    ["30001", "Frequency", "UINT16", "0.01Hz", ""],
+    ["40010", "Serial number", "UINT32", "", ""],
+]
+CHINESE = [
+    ["地址", "名称", "数据类型", "单位", "倍率"],
+    ["0x0100", "A相电压", "无符号16位", "V", "0.1"],
+    ["0101H", "总有功功率", "32位有符号整数", "千瓦", "0.001"],
+    ["0x0103", "正向有功总电能", "浮点", "kWh", ""],
+    ["0x0105", "功率因数", "int16", "", "0.001"],
+]
+HEAD = DraftHead("made_up", 'A "made-up" meter', "meter", "no document")
+
+
+def test_a_list_in_english_with_modicon_numbers() -> None:
+    found = read_list(ENGLISH, WORDS)
+    assert [(p.name, p.table, p.address, p.type, p.unit, p.scale) for p in found.points] == [
+        ("voltage_l1_n", "holding", 0, "uint16", "V", "0.1"),
+        ("voltage_l1_l2", "holding", 1, "uint16", "V", "0.1"),
+        ("active_power", "holding", 2, "int32", "kW", "0.001"),
+        ("energy_import", "holding", 6, "uint32", "kWh", "1"),
+        ("frequency", "input", 0, "uint16", "Hz", "0.01"),
+    ]
+    assert [row.row for row in found.left] == [6, 9]
+    assert any("40001" in remark and "count from 1" in remark for remark in found.remarks)
+
+
+def test_a_list_in_chinese_with_hexadecimal_addresses() -> None:
+    found = read_list(CHINESE, WORDS)
+    assert [(p.name, p.address, p.type, p.unit, p.scale) for p in found.points] == [
+        ("voltage_l1_n", 256, "uint16", "V", "0.1"),
+        ("active_power", 257, "int32", "kW", "0.001"),
+        ("energy_import", 259, "float32", "kWh", "1"),
+        ("power_factor", 261, "int16", "1", "0.001"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("numbering", "cells", "expected"),
+    [
+        (None, ["0", "2"], [0, 2]),
+        (None, ["1", "3"], [0, 2]),
+        (Numbering.ZERO, ["1", "3"], [1, 3]),
+        (None, ["4x0001", "4x0003"], [0, 2]),
+        (None, ["400001", "400003"], [0, 2]),
+        (None, ["40001-40002", "40003-40004"], [0, 2]),
+        (None, ["000A", "000C"], [10, 12]),
+        (None, ["10.0", "12.0"], [10, 12]),
+    ],
+)
+def test_ways_to_count(numbering: Numbering | None, cells: list[str], expected: list[int]) -> None:
+    rows = [["Address", "Name", "Type"], [cells[0], "Frequency", "float"], [cells[1], "Power factor", "float"]]
+    assert [p.address for p in read_list(rows, WORDS, numbering).points] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Ua", "voltage_l1_n"),
+        ("Phase B current", "current_l2"),
+        ("Current L3", "current_l3"),
+        ("C相有功功率", "active_power_l3"),
+        ("AB线电压", "voltage_l1_l2"),
+        ("Export active energy", "energy_export"),
+        ("反向有功总电能", "energy_export"),
+        ("Neutral current", None),
+        ("THD voltage L1", None),
+        ("当前最大需量", None),
+        ("Voltage", None),
+        ("PT ratio", None),
+        ("Baud rate", None),
+    ],
+)
+def test_names(text: str, name: str | None) -> None:
+    assert quantity_of(text, WORDS) == name
+
+
+def test_a_draft_is_refused_for_its_missing_proof_alone_and_taken_once_it_is_filled() -> None:
+    text = draft_of_list(HEAD, read_list(ENGLISH, WORDS))
+    with pytest.raises(ConfigError) as refused:
+        parse_profile(text, "made_up.toml")
+    assert [fault.key for fault in refused.value.faults] == ["golden"]
+    profile = parse_profile(text, "made_up.toml", proof="waived")
+    assert not profile.verified
+    words = {"0": 2301, "1": 3990, "2": 0, "3": 7500, "6": 1, "7": 2, "input/0": 5001}
+    expect = {"voltage_l1_n": 230.1, "voltage_l1_l2": 399.0, "active_power": 7.5, "energy_import": 65538.0, "frequency": 50.01}
+    filled = with_golden(text, golden_lines("a reading", words, expect, []))
+    assert parse_profile(filled, "made_up.toml").golden_origin == "a reading"
+    with pytest.raises(InputError, match="not overwritten"):
+        with_golden(filled, golden_lines("another", words, expect, []))
+    assert PLACEHOLDER not in filled
+
+
+def test_text_of_a_list_never_becomes_toml() -> None:
+    rows = [["Address", "Name", "Type"], ["0", "Frequency\n]\n[evil] # \x07", "float"]]
+    text = draft_of_list(DraftHead("x", 'quote " and \\ back', "meter", "line\nbreak"), read_list(rows, WORDS))
+    assert parse_profile(text, "x.toml", proof="waived").quantities == ("frequency",)
+
+
+def test_lists_that_cannot_be_read_are_sentences() -> None:
+    with pytest.raises(InputError, match="address"):
+        read_list([["a", "b"], ["1", "2"]], WORDS)
+    with pytest.raises(InputError, match="no row of the list is understood"):
+        draft_of_list(HEAD, read_list([["Address", "Name"], ["1", "Frequency"]], WORDS))
+    with pytest.raises(InputError, match="small letters"):
+        draft_of_list(DraftHead("../x", "t", "meter", "s"), read_list(ENGLISH, WORDS))
