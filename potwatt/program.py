@@ -16,6 +16,7 @@ from analytics.service import Analytics
 from api.app import close_streams, create_app
 from api.auth import Keys, parse_keys, refuse_unsafe_binding
 from collector.dlt645 import Dlt645Collector
+from collector.claim import Claim, claim, names_of
 from collector.forward import Forwarder
 from collector.gather import Gatherer
 from collector.intake import Intake
@@ -131,6 +132,7 @@ class Program:
         self.intake: Intake | None = None
         self._socket: socket.socket | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._claims: list[Claim] = []
 
     @property
     def site(self) -> Site:
@@ -157,11 +159,22 @@ class Program:
             self.spool = Spool(self.loaded.data_dir / "spool", settings, self.clock, self.health)
             await self.spool.open()
             self.intake = Intake(self.spool, self.loaded.profiles, self.bus, self.health)
+            await self._claim_endpoints()
         loops = self._loops()
         gc.collect()
         gc.freeze()  # what is built now stays for good; to look through it again and again would hold up the polls
         for name, role in loops.items():
             self._tasks.append(asyncio.create_task(keep_running(name, role, self.health), name=name))
+
+    async def _claim_endpoints(self) -> None:
+        """Say on this machine what is polled here, so that `probe` and `read` keep off; one polled twice is told, not refused."""
+        endpoints = list(self.site.endpoints.values())
+        for endpoint, names in zip(endpoints, await asyncio.gather(*map(names_of, endpoints)), strict=True):
+            held = claim(names)
+            self._claims.append(held)
+            for name, by in held.taken.items():
+                detail = f"{name} is read by {by} too: many gateways serve one connection alone; stop one of the programs"
+                self.health.set(f"claim:{endpoint.id}", "degraded", detail)
 
     def _loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
         loops: dict[str, Callable[[], Awaitable[None]]] = {}
@@ -288,6 +301,8 @@ class Program:
             await self.spool.close()
         await self.store.close()
         await self.ledger.close()
+        for held in self._claims:
+            held.release()
         if self._socket is not None:
             self._socket.close()
 
