@@ -91,8 +91,7 @@ def _fit(profile: Profile, image: Mapping[tuple[Table, int], int]) -> Fit | None
         )
     ]
     assert profile.modbus is not None
-    located = getattr(profile.modbus, "sections", ()) or getattr(profile.modbus, "sunspec", None)
-    identified = profile.modbus.identity is not None or bool(located)
+    identified = profile.modbus.identity is not None or bool(profile.modbus.sections)
     return Fit(profile, dict(zip(profile.quantities, screened.value[0].tolist(), strict=True)), sum(good), identified)
 
 

@@ -69,7 +69,7 @@ def show(
     for line in points_in_words(found):
         console.print(line, markup=False)
     if found.modbus is not None:
-        start = " (counted from the SunSpec model that they stand in)" if "sunspec" in found.id else ""
+        start = " (counted from the SunSpec model that they stand in)" if found.modbus.sections else ""
         requests = [f"{r.table} {r.address}-{r.end - 1}" for r in plan_reads(found.modbus)]
         console.print(f"{len(requests)} request{'s' if len(requests) != 1 else ''} a reading{start}: {', '.join(requests)}")
 

@@ -15,8 +15,8 @@ from alerts.service import AlertService
 from analytics.service import Analytics
 from api.app import close_streams, create_app
 from api.auth import Keys, parse_keys, refuse_unsafe_binding
-from collector.dlt645 import Dlt645Collector
 from collector.claim import Claim, claim, names_of
+from collector.dlt645 import Dlt645Collector
 from collector.forward import Forwarder
 from collector.gather import Gatherer
 from collector.intake import Intake
