@@ -296,6 +296,7 @@ class Program:
 
     async def stop(self) -> None:
         """Sources first, then what they write to; nothing acknowledged is left outside the spool."""
+        gc.unfreeze()  # or libraries complain at the exit about what was never let go
         await _end(self._tasks)
         if self.spool is not None:
             await self.spool.close()
