@@ -11,6 +11,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from devices.image import fixed_words, plan_addresses
+from devices.maps import BIT_TABLES, Table
 from plant.errors import TransportError
 from plant.ports import Clock
 from plant.site import Endpoint, Meter
@@ -18,9 +19,11 @@ from simulators.noise import NS_PER_S
 from simulators.ports import LOOPBACK
 from simulators.readings import Readings
 
-_TABLE_OF_FUNCTION = {3: "holding", 4: "input"}
+_TABLE_OF_FUNCTION: dict[int, Table] = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
+_TABLES: tuple[Table, ...] = ("coil", "discrete", "holding", "input")  # in pymodbus's order
 _UNIT_BYTE = 6  # of the MBAP header
 _NONSENSE = 0x5A5A
+_BITS = 16
 
 # takes requests for units that nobody has, which pymodbus would else log as faults of its own; they get no answer
 _NOBODY = SimDevice(id=0, simdata=[SimData(0, datatype=DataType.REGISTERS)])
@@ -46,42 +49,51 @@ class _Unit:
         self._plan = plan_addresses(profile)
         self._fixed = fixed_words(profile, maker="potwatt simulator", serial=meter.id)
         self._tables = {table for table, _ in (*self._plan, *self._fixed)}
-        if not self._tables <= {"holding", "input"}:
-            raise ValueError(f"{profile.id} has coils or discrete inputs; the simulator serves registers alone")
-        self._second = -1
+        self._refreshed: dict[Table, int] = {}
 
     def device(self) -> SimDevice:
         """The unit as pymodbus serves it; addresses that no point needs are refused as on a real device."""
-        words = dict.fromkeys((address for _, address in self._plan), 0)
-        words |= {address: word for (_, address), word in self._fixed.items()}
-        return SimDevice(id=self._meter.unit, simdata=_blocks(words), action=self._answer)
+        words = dict.fromkeys(self._plan, 0) | self._fixed
+        coils, discrete, holding, inputs = (_blocks(self._served(words, table), table) for table in _TABLES)
+        return SimDevice(id=self._meter.unit, simdata=(coils, discrete, holding, inputs), action=self._answer)
+
+    def _served(self, words: Mapping[tuple[Table, int], int], table: Table) -> dict[int, int]:
+        """Words of a table by address. A table of registers that the device lacks has the addresses of the other one, so that
+        its function is refused as such."""
+        lacking = table not in self._tables and table not in BIT_TABLES
+        return {address: word for (t, address), word in words.items() if t == table or (lacking and t not in BIT_TABLES)}
 
     async def _answer(
         self, function: int, start: int, address: int, count: int, registers: list[int], written: Sequence[int] | None
     ) -> ExcCodes | None:
         """Called by pymodbus on each access: bring ``registers``, which begin at ``start``, up to now."""
         del address, count
-        if written is not None or _TABLE_OF_FUNCTION.get(function) not in self._tables:
+        table = _TABLE_OF_FUNCTION.get(function)
+        if written is not None or table not in self._tables:
             return ExcCodes.ILLEGAL_FUNCTION
         if self.mode is UnitMode.REFUSING:
             return ExcCodes.GATEWAY_NO_RESPONSE
         if self.mode is UnitMode.NONSENSE:
             registers[:] = [_NONSENSE] * len(registers)
-            self._second = -1
+            self._refreshed.pop(table, None)
         else:
-            self._refresh(start, registers)
+            self._refresh(table, start, registers)
         return None
 
-    def _refresh(self, start: int, registers: list[int]) -> None:
+    def _refresh(self, table: Table, start: int, registers: list[int]) -> None:
         second = self._clock.now_ns() // NS_PER_S
-        if second == self._second or (self.mode is UnitMode.FROZEN and self._second >= 0):
+        known = self._refreshed.get(table)
+        if second == known or (self.mode is UnitMode.FROZEN and known is not None):
             return
-        self._second = second
+        self._refreshed[table] = second
         snapshot = self._readings.snapshot(np.array([second * NS_PER_S], np.int64))
-        words = self._readings.words(self._meter.id, snapshot)[0].tolist()
-        for (_, address), word in self._fixed.items():
-            registers[address - start] = word
-        for (_, address), word in zip(self._plan, words, strict=True):
+        row = self._readings.words(self._meter.id, snapshot)[0].tolist()
+        words = self._fixed | dict(zip(self._plan, row, strict=True))
+        of_table = {address: word for (t, address), word in words.items() if t == table}
+        if table in BIT_TABLES:
+            registers[:] = _packed(of_table, len(registers))
+            return
+        for address, word in of_table.items():
             registers[address - start] = word
 
 
@@ -127,8 +139,10 @@ class SimulatedGateway:
         return b"" if unit is None or unit.mode is UnitMode.SILENT else packet
 
 
-def _blocks(words: Mapping[int, int]) -> list[SimData]:
-    """Runs of neighbouring addresses as blocks of pymodbus."""
+def _blocks(words: Mapping[int, int], table: Table) -> list[SimData]:
+    """Runs of neighbouring addresses as blocks of pymodbus, which wants one at least in each table."""
+    if table in BIT_TABLES:
+        return [SimData(0, values=[False] * (_BITS * (max(words, default=0) // _BITS + 1)), datatype=DataType.BITS)]
     blocks: list[SimData] = []
     addresses = sorted(words)
     first = 0
@@ -137,4 +151,12 @@ def _blocks(words: Mapping[int, int]) -> list[SimData]:
             run = addresses[first:i]
             blocks.append(SimData(run[0], values=[words[a] for a in run], datatype=DataType.REGISTERS))
             first = i
-    return blocks
+    return blocks or [SimData(0, datatype=DataType.INVALID)]
+
+
+def _packed(bits: Mapping[int, int], count: int) -> list[int]:
+    """Bits by address as pymodbus keeps them: sixteen a word from address 0 on, the lowest first."""
+    words = [0] * count
+    for address, bit in bits.items():
+        words[address // _BITS] |= bit << address % _BITS
+    return words
