@@ -45,9 +45,15 @@ class LiveBus:
             meter = block.meters[position]
             known = self._newest.get(meter)
             # a stamp ahead of our clock says nothing of order: once the device's clock is right, its Frames count again
-            if known is None or known[0] <= t_ns or known[0] > now_ns:
-                self._newest[meter] = (t_ns, _received_ns(known, t_ns, now_ns), block.quantities, value, quality)
-                self._changed.add(meter)
+            newer = known is None or known[0] <= t_ns or known[0] > now_ns
+            row = (t_ns, _received_ns(known, t_ns, now_ns), block.quantities, value, quality)
+            if known is not None and known[2] != block.quantities:
+                self._newest[meter] = _over(known, row) if newer else _over(row, known)
+            elif newer:
+                self._newest[meter] = row
+            else:
+                continue
+            self._changed.add(meter)
 
     def latest(self) -> dict[str, LastFrame]:
         """Newest Frame by meter. They are made when asked for: far more Frames come than anybody looks at."""
@@ -75,6 +81,14 @@ class LiveBus:
                 yield await queue.get()
         finally:
             self._listeners.discard(queue)
+
+
+def _over(older: _Row, newer: _Row) -> _Row:
+    """A Frame that speaks of other quantities than the one before (a device that reports by exception) leaves those as they
+    were: instant and receipt are the newer one's."""
+    value = dict(zip(older[2], older[3], strict=True)) | dict(zip(newer[2], newer[3], strict=True))
+    quality = dict(zip(older[2], older[4], strict=True)) | dict(zip(newer[2], newer[4], strict=True))
+    return newer[0], newer[1], tuple(value), list(value.values()), list(quality.values())
 
 
 def _last_of_each(block: FrameBlock) -> npt.NDArray[np.intp]:

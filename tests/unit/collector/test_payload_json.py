@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.payloads.json import PAYLOAD_BYTES_MAX, JsonDecoder
+from collector.payloads.decoder import PAYLOAD_BYTES_MAX
+from collector.payloads.formats import decoder_of
+from collector.payloads.json import JsonDecoder
 from devices import profiles
 from devices.catalog import shipped_profiles
 from devices.maps import Profile
 from devices.payload import message, write
 from devices.payload_map import PayloadMap, PayloadPoint, PayloadTime
-from devices.profile import parse_profile
 from plant.errors import PayloadError
 from plant.quality import ABSENT
 
@@ -146,7 +147,7 @@ def test_event_without_an_id_is_refused(found: object) -> None:
         JsonDecoder(profile(event_id="/id", quantity="metal_tapped")).decode("scale", payload(id=found), 0)
 
 
-@pytest.mark.parametrize("name", [p.id for p in shipped_profiles().values() if p.mqtt is not None])
+@pytest.mark.parametrize("name", [p.id for p in shipped_profiles().values() if p.mqtt is not None and p.mqtt.format == "json"])
 @given(numbers=st.lists(st.integers(0, 10**6), min_size=8, max_size=8), t_ms=st.integers(10**12, 2 * 10**12))
 def test_shipped_devices_messages_come_back(name: str, numbers: list[int], t_ms: int) -> None:
     shipped = shipped_profiles()[name]
@@ -159,14 +160,20 @@ def test_shipped_devices_messages_come_back(name: str, numbers: list[int], t_ms:
     assert block.t_ns.tolist() == [t_ms * 10**6]
 
 
-@pytest.mark.parametrize("file", sorted(Path(profiles.__path__[0]).glob("*.toml")), ids=lambda f: f.stem)
-def test_the_golden_messages_of_shipped_profiles_prove_this_decoder_too(file: Path) -> None:
-    parsed = parse_profile(file.read_text("utf-8"), file.name)
-    for golden in tomllib.loads(file.read_text("utf-8"))["golden"] if parsed.mqtt is not None else ():
-        decoder = JsonDecoder(parsed)
-        (block,) = decoder.blocks("p", [*decoder.decode("m", golden["payload"].encode(), 0)])
-        got = dict(zip(block.quantities, block.value[0].tolist(), strict=True))
-        assert {name: got[name] for name in golden["expect"]} == pytest.approx(golden["expect"], rel=1e-12)
-        assert all(np.isnan(got[name]) for name in golden.get("missing", []))
-        assert block.t_ns.tolist() == [golden.get("expect_time_ns", 0)]
-        assert block.event_ids == ((golden["expect_event_id"],) if parsed.event else ())
+@pytest.mark.parametrize("name", [p.id for p in shipped_profiles().values() if p.mqtt is not None])
+def test_the_golden_messages_of_shipped_profiles_prove_this_decoder_too(name: str) -> None:
+    shipped = shipped_profiles()[name]
+    file = Path(profiles.__path__[0]) / f"{name}.toml"
+    assert shipped.mqtt is not None
+    for golden in tomllib.loads(file.read_text("utf-8"))["golden"] if shipped.mqtt.format != "sparkplug" else ():
+        decoder = decoder_of(shipped)
+        suffix = f"/{golden['topic']}" if "topic" in golden else ""
+        (block,) = decoder.blocks("p", decoder.decode("m", golden["payload"].encode(), 0, suffix))
+        row = golden.get("sample", 1) - 1
+        got = dict(zip(block.quantities, block.value[row].tolist(), strict=True))
+        words = {p.name: p.states for p in shipped.mqtt.points}
+        expected = {q: words[q][v] if isinstance(v, str) else v for q, v in golden["expect"].items()}
+        assert {q: got[q] for q in expected} == pytest.approx(expected, rel=1e-12)
+        assert all(np.isnan(got[q]) for q in golden.get("missing", []))
+        assert block.t_ns[row] == golden.get("expect_time_ns", 0)
+        assert block.event_ids[row : row + 1] == ((golden["expect_event_id"],) if shipped.event else ())
