@@ -58,7 +58,9 @@ def main() -> None:
 
 
 def show(folder: Path, title: str, devices: int, requests: int, dead_every: int, seconds: float) -> Run:
-    run = potwatt(folder / title.replace(" ", "-").replace("%", ""), folder / "modbus_server", devices, requests, dead_every, seconds)
+    run = potwatt(
+        folder / title.replace(" ", "-").replace("%", ""), folder / "modbus_server", devices, requests, dead_every, seconds
+    )
     a_poll_us = run.core_percent / 100 * seconds / max(run.polls, 1) * 1e6
     shares = f"{run.core_percent:7.1f} % {a_poll_us:8.0f} {run.p99_lag_ms:6.1f} ms {100 * run.polls / run.due:6.1f} %"
     print(f"{title:44} {shares} {run.memory_mib:5.0f} MiB", flush=True)
@@ -127,18 +129,21 @@ def write_site(folder: Path, devices: int, requests: int, port: int, store: int)
     return site
 
 
-
 def beside(folder: Path, ours: Run, seconds: float) -> None:
     """The same 1 000 devices read by others."""
     port = free_port()
     with process([folder / "modbus_server", str(port), "0"], THEIRS, folder / "server.log"):
         time.sleep(0.5)
         polls, a_poll_us, lag_ms = c_client(folder, port, 1000, seconds, periodic=1)
-        print(f"{'C, libmodbus, one thread, nothing kept':44} {polls / seconds * a_poll_us / 1e4:7.1f} % {a_poll_us:8.0f} {lag_ms:6.1f} ms")
+        print(
+            f"{'C, libmodbus, one thread, nothing kept':44} {polls / seconds * a_poll_us / 1e4:7.1f} % {a_poll_us:8.0f} {lag_ms:6.1f} ms"
+        )
         ours_us = ours.core_percent / 100 * seconds / ours.polls * 1e6
         print(f"potwatt (stored) of the C client (nothing kept): {ours_us / a_poll_us:.1f}x its CPU a poll")
         rate, fast_us, _ = c_client(folder, port, 200, min(seconds, 5.0), periodic=0)
-        print(f"{'C, libmodbus, 200 devices round after round':44} {rate / min(seconds, 5.0):.0f} polls/s, {fast_us:.1f} us a poll")
+        print(
+            f"{'C, libmodbus, 200 devices round after round':44} {rate / min(seconds, 5.0):.0f} polls/s, {fast_us:.1f} us a poll"
+        )
         collectd(folder, port, ours, seconds)
 
 
@@ -157,7 +162,8 @@ def collectd(folder: Path, port: int, ours: Run, seconds: float) -> None:
         return
     config = folder / "collectd.conf"
     data = "".join(
-        f'<Data "d{i}">\nRegisterBase {2 * i}\nRegisterType float\nType gauge\nInstance "{name}"\n</Data>\n' for i, name in enumerate(NAMES)
+        f'<Data "d{i}">\nRegisterBase {2 * i}\nRegisterType float\nType gauge\nInstance "{name}"\n</Data>\n'
+        for i, name in enumerate(NAMES)
     )
     collects = "".join(f'Collect "d{i}"\n' for i in range(len(NAMES)))
     hosts = "".join(
@@ -180,7 +186,9 @@ def collectd(folder: Path, port: int, ours: Run, seconds: float) -> None:
         return
     ours_us = ours.core_percent / 100 * seconds / ours.polls * 1e6
     theirs_us = used_s / polls * 1e6
-    print(f"{'collectd, 1000 devices, CSV':44} {100 * used_s / elapsed_s:7.1f} % {theirs_us:8.0f} {'':9} {100 * polls / (1000 * elapsed_s):6.1f} %")
+    print(
+        f"{'collectd, 1000 devices, CSV':44} {100 * used_s / elapsed_s:7.1f} % {theirs_us:8.0f} {'':9} {100 * polls / (1000 * elapsed_s):6.1f} %"
+    )
     print(f"potwatt of collectd: {ours_us / theirs_us:.2f}x its CPU a poll of {len(NAMES)} values")
 
 

@@ -46,7 +46,9 @@ def main() -> None:
         blasted(folder / "blasted", chosen.messages)
         if chosen.node_red:
             theirs_us = node_red(folder / "node-red", chosen.node_red.resolve(), chosen.messages // 3)
-            print(f"Node-RED of potwatt: {theirs_us / ours_us:.1f}x its CPU a message, and nothing durable before it acknowledges")
+            print(
+                f"Node-RED of potwatt: {theirs_us / ours_us:.1f}x its CPU a message, and nothing durable before it acknowledges"
+            )
         else:
             print("Node-RED: left out (--node-red FOLDER)")
 
@@ -165,7 +167,16 @@ class publisher:  # noqa: N801 (used as a context alone)
     """A publisher in a process of its own that begins when the context is entered."""
 
     def __init__(self, port: int, messages: int) -> None:
-        command = ["taskset", "-c", str(min(THEIRS)), sys.executable, str(HERE / "mqtt_load.py"), "publish", str(port), str(messages)]
+        command = [
+            "taskset",
+            "-c",
+            str(min(THEIRS)),
+            sys.executable,
+            str(HERE / "mqtt_load.py"),
+            "publish",
+            str(port),
+            str(messages),
+        ]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
         assert self._process.stdout.readline() == "ready\n"
@@ -229,7 +240,17 @@ def counted(port: int, database: str, field: str, measurement: str) -> int:
 
 def create(port: int) -> None:
     subprocess.run(
-        ["curl", "-s", "-o", "/dev/null", "-XPOST", f"http://127.0.0.1:{port}/query", "--data-urlencode", "q=CREATE DATABASE bench"], check=True
+        [
+            "curl",
+            "-s",
+            "-o",
+            "/dev/null",
+            "-XPOST",
+            f"http://127.0.0.1:{port}/query",
+            "--data-urlencode",
+            "q=CREATE DATABASE bench",
+        ],
+        check=True,
     )
 
 
