@@ -17,6 +17,7 @@ from collector.claim import claim, names_of
 from collector.look import Look, Message, PolledLook, messages
 from devices.draft import golden_lines, with_golden, words_by_label
 from devices.maps import Profile
+from devices.plan import ReadRequest
 from devices.profile import parse_profile
 from plant.errors import InputError
 from plant.frame import FrameBlock
@@ -157,10 +158,14 @@ def _show_look(profile: Profile, look: Look, raw: bool) -> None:
     console.print(f"\n{len(look.asked)} request{'s' if len(look.asked) != 1 else ''}: {took} ms", style="bold")
     if raw:
         for asked in look.asked:
-            console.print(f"  {asked.request}: {asked.in_words}", markup=False)
+            console.print(f"  {_asked_for(asked.request)}: {asked.in_words}", markup=False)
     if look.refusals:
         console.print(f"  {look.refusals}", markup=False)
     _show_values(profile, int(look.block.t_ns[0]), _rows(look.block, 0, _words_of_points(profile, look)))
+
+
+def _asked_for(request: object) -> str:
+    return f"{request.table} {request.address}-{request.end - 1}" if isinstance(request, ReadRequest) else str(request)
 
 
 def _rows(block: FrameBlock, row: int, words: dict[str, str]) -> list[tuple[str, float, int, str]]:
