@@ -46,10 +46,13 @@ FEEDER = Profile(
 )
 assert FEEDER.mqtt is not None
 TIMELESS = replace(FEEDER, id="timeless", mqtt=replace(FEEDER.mqtt, time=None))
+assert TIMELESS.mqtt is not None
+NUMBERED = replace(TIMELESS, id="numbered", mqtt=replace(TIMELESS.mqtt, sequence="/e/imp"))
 METERS = (
     Meter("f-1", "feeder", "broker", topic="plant/f-1", silent_after_s=60),
     Meter("f-2", "feeder", "broker", topic="plant/f-2", silent_after_s=60),
     Meter("t-1", "timeless", "broker", topic="plant/t-1", silent_after_s=60),
+    Meter("n-1", "numbered", "broker", topic="plant/n-1", silent_after_s=60),
 )
 
 
@@ -86,19 +89,19 @@ class Bench:
         self.secrets: dict[str, str] = {}
 
     @asynccontextmanager
-    async def source(self, sink: Sink) -> AsyncIterator[None]:
+    async def source(self, sink: Sink, client_id: str = "collector") -> AsyncIterator[None]:
         """A running source; leaving cancels it, unacknowledged messages stay with the broker."""
         source = MqttSource(
-            self.endpoint,
+            replace(self.endpoint, client_id=client_id),
             METERS,
-            {"feeder": FEEDER, "timeless": TIMELESS},
+            {"feeder": FEEDER, "timeless": TIMELESS, "numbered": NUMBERED},
             plant="smelter",
             sink=sink,
             quarantine=self.quarantine,
             clock=self.clock,
             health=self.board,
             secrets=self.secrets,
-            state_dir=self.directory / "state",
+            state_dir=self.directory / "state" / client_id,
             folder=self.directory,
         )
         task = asyncio.create_task(source.run())
@@ -251,6 +254,8 @@ async def test_retained_message_without_time_is_left_alone(bench: Bench) -> None
         await bench.publish(range(1), "plant/t-1")
         await until(lambda: kept.numbers("t-1") != [])
     assert kept.numbers("t-1") == [0]
+    # MQTT 5 has a way to ask for none, 3.1.1 does not
+    assert bench.counted("mqtt_stale_retained") == (1 if bench.endpoint.mqtt_version == 4 else 0)
 
 
 async def test_messages_without_time_that_wait_for_a_full_spool_keep_their_own_instants(bench: Bench) -> None:
@@ -331,6 +336,79 @@ async def test_forgotten_session_is_an_alarm(bench: Bench) -> None:
     assert bench.counted("mqtt_sessions_lost") == 1
 
 
+async def test_a_session_forgotten_while_we_were_away_is_an_alarm_that_outlives_a_restart(bench: Bench) -> None:
+    async with bench.source(Kept()):
+        await bench.connected()
+    bench.server.stop()
+    bench.server.forget()
+    bench.server.start()
+    for _ in range(2):
+        async with bench.source(Kept()):
+            await until(lambda: "had forgotten our session" in bench.broker().detail)
+            assert bench.broker().numbers["session_lost_s"] > 0
+        bench.board.set("broker:broker", "unknown", "")
+    assert bench.counted("mqtt_sessions_lost") == 1
+
+
+async def test_collectors_of_a_group_share_the_stream(bench: Bench) -> None:
+    bench.endpoint = replace(bench.endpoint, shared_group="potwatt")
+    one, other = Kept(), Kept()
+    async with bench.source(one, "one"), bench.source(other, "other"):
+        await until(lambda: bench.counted("mqtt_connections") == 2)
+        await bench.publish(range(200))
+        await until(lambda: len(one.numbers()) + len(other.numbers()) == 200)
+        assert "shares the stream of group potwatt" in bench.broker().detail
+    assert sorted(one.numbers() + other.numbers()) == list(range(200))
+    assert one.numbers()
+    assert other.numbers()
+
+
+async def test_quality_of_service_0_is_taken_and_told_to_be_lossy(bench: Bench) -> None:
+    bench.endpoint = replace(bench.endpoint, qos=0)
+    kept = Kept()
+    async with bench.source(kept):
+        await until(lambda: "qos = 0" in bench.broker().detail)
+        await bench.publish(range(20))
+        await until(lambda: len(kept.numbers()) == 20)
+    await bench.publish(range(20, 30))
+    async with bench.source(kept):
+        await until(lambda: "qos = 0" in bench.broker().detail)
+        await bench.publish(range(30, 31))
+        await until(lambda: 30 in kept.numbers())
+    assert kept.numbers() == [*range(20), 30], "nobody keeps what is sent while we are away"
+
+
+async def test_a_numbered_message_without_time_keeps_its_instant_when_it_comes_again(bench: Bench) -> None:
+    offered: list[FrameBlock] = []
+
+    async def never_acknowledged(blocks: list[FrameBlock]) -> None:
+        offered.extend(blocks)
+        await asyncio.Event().wait()
+
+    async with bench.source(never_acknowledged):
+        await bench.connected()
+        await bench.publish(range(20), "plant/n-1")
+        await until(lambda: offered != [])
+    seen = {int(b.value[row, 1]): int(b.t_ns[row]) for b in offered for row in range(len(b))}
+    kept = Kept()
+    async with bench.source(kept):
+        await until(lambda: len(kept.numbers("n-1")) >= len(seen))
+    again = {int(b.value[row, 1]): int(b.t_ns[row]) for b in kept.blocks for row in range(len(b))}
+    assert {n: again[n] for n in seen} == seen
+
+
+async def test_numbers_that_never_came_are_counted_and_told(bench: Bench) -> None:
+    kept = Kept()
+    async with bench.source(kept):
+        await bench.connected()
+        await bench.publish_raw([reading(n) for n in (5, 6, 9, 10, 7, 8, 9, 10, 11, 0, 1)], "plant/n-1")
+        await until(lambda: len(set(kept.numbers("n-1"))) == 9)
+        await until(lambda: any("2 messages never came" in h.detail for h in bench.board.all() if h.part == "meter:n-1"))
+    assert bench.counted("mqtt_sequence_missing") == 2
+    assert bench.counted("mqtt_sequence_steps_back") == 2
+    assert bench.counted("mqtt_repeated") == 2
+
+
 async def test_absent_broker_is_told_and_found_when_it_comes(bench: Bench) -> None:
     bench.server.stop()
     kept = Kept()
@@ -377,6 +455,31 @@ async def test_tls_checks_the_certificate(bench: Bench, tmp_path: Path) -> None:
         async with bench.source(Kept()):
             await until(lambda: "missing.pem" in bench.broker().detail)
         bench.endpoint = replace(bench.endpoint, ca_file=str(tmp_path / "broker.pem"))
+        async with bench.source(Kept()):
+            await bench.connected()
+    finally:
+        server.stop()
+
+
+async def test_a_broker_that_wants_a_certificate_gets_ours(bench: Bench) -> None:
+    folder = bench.directory
+    new = ("-newkey", "rsa:2048", "-nodes")
+    ca = ("-x509", *new, "-days", "2", "-subj", "/CN=plant CA", "-keyout", f"{folder}/ca.key", "-out", f"{folder}/ca.pem")
+    await run(program("openssl"), "req", *ca)
+    for name in ("broker", "collector"):
+        asked = ("-keyout", f"{folder}/{name}.key", "-out", f"{folder}/{name}.csr")
+        await run(program("openssl"), "req", *new, "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1", *asked)
+        by = ("-CA", f"{folder}/ca.pem", "-CAkey", f"{folder}/ca.key", "-CAcreateserial", "-copy_extensions", "copyall")
+        signed = ("-in", f"{folder}/{name}.csr", "-out", f"{folder}/{name}.pem", "-days", "2")
+        await run(program("openssl"), "x509", "-req", *signed, *by)
+    files = [f"cafile {folder}/ca.pem", f"certfile {folder}/broker.pem", f"keyfile {folder}/broker.key"]
+    server = MosquittoServer(folder / "strict", *files, "require_certificate true")
+    server.start()
+    try:
+        bench.endpoint = replace(bench.endpoint, port=server.port, tls=True, ca_file="ca.pem")
+        async with bench.source(Kept()):
+            await until(lambda: bench.broker().state == "down")
+        bench.endpoint = replace(bench.endpoint, cert_file="collector.pem", key_file="collector.key")
         async with bench.source(Kept()):
             await bench.connected()
     finally:
