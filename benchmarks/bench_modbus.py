@@ -161,19 +161,7 @@ def collectd(folder: Path, port: int, ours: Run, seconds: float) -> None:
         print("collectd: not installed (apt-get install collectd-core libmodbus5), so not beside us in this run")
         return
     config = folder / "collectd.conf"
-    data = "".join(
-        f'<Data "d{i}">\nRegisterBase {2 * i}\nRegisterType float\nType gauge\nInstance "{name}"\n</Data>\n'
-        for i, name in enumerate(NAMES)
-    )
-    collects = "".join(f'Collect "d{i}"\n' for i in range(len(NAMES)))
-    hosts = "".join(
-        f'<Host "m{n:04}">\nAddress "127.1.{n >> 8}.{n & 255}"\nPort "{port}"\nInterval 1\n<Slave 1>\nInstance "s"\n{collects}</Slave>\n</Host>\n'
-        for n in range(1, 1001)
-    )
-    config.write_text(
-        f'Interval 1\nReadThreads 20\nBaseDir "{folder}"\nPIDFile "{folder}/collectd.pid"\nTypesDB "/usr/share/collectd/types.db"\n'
-        f'LoadPlugin csv\n<Plugin csv>\nDataDir "{folder}/csv"\n</Plugin>\nLoadPlugin modbus\n<Plugin modbus>\n{data}{hosts}</Plugin>\n'
-    )
+    config.write_text(collectd_config(folder, port))
     with process([found, "-f", "-C", config], OURS, folder / "collectd.log") as running:
         time.sleep(SETTLE_S)
         files = list((folder / "csv").rglob(f"*{NAMES[0]}*"))
@@ -190,6 +178,25 @@ def collectd(folder: Path, port: int, ours: Run, seconds: float) -> None:
         f"{'collectd, 1000 devices, CSV':44} {100 * used_s / elapsed_s:7.1f} % {theirs_us:8.0f} {'':9} {100 * polls / (1000 * elapsed_s):6.1f} %"
     )
     print(f"potwatt of collectd: {ours_us / theirs_us:.2f}x its CPU a poll of {len(NAMES)} values")
+
+
+def collectd_config(folder: Path, port: int) -> str:
+    """The same devices and values, each a gauge, on as many threads as help it."""
+    data = "".join(
+        f'<Data "d{i}">\nRegisterBase {2 * i}\nRegisterType float\nType gauge\nInstance "{name}"\n</Data>\n'
+        for i, name in enumerate(NAMES)
+    )
+    collects = "".join(f'Collect "d{i}"\n' for i in range(len(NAMES)))
+    hosts = "".join(
+        f'<Host "m{n:04}">\nAddress "127.1.{n >> 8}.{n & 255}"\nPort "{port}"\nInterval 1\n'
+        f'<Slave 1>\nInstance "s"\n{collects}</Slave>\n</Host>\n'
+        for n in range(1, 1001)
+    )
+    return (
+        f'Interval 1\nReadThreads 20\nBaseDir "{folder}"\nPIDFile "{folder}/collectd.pid"\n'
+        f'TypesDB "/usr/share/collectd/types.db"\nLoadPlugin csv\n<Plugin csv>\nDataDir "{folder}/csv"\n</Plugin>\n'
+        f"LoadPlugin modbus\n<Plugin modbus>\n{data}{hosts}</Plugin>\n"
+    )
 
 
 def rows_of(files: Sequence[Path]) -> int:

@@ -1,19 +1,21 @@
 """MQTT: messages received, decoded, screened, durable and acknowledged by `potwatt collect`, and stored in a real InfluxDB;
 beside a C subscriber on libmosquitto that only counts (the limit) and Node-RED doing MQTT -> JSON -> InfluxDB.
 
-Run: python benchmarks/bench_mqtt.py [--messages 300000] [--node-red FOLDER]. QoS 1, 142 bytes of JSON, 8 values, 2 000 topics. FOLDER is
-where `npm install node-red node-red-contrib-influxdb` was run; without it Node-RED is left out. CPU is the process's own.
+Run: python benchmarks/bench_mqtt.py [--messages 300000] [--node-red FOLDER]. QoS 1, 142 bytes of JSON, 8 values, 2 000 topics.
+FOLDER is where `npm install node-red node-red-contrib-influxdb` was run; without it Node-RED is left out.
+CPU is that of the process measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,14 +72,17 @@ def counting(folder: Path, messages: int) -> float:
 def sustained(folder: Path, messages: int) -> float:
     """CPU in us a message with a real broker and a real InfluxDB on the same cores."""
     folder.mkdir()
-    with influxdb(folder / "influxdb") as store, mosquitto(folder / "broker") as port:
-        with collect(write_site(folder, port, store)) as running:
-            wait_until_subscribed(folder)
-            with publisher(port, messages):
-                used_s, begun_s = cpu_s(running.pid), time.monotonic()
-                elapsed_s = until(lambda: stored(store), messages, begun_s)
-                used_s = cpu_s(running.pid) - used_s
-                peak = memory_mib(running.pid, "VmHWM")
+    with (
+        influxdb(folder / "influxdb") as store,
+        mosquitto(folder / "broker") as port,
+        collect(write_site(folder, port, store)) as running,
+    ):
+        wait_until_subscribed(folder)
+        with publisher(port, messages):
+            used_s, begun_s = cpu_s(running.pid), time.monotonic()
+            elapsed_s = until(lambda: stored(store), messages, begun_s)
+            used_s = cpu_s(running.pid) - used_s
+            peak = memory_mib(running.pid, "VmHWM")
     return told("potwatt: durable, acknowledged, stored", used_s, messages, elapsed_s, peak)
 
 
@@ -109,7 +114,7 @@ def node_red(folder: Path, installed: Path, messages: int) -> float:
         page = free_port()
         (folder / "flows.json").write_text(json.dumps(flow(port, store)))
         (folder / "settings.js").write_text(f"module.exports = {{uiPort: {page}, uiHost: '127.0.0.1', flowFile: 'flows.json'}};")
-        os.symlink(installed / "node_modules", folder / "node_modules")
+        (folder / "node_modules").symlink_to(installed / "node_modules")
         (folder / "package.json").write_text((installed / "package.json").read_text())
         with process(["node", installed / "node_modules/node-red/red.js", "-u", folder], OURS, folder / "log") as running:
             listening(page, 60.0)
@@ -125,19 +130,30 @@ def node_red(folder: Path, installed: Path, messages: int) -> float:
 def flow(port: int, store: int) -> list[dict[str, object]]:
     """MQTT in -> function -> join 1 000 -> InfluxDB batch."""
     function = (
-        "const p = msg.payload; msg.payload = {measurement: 'power', tags: {meter: p.device}, timestamp: p.ts, fields: {p_kw: p.p_kw, "
-        "e_kwh: p.e_kwh, v1: p.v[0], v2: p.v[1], v3: p.v[2], i1: p.i[0], i2: p.i[1], i3: p.i[2]}}; return msg;"
+        "const p = msg.payload; msg.payload = {measurement: 'power', tags: {meter: p.device}, timestamp: p.ts, "
+        "fields: {p_kw: p.p_kw, e_kwh: p.e_kwh, v1: p.v[0], v2: p.v[1], v3: p.v[2], i1: p.i[0], i2: p.i[1], i3: p.i[2]}}; return msg;"
     )
+    broker = {"broker": "127.0.0.1", "port": str(port), "clientid": "node-red", "keepalive": "60", "cleansession": True}
+    server = {"hostname": "127.0.0.1", "port": str(store), "protocol": "http", "database": "bench", "influxdbVersion": "1.x"}
+    join = {"mode": "custom", "build": "array", "property": "payload", "propertyType": "msg", "count": "1000", "timeout": "1"}
     return [
         {"id": "n1", "type": "tab", "label": "bench"},
-        {"id": "n2", "type": "mqtt-broker", "broker": "127.0.0.1", "port": str(port), "clientid": "node-red", "keepalive": "60", "cleansession": True},
-        {"id": "n3", "type": "influxdb", "hostname": "127.0.0.1", "port": str(store), "protocol": "http", "database": "bench", "influxdbVersion": "1.x"},
-        {"id": "n4", "type": "mqtt in", "z": "n1", "topic": FILTER, "qos": "1", "datatype": "json", "broker": "n2", "inputs": 0, "wires": [["n5"]]},
+        {"id": "n2", "type": "mqtt-broker", **broker},
+        {"id": "n3", "type": "influxdb", **server},
+        {
+            "id": "n4",
+            "type": "mqtt in",
+            "z": "n1",
+            "topic": FILTER,
+            "qos": "1",
+            "datatype": "json",
+            "broker": "n2",
+            "wires": [["n5"]],
+        },
         {"id": "n5", "type": "function", "z": "n1", "func": function, "outputs": 1, "wires": [["n6"]]},
-        {"id": "n6", "type": "join", "z": "n1", "mode": "custom", "build": "array", "property": "payload", "propertyType": "msg",
-         "count": "1000", "timeout": "1", "joiner": "", "joinerType": "str", "useparts": False, "wires": [["n7"]]},
+        {"id": "n6", "type": "join", "z": "n1", **join, "wires": [["n7"]]},
         {"id": "n7", "type": "influxdb batch", "z": "n1", "influxdb": "n3", "precision": "ms", "wires": []},
-    ]  # fmt: skip
+    ]
 
 
 def write_site(folder: Path, port: int, store: int) -> Path:
@@ -149,7 +165,8 @@ def write_site(folder: Path, port: int, store: int) -> Path:
     (profiles / "bench_feeder.toml").write_text(
         f'[profile]\nid = "bench_feeder"\ntitle = "Feeder of the benchmark"\nkind = "meter"\nsource = "this benchmark"\n'
         f'[mqtt]\ntime = {{ path = "/ts", format = "unix_ms" }}\npoints = [\n{points}\n]\n'
-        f"[[golden]]\norigin = \"by hand\"\npayload = '{message}'\nexpect = {{ {expect} }}\nexpect_time_ns = 1795000000000000000\n"
+        f"[[golden]]\norigin = \"by hand\"\npayload = '{message}'\nexpect = {{ {expect} }}\n"
+        "expect_time_ns = 1795000000000000000\n"
     )
     site = folder / "site.toml"
     meters = "".join(
@@ -239,19 +256,8 @@ def counted(port: int, database: str, field: str, measurement: str) -> int:
 
 
 def create(port: int) -> None:
-    subprocess.run(
-        [
-            "curl",
-            "-s",
-            "-o",
-            "/dev/null",
-            "-XPOST",
-            f"http://127.0.0.1:{port}/query",
-            "--data-urlencode",
-            "q=CREATE DATABASE bench",
-        ],
-        check=True,
-    )
+    body = urllib.parse.urlencode({"q": "CREATE DATABASE bench"}).encode()
+    urllib.request.urlopen(f"http://127.0.0.1:{port}/query", body).close()
 
 
 def told(title: str, used_s: float, messages: int, elapsed_s: float, peak_mib: float) -> float:

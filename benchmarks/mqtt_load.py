@@ -1,4 +1,4 @@
-"""The load of the MQTT benchmark: messages made beforehand, a publisher and a broker that only blasts, an InfluxDB that only nods.
+"""The load of the MQTT benchmark: messages made beforehand, a publisher, a broker that only blasts, an InfluxDB that only nods.
 
 Run as a program: python mqtt_load.py publish PORT MESSAGES | blast PORT MESSAGES | nod PORT
 """

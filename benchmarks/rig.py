@@ -16,7 +16,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -127,7 +127,7 @@ def query(port: int, database: str, statement: str) -> list[list[float]]:
     return [row for series in result.get("series", []) for row in series["values"]]
 
 
-def collect(site: Path, cores: set[int] = OURS) -> object:
+def collect(site: Path, cores: set[int] = OURS) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """`potwatt collect SITE` as the user starts it."""
     command = [sys.executable, "-c", "from potwatt.cli import main; main()", "collect", site]
     return process(command, cores, site.parent / "potwatt.log")
