@@ -29,7 +29,7 @@ from devices.description import described, described_by_common_model, text_of_wo
 from devices.layout import modbus_map
 from devices.locate import Located, locate
 from devices.maps import ModbusMap, Profile
-from devices.plan import ReadRequest, clipped, guards, plan_reads, split_request
+from devices.plan import ReadRequest, clipped, guards, plan_reads, split_request, unsplittable
 from plant.errors import DeviceError, DeviceNonsense, DeviceSilent
 
 __all__ = ["EXCEPTIONS", "Answer", "Introduction", "MeterAddress", "Refused", "introduce", "poll"]
@@ -184,7 +184,7 @@ def _survey(map_: ModbusMap, located: Located, meter: MeterAddress) -> Asking[_S
         answer = yield from ask(request.located(located.bases))
         if isinstance(answer, DeviceSilent):
             trouble = answer
-            _take_silence(map_, survey, request, answer)
+            yield from _take_silence(map_, survey, located, request, answer)
         elif isinstance(answer, Refused):
             trouble = refusal(meter, request.located(located.bases), answer)
             _take_refusal(map_, survey, request, answer, trouble)
@@ -197,24 +197,22 @@ def _survey(map_: ModbusMap, located: Located, meter: MeterAddress) -> Asking[_S
     return survey
 
 
-def _take_silence(map_: ModbusMap, survey: _Survey, request: ReadRequest, silence: DeviceSilent) -> None:
-    """A device that answers elsewhere may stay silent where it has no register; one that never answered is asked for
-    something else once before it counts as dead."""
+def _take_silence(
+    map_: ModbusMap, survey: _Survey, located: Located, request: ReadRequest, silence: DeviceSilent
+) -> Asking[None]:
+    """A device that answers elsewhere may stay silent where it has no register; one that never answered is asked for one
+    thing more before it counts as dead."""
+    if not survey.answers:
+        cells = [c for c in unsplittable(map_) if located.bases[c.section] is not None and c.end <= located.end_of(c.section)]
+        others = [c for c in cells if not request.covers(c.table, c.address)] or cells[1:][-1:]
+        if not others or isinstance((yield from ask(others[0].located(located.bases))), DeviceSilent):
+            raise silence
+        survey.answers = True
     survey.silences += 1
-    if survey.answers:
-        if survey.silences <= SILENCES_MAX:
-            survey.split(map_, request)
-        else:
-            survey.holes.append(request)
-        return
-    if survey.silences > 1:
-        raise silence
-    if survey.waiting:
-        survey.waiting.insert(0, request)
-    elif split_request(map_, request) is None:
-        raise silence
-    else:
+    if survey.silences <= SILENCES_MAX:
         survey.split(map_, request)
+    else:
+        survey.holes.append(request)
 
 
 def _take_refusal(map_: ModbusMap, survey: _Survey, request: ReadRequest, answer: Refused, trouble: DeviceError) -> None:

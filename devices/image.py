@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 
-from devices.description import words_of_text
+from devices.description import text_of_words, words_of_text
 from devices.layout import modbus_map
 from devices.maps import Profile, Table
 from devices.plan import plan_reads
@@ -47,8 +47,10 @@ def fixed_words(profile: Profile, *, maker: str = "potwatt", model: str = "", se
             row = words_of_text(texts.get(said.name, ""), said.count, said.word_order)
             words |= {(said.table, said.address + i): word for i, word in enumerate(row)}
     if map_.identity is not None:
-        row = map_.identity.words or words_of_text(map_.identity.text, map_.identity.count)
-        words |= {(map_.identity.table, base_address(profile) + map_.identity.address + i): word for i, word in enumerate(row)}
+        keys = [(map_.identity.table, base_address(profile) + map_.identity.address + i) for i in range(map_.identity.count)]
+        if not map_.identity.text or not text_of_words([words.get(key, 0) for key in keys]).startswith(map_.identity.text):
+            row = map_.identity.words or words_of_text(map_.identity.text, map_.identity.count)
+            words |= dict(zip(keys, row, strict=True))
     if not map_.sections:
         return words
     chain = [*MARKER, COMMON_MODEL, COMMON_LENGTH, *_common(maker, model or profile.id, serial)]

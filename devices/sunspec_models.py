@@ -115,7 +115,7 @@ def points_of(text: ModelText, section: int, table: TableName, definition_of: De
             say(f"{key}.points", name, f"a number of model {first.id}: {', '.join([*first.fixed, *_group_names(first)])}")
             continue
         for other in definitions[1:]:
-            if other.point(name) != point or _scale_factor(point, first) != _scale_factor(point, other):
+            if not _alike(point, first, other, "group" if "." in name else "fixed"):
                 say(f"{key}.any_of", other.id, f"models of one layout: {name} is not what it is in {first.id}")
         if "." in name:
             points += [_repeated(point, quantity, i, text, section, table, first) for i in range(1, text.repeat + 1)]
@@ -125,6 +125,14 @@ def points_of(text: ModelText, section: int, table: TableName, definition_of: De
         if name not in text.points.values():
             say(f"{key}.limits", name, "quantities of this model")
     return points
+
+
+def _alike(point: ModelPoint, model: ModelDefinition, other: ModelDefinition, part: Literal["fixed", "group"]) -> bool:
+    """Whether another model has the same thing at the same place; names of points and states vary, theirs are the first's."""
+    there = {p.offset: p for p in (other.fixed if part == "fixed" else other.group).values()}.get(point.offset)
+    if there is None or (there.type, there.unit) != (point.type, point.unit) or model.fixed_words != other.fixed_words:
+        return False
+    return _scale_factor(point, model) == _scale_factor(there, other)
 
 
 def _repeated(
@@ -172,7 +180,11 @@ def _points(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, ModelPoint], i
     points: dict[str, ModelPoint] = {}
     offset = 0
     for row in rows:
-        states = {int(s["value"]): str(s["name"]).lower() for s in row.get("symbols", []) if row["type"].startswith("enum")}
+        states = {
+            int(s["value"]): str(s["name"]).lower().replace(" ", "_")
+            for s in row.get("symbols", [])
+            if row["type"].startswith("enum")
+        }
         points[row["name"]] = ModelPoint(row["name"], offset, row["type"], row.get("units", ""), row.get("sf"), states)
         offset += int(row["size"])
     return points, offset
