@@ -1,4 +1,4 @@
-"""The three rules every plant starts with: what each looks at, its limit, and how its condition is judged. Pure.
+"""The four rules every plant starts with: what each looks at, its limit, and how its condition is judged. Pure.
 
 Energy per tonne is held against the benchmark in force by the band's near edge: an alert says "proven over", never
 "perhaps over". It ends when the value itself is back within the limit by the plant's margin.
@@ -17,10 +17,11 @@ from plant.indicators import INDICATORS, Figure
 from plant.rulebook import EXCEEDED, MISSED, Rule, Rulebook, status
 from plant.site import IMPORTED, Site
 
-RuleId = Literal["e1-over-benchmark", "green-share-under-target", "meter-silent"]
+RuleId = Literal["e1-over-benchmark", "green-share-under-target", "meter-silent", "session-lost"]
 E1: Final = "e1-over-benchmark"
 GREEN_SHARE: Final = "green-share-under-target"
 SILENT: Final = "meter-silent"
+SESSION: Final = "session-lost"
 WINDOW: Final = "interval"  # what the last 24 h are to a rule: no day, month or year
 Figures = Mapping[str, Mapping[str, Figure]]
 _NOT_TOLD = Sample(None, None, None)
@@ -75,12 +76,18 @@ def hear(before: Mapping[str, Heard], site: Site, received_ns: Mapping[str, int]
 
 
 def watches(
-    site: Site, rulebook: Rulebook, last_24h: Figures, heard: Mapping[str, Heard], now_ns: int
+    site: Site,
+    rulebook: Rulebook,
+    last_24h: Figures,
+    heard: Mapping[str, Heard],
+    now_ns: int,
+    sessions_lost_s: Mapping[str, float] | None = None,
 ) -> tuple[list[Watch], list[Inactive]]:
     """Everything to look at now, and the rules that have nothing to look at.
 
     ``last_24h`` are figures by node and indicator; a figure that is absent is unknown. A rule that cannot be judged at all
-    is inactive and keeps no other from being judged.
+    is inactive and keeps no other from being judged. ``sessions_lost_s`` is, by broker, how long the span is in which
+    messages went to a session that the broker forgot, 0 where it forgot none.
     """
     found: list[Watch] = []
     inactive: list[Inactive] = []
@@ -88,7 +95,7 @@ def watches(
         e1 = list(_e1(site, rulebook, last_24h, now_ns))
     except IncomparableError as error:
         e1 = [Inactive(E1, str(error), f"限值与指标不符:{error}")]
-    for item in (*e1, *_green_share(site, last_24h), *_silent(site, heard, now_ns)):
+    for item in (*e1, *_green_share(site, last_24h), *_silent(site, heard, now_ns), *_sessions(site, sessions_lost_s or {})):
         if isinstance(item, Watch):
             found.append(item)
         else:
@@ -181,6 +188,22 @@ def _silent(site: Site, heard: Mapping[str, Heard], now_ns: int) -> Iterator[Wat
             f"meter[{name}].silent_after_s (site@{site.edition})",
             # a meter that speaks again is back at once: waiting would only keep a false alarm up
             Timing(site.alerts.silent_for_s, 0.0, site.alerts.remind_after_s),
+        )
+
+
+def _sessions(site: Site, lost_s: Mapping[str, float]) -> Iterator[Watch]:
+    for broker, span_s in lost_s.items():
+        yield Watch(
+            SESSION,
+            broker,
+            f"broker {broker}",
+            f"消息服务器 {broker}",
+            Condition.BREACHED if span_s > 0 else Condition.CLEAR,
+            Sample(span_s, span_s, span_s),
+            0.0,
+            "s",
+            f"endpoint[{broker}] (site@{site.edition})",
+            Timing(0.0, 0.0, site.alerts.remind_after_s),
         )
 
 

@@ -98,13 +98,18 @@ class AlertService:
         last_24h, trouble = await self._figures()
         now_ns = self._clock.now_ns()
         self._heard = hear(self._heard, self._site, {m: f.received_ns for m, f in self._bus.latest().items()}, now_ns)
-        found, inactive = watches(self._site, self._rulebook, last_24h, self._heard, now_ns)
+        found, inactive = watches(self._site, self._rulebook, last_24h, self._heard, now_ns, self._sessions_lost_s())
         self._watches = {watch.key: watch for watch in found}
         self._withdraw(now_ns)
         for watch in found:
             self._apply(watch, Looked(watch.condition, watch.timing), now_ns)
         await self._save()
         self._report(inactive, trouble)
+
+    def _sessions_lost_s(self) -> dict[str, float]:
+        """By broker of this process, as its collector put it on the board."""
+        brokers = {f"broker:{e.id}": e.id for e in self._site.endpoints.values()}
+        return {brokers[h.part]: h.numbers.get("session_lost_s", 0.0) for h in self._health.all() if h.part in brokers}
 
     async def acknowledge(self, key: str, who: str) -> bool:
         """Take note of a raised alert; False when there is none of that key. No reminders follow until it ends."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from alerts.engine import Notice
-from alerts.rules import E1, GREEN_SHARE, SILENT, Watch
+from alerts.rules import E1, GREEN_SHARE, SESSION, SILENT, Watch
 from plant.calendar import PlantCalendar
 
 Language = Literal["en", "zh"]
@@ -27,12 +27,17 @@ _RULE: Mapping[str, Mapping[Language, str]] = {
         "zh": "近24小时现场物理绿电占比低于本厂目标",
     },
     SILENT: {"en": "meter silent", "zh": "电表无数据"},
+    SESSION: {
+        "en": "the broker forgot our session: what was published meanwhile is lost",
+        "zh": "消息服务器丢失会话:期间发布的数据已丢失",
+    },
 }
 _LABEL = {
     "value": {"en": "value", "zh": "当前值"},
     "band": {"en": "band", "zh": "区间"},
     "to": {"en": "to", "zh": "至"},
     "silence": {"en": "no new reading for", "zh": "无新读数时长"},
+    "lost": {"en": "messages may be missing for", "zh": "可能缺失数据的时长"},
     "limit": {"en": "limit", "zh": "限值"},
     "basis": {"en": "after", "zh": "依据"},
     "since": {"en": "since", "zh": "开始时间"},
@@ -80,6 +85,8 @@ def _figures(watch: Watch, language: Language) -> list[tuple[str, str]]:
         return [("value", _LABEL["none"][language])]
     if watch.rule == SILENT:
         return [("silence", _number(sample.value, watch.unit))]
+    if watch.rule == SESSION:
+        return [("lost", _number(sample.value, watch.unit))]
     shown = [("value", _number(sample.value, watch.unit))]
     if sample.low is not None and sample.high is not None:
         between = f" {_LABEL['to'][language]} "

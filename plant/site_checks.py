@@ -10,6 +10,7 @@ from math import inf
 from zoneinfo import available_timezones
 
 from plant import site as s
+from plant.broker_checks import broker_faults
 from plant.endpoint_checks import endpoint_faults
 from plant.errors import Fault
 from plant.site_text import BranchText, MeasuresText, MountingText, PointText, SiteFile
@@ -29,6 +30,7 @@ def cross_check(site: SiteFile, file: str, profiles: Mapping[str, str] | None) -
         _fed(site),
         _rectifiers(site),
         endpoint_faults(site),
+        broker_faults(site),
         _meters(site, profiles),
         _points(site),
         _mountings(site),

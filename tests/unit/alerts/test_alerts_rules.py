@@ -170,3 +170,12 @@ def test_a_benchmark_of_a_year_is_not_held_against_a_day():
     found, inactive = look(rulebook=Rulebook((yearly,), "x"))
     assert E1 not in found
     assert "limits a year" in inactive[E1].reason_en
+
+
+def test_a_forgotten_session_is_breached_until_its_broker_is_told_to_be_well():
+    def look_at(lost_s):
+        return {w.key: w for w in watches(SITE, RULEBOOK, {}, {}, NOW, lost_s)[0]}
+
+    assert look_at({"main": 90.0})["session-lost/main"].condition is Condition.BREACHED
+    assert look_at({"main": 0.0})["session-lost/main"].condition is Condition.CLEAR
+    assert "session-lost/main" not in look_at({}), "a process that reads no broker says nothing of one"

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 
 from alerts.engine import Condition
+from plant.config import parse_site
 from plant.errors import StoreUnavailable
 
 E1_KEY, SILENT_KEY, GREEN_KEY = "e1-over-benchmark/line:line-1", "meter-silent/m1", "green-share-under-target/plant"
@@ -179,3 +180,16 @@ async def test_while_the_ledger_is_away_the_alert_stands_and_is_saved_later(plan
     await plant.look(1)
     assert [a["key"] for a in plant.service.active() if a["state"] == "raised"] == [E1_KEY]
     assert [kind for kind, key in await plant.history() if key == E1_KEY] == ["raised"]
+
+
+async def test_a_session_that_the_broker_forgot_is_raised_at_once_and_ends_by_itself(plant):
+    broker = next(iter(parse_site(plant.text, "site.toml").endpoints))
+    key = f"session-lost/{broker}"
+    plant.board.set(f"broker:{broker}", "degraded", "forgotten", session_lost_s=95.0)
+    await plant.look(2)
+    (active,) = [a for a in plant.service.active() if a["key"] == key]
+    assert "messages may be missing for: 95 s" in active["text_en"]
+    assert "丢失会话" in active["title_zh"]
+    plant.board.set(f"broker:{broker}", "ok", "connected")
+    await plant.look(2)
+    assert [e for e in await plant.history() if e[1] == key] == [("raised", key), ("cleared", key)]
