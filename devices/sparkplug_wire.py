@@ -62,6 +62,7 @@ _FIELD = {
     DataType.STRING: "string_value",
     DataType.TEXT: "string_value",
 }
+_UNTYPED: dict[type, str] = {bool: "boolean_value", int: "int_value", float: "double_value", str: "string_value"}
 _QUALITY = "Quality"
 
 
@@ -168,7 +169,8 @@ def _write(out: Any, metric: Metric) -> None:
     if metric.value is None:
         out.is_null = True
         return
-    field, value = _FIELD.get(DataType(metric.datatype), "int_value"), metric.value
+    value = metric.value
+    field = _FIELD.get(DataType(metric.datatype), "int_value") if metric.datatype else _UNTYPED[type(value)]
     if field in ("int_value", "long_value"):
         if isinstance(value, str) or not math.isfinite(value) or value != int(value):
             raise ValueError(f"{metric.name}: {value!r} is no whole number")

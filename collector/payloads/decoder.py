@@ -14,7 +14,8 @@ PAYLOAD_BYTES_MAX = 256 * 2**10
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
-    """One Frame before its columns: instant (UTC ns, whole ms) and raw numbers, NaN where one was due and is missing.
+    """One Frame before its columns: instant (UTC ns, whole ms) and raw numbers, NaN or None where one was due and is
+    missing.
 
     ``columns`` says which quantities of the profile the numbers belong to, empty for all of them: a device that reports
     by exception says nothing about the others, which are then not missing either. ``quality`` holds a quality word for
@@ -23,7 +24,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
     meter: str
     t_ns: int
-    raw: Sequence[float]
+    raw: Sequence[float | None]
     event_id: str = ""
     sequence: int | None = None
     columns: tuple[int, ...] = ()

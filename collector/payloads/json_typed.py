@@ -26,7 +26,7 @@ class Typed:
     """One decoder, and where its document, or each of its samples, has what. None where the map names no such thing."""
 
     decode: Callable[[bytes], Any]
-    values: Callable[[Any], Sequence[float]]
+    values: Callable[[Any], Sequence[float | None]]
     time: Get | None
     event_id: Get | None
     sequence: Get | None
@@ -59,7 +59,7 @@ def typed_of(map_: PayloadMap) -> Typed | None:
     )
 
 
-def _all(places: Sequence[str]) -> Callable[[Any], Sequence[float]]:
+def _all(places: Sequence[str]) -> Callable[[Any], Sequence[float | None]]:
     """All values of a sample; a getter of one name alone gives no tuple."""
     get: Get = attrgetter(*places)
     if len(places) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
@@ -23,6 +24,21 @@ def block(times_ms: list[int], meters: list[int], event_ids: tuple[str, ...] = (
         "p", "meter", ("active_power",), ("m0", "m1", "m2"), np.array(meters, np.int32), np.array(times_ms, np.int64) * MS,
         value, np.zeros((n, 1), np.int16), event_ids,
     )  # fmt: skip
+
+
+def test_a_frame_that_speaks_of_other_quantities_leaves_the_rest_as_they_were() -> None:
+    bus = LiveBus()
+    power, late_power = block([5], [0]), block([7], [0])
+    for one in (
+        power,
+        replace(block([6], [0]), quantities=("voltage_l1_n",)),
+        replace(block([4], [0]), quantities=("frequency",)),
+    ):
+        bus.publish(one)
+    latest = bus.latest()["m0"]
+    assert (latest.t_ns // MS, latest.value) == (6, {"frequency": 4.0, "active_power": 5.0, "voltage_l1_n": 6.0})
+    bus.publish(late_power)
+    assert bus.latest()["m0"].value["active_power"] == 7.0
 
 
 @given(st.lists(st.lists(st.tuples(st.integers(0, 99), st.integers(0, 2)), max_size=8), max_size=6))

@@ -28,6 +28,7 @@ ONE_FILE_EACH = {
     "apprise": {"alerts/notify.py"},
     "grafana_client": {"dashboards/publish.py"},
     "amqtt": {"simulators/broker.py"},
+    "google": {"devices/sparkplug_wire.py"},  # protobuf
 }
 PACKAGES = ["plant", "devices", "storage", "collector", "analytics", "alerts", "api", "dashboards", "simulators", "potwatt"]
 
