@@ -135,9 +135,8 @@ def beside(folder: Path, ours: Run, seconds: float) -> None:
     with process([folder / "modbus_server", str(port), "0"], THEIRS, folder / "server.log"):
         time.sleep(0.5)
         polls, a_poll_us, lag_ms = c_client(folder, port, 1000, seconds, periodic=1)
-        print(
-            f"{'C, libmodbus, one thread, nothing kept':44} {polls / seconds * a_poll_us / 1e4:7.1f} % {a_poll_us:8.0f} {lag_ms:6.1f} ms"
-        )
+        share = polls / seconds * a_poll_us / 1e4
+        print(f"{'C, libmodbus, one thread, nothing kept':44} {share:7.1f} % {a_poll_us:8.0f} {lag_ms:6.1f} ms")
         ours_us = ours.core_percent / 100 * seconds / ours.polls * 1e6
         print(f"potwatt (stored) of the C client (nothing kept): {ours_us / a_poll_us:.1f}x its CPU a poll")
         rate, fast_us, _ = c_client(folder, port, 200, min(seconds, 5.0), periodic=0)
@@ -164,7 +163,7 @@ def collectd(folder: Path, port: int, ours: Run, seconds: float) -> None:
     config.write_text(collectd_config(folder, port))
     with process([found, "-f", "-C", config], OURS, folder / "collectd.log") as running:
         time.sleep(SETTLE_S)
-        files = list((folder / "csv").rglob(f"*{NAMES[0]}*"))
+        files = list((folder / "csv").rglob(f"*-{NAMES[0]}-2*"))
         before, used_s, begin_s = rows_of(files), cpu_s(running.pid), time.monotonic()
         time.sleep(seconds)
         used_s, elapsed_s = cpu_s(running.pid) - used_s, time.monotonic() - begin_s
@@ -174,9 +173,8 @@ def collectd(folder: Path, port: int, ours: Run, seconds: float) -> None:
         return
     ours_us = ours.core_percent / 100 * seconds / ours.polls * 1e6
     theirs_us = used_s / polls * 1e6
-    print(
-        f"{'collectd, 1000 devices, CSV':44} {100 * used_s / elapsed_s:7.1f} % {theirs_us:8.0f} {'':9} {100 * polls / (1000 * elapsed_s):6.1f} %"
-    )
+    share, stored = 100 * used_s / elapsed_s, 100 * polls / (1000 * elapsed_s)
+    print(f"{'collectd, 1000 devices, CSV':44} {share:7.1f} % {theirs_us:8.0f} {'':9} {stored:6.1f} %")
     print(f"potwatt of collectd: {ours_us / theirs_us:.2f}x its CPU a poll of {len(NAMES)} values")
 
 

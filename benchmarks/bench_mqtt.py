@@ -131,7 +131,8 @@ def flow(port: int, store: int) -> list[dict[str, object]]:
     """MQTT in -> function -> join 1 000 -> InfluxDB batch."""
     function = (
         "const p = msg.payload; msg.payload = {measurement: 'power', tags: {meter: p.device}, timestamp: p.ts, "
-        "fields: {p_kw: p.p_kw, e_kwh: p.e_kwh, v1: p.v[0], v2: p.v[1], v3: p.v[2], i1: p.i[0], i2: p.i[1], i3: p.i[2]}}; return msg;"
+        "fields: {p_kw: p.p_kw, e_kwh: p.e_kwh, v1: p.v[0], v2: p.v[1], v3: p.v[2], i1: p.i[0], i2: p.i[1], i3: p.i[2]}}; "
+        "return msg;"
     )
     broker = {"broker": "127.0.0.1", "port": str(port), "clientid": "node-red", "keepalive": "60", "cleansession": True}
     server = {"hostname": "127.0.0.1", "port": str(store), "protocol": "http", "database": "bench", "influxdbVersion": "1.x"}
