@@ -80,7 +80,7 @@ class PolledMeter:
     """A meter with what is known of it and how its polls went."""
 
     __slots__ = (
-        "_lacks", "_told_ns", "_told_state", "dialect", "doubt", "failed", "good", "introduced_ns", "known", "labels",
+        "_lacks", "_told", "_told_ns", "dialect", "doubt", "failed", "good", "introduced_ns", "known", "labels",
         "last_good_ns", "meter", "missed", "part", "profile", "station",
     )  # fmt: skip
 
@@ -91,7 +91,7 @@ class PolledMeter:
         self.doubt: Doubt | None = None
         self.introduced_ns = self.last_good_ns = self._told_ns = 0
         self.good = self.failed = self.missed = 0
-        self.part, self.labels, self._told_state = f"meter:{meter.id}", {"meter": meter.id}, ""
+        self.part, self.labels, self._told = f"meter:{meter.id}", {"meter": meter.id}, ("", "")
         self._lacks = False
 
     def is_stranger(self, now_ns: int) -> bool:
@@ -124,10 +124,10 @@ class PolledMeter:
         return ("degraded", refused) if refused else ("ok", "answers")
 
     def tell(self, health: HealthBoard, now_ns: int, state: str, detail: str, **numbers: float) -> None:
-        """Put the state on the health board; the same good state at most once a second."""
-        if state == self._told_state == "ok" and 0 <= now_ns - self._told_ns < TELL_AGAIN_NS:
+        """Put the state on the health board; the same words again at most once a second."""
+        if self._told == (state, detail) and 0 <= now_ns - self._told_ns < TELL_AGAIN_NS:
             return
-        self._told_ns, self._told_state = now_ns, state
+        self._told_ns, self._told = now_ns, (state, detail)
         polls = self.good + self.failed
         if polls:
             numbers["success_rate"] = self.good / polls
