@@ -11,7 +11,9 @@ import aiomqtt
 import numpy as np
 import orjson
 
-from devices.payload import message, write
+from devices.payload import Message, message, write
+from devices.payload_map import PayloadMap
+from devices.payload_text import write_csv, write_values
 from plant.ports import Clock
 from plant.series import Span
 from plant.site import Endpoint, Meter
@@ -154,9 +156,21 @@ def reading_publications(readings: Readings, meter: Meter, span: Span) -> list[P
     found = []
     for number, row in zip(numbers.tolist(), rows, strict=True):
         t_ns = number * period_ns
-        document = write(map_, message(map_, dict(zip(profile.quantities, row, strict=True)), t_ns, sequence=number))
-        found.append(Publication(meter.topic, orjson.dumps(document), t_ns))
+        said = message(map_, dict(zip(profile.quantities, row, strict=True)), t_ns, sequence=number)
+        found += [Publication(meter.topic + suffix, payload, t_ns) for suffix, payload in payloads(map_, said)]
     return found
+
+
+def payloads(map_: PayloadMap, said: Message) -> list[tuple[str, bytes]]:
+    """A message as its device writes it: what follows the meter's topic, and bytes. Raises ValueError for Sparkplug B,
+    whose messages hang on those before them (``simulators.sparkplug_node``)."""
+    if map_.format == "sparkplug":
+        raise ValueError("Sparkplug B messages come from an edge node")
+    if map_.format == "value":
+        return [(suffix, text.encode()) for suffix, text in write_values(map_, said)]
+    if map_.format == "csv":
+        return [("", write_csv(map_, [said]).encode())]
+    return [("", orjson.dumps(write(map_, said)))]
 
 
 def tap_publications(readings: Readings, meter: Meter, span: Span) -> list[Publication]:
