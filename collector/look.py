@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets as random_ids
-from collections.abc import AsyncIterator, Generator, Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -131,7 +131,7 @@ class Message:
 
 async def messages(
     endpoint: Endpoint, meter: Meter, profile: Profile, *, plant: str, clock: Clock, secrets: Mapping[str, str], folder: Path
-) -> AsyncIterator[Message]:
+) -> AsyncGenerator[Message, None]:
     """What a meter publishes from now on, over a connection of our own that the broker forgets: QoS 0, a client id nobody
     else has, MQTT 3.1.1, which every broker speaks. Raises TransportError."""
     inbox = Inbox(plant, [meter], {profile.id: profile})

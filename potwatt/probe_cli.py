@@ -138,9 +138,11 @@ def _show(findings: UnitFindings, plan: ProbePlan, profiles: dict[str, Profile],
     for address, number in value.items():
         if address not in {guess.address for guess in found}:
             console.print(f"    {address:>5} {number:g}", style="dim")
-    if draft is not None and not draft.exists():
+    if draft is not None and not found:
+        console.print("  Nothing was recognised, so there is no draft to write: use the maker's list with `potwatt devices add`.")
+    elif draft is not None and not draft.exists():
         draft.write_text(draft_of_guesses(draft.stem, found, plan.table), "utf-8")
-        console.print(f"  Wrote {draft}: compare every value with the display, then `potwatt read {draft} --golden`.")
+        console.print(f"  Wrote {draft}: compare every value with the display with `potwatt read {draft} --host HOST --unit N`.")
 
 
 def _show_fits(matched: list[Fit]) -> None:

@@ -139,7 +139,7 @@ async def _listen(loaded: Loaded | None, endpoint: Endpoint, meter: Meter, profi
         _show_message(profile, message)
         if how == "once" and message.blocks:
             break
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 def _show_message(profile: Profile, message: Message) -> None:

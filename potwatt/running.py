@@ -18,6 +18,7 @@ from plant.site import Meter
 from potwatt.load import Loaded
 
 TIMEOUT_S = 5.0
+SLOW_S = 60.0
 KEY_VARIABLE = "POTWATT_API_KEY"
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (what a server may listen on, not what is asked)
 
@@ -42,14 +43,20 @@ def is_running(loaded: Loaded) -> bool:
 
 
 def last_reading(loaded: Loaded, meter: Meter, profile: Profile) -> LastReading:
-    """The newest reading of the last hour from the running program. Raises TransportError or InputError in words."""
+    """The newest reading from the running program, of the last minutes, or day for a slow meter.
+
+    Raises TransportError or InputError in words.
+    """
+    start = "-5m" if meter.poll_interval_s < SLOW_S else "-24h"
     series = {
-        name: _get(loaded, f"/api/v1/plants/{loaded.site.id}/series", meter=meter.id, quantity=name)
+        name: _get(loaded, f"/api/v1/plants/{loaded.site.id}/series", meter=meter.id, quantity=name, start=start)
         for name in profile.quantities
     }
     newest = max((s["t_ms"][-1] for s in series.values() if s["t_ms"]), default=None)
     if newest is None:
-        raise InputError(f"the running program has no reading of {meter.id} of the last hour; its health says why: GET /metrics")
+        raise InputError(
+            f"the running program has no reading of {meter.id} of the last {start[1:]}; its health says why: GET /metrics"
+        )
     value: dict[str, float | None] = {}
     quality: dict[str, int] = {}
     for name, found in series.items():
@@ -63,7 +70,7 @@ def _get(loaded: Loaded, path: str, **query: str) -> dict[str, Any]:
     api = loaded.site.api
     host = _ANYWHERE.get(api.host, api.host)
     where = f"{'https' if api.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{api.port}"
-    parameters = urllib.parse.urlencode(query | {"start": "-1h", "max_points": "20000"})
+    parameters = urllib.parse.urlencode(query | {"max_points": "20000"})
     request = urllib.request.Request(f"{where}{path}?{parameters}")  # noqa: S310 (http and https alone, made above)
     key = os.environ.get(KEY_VARIABLE, "")
     if key:
