@@ -30,6 +30,7 @@ _JUMP_S = 2.0
 _RECOVERY_S = 45.0
 _BYPASSED_V, _PREHEATING_V, _STARTING_V = 0.05, 2.6, 6.2
 _HALF_DAY_NS = 43_200 * NS_PER_S
+_WORDS = {state.value: state.name.lower() for state in PotState}
 _NAMESPACE = uuid.UUID("0f4a7d52-6b3c-4b0e-8d0e-8d2f6f0c9a11")
 
 
@@ -127,7 +128,7 @@ def pot_publications(feed: PotFeed, topic: Callable[[int], str], span: Span, *, 
     t_ns = numbers * period_ns
     millivolts, states = np.round(feed.voltages(t_ns) * 1e3).astype(int).tolist(), feed.states(t_ns).astype(int).tolist()
     return [
-        Publication(topic(pot), orjson.dumps({"t": t // NS_PER_S, "seq": number, "u_mv": mv, "state": state}), t)
+        Publication(topic(pot), orjson.dumps({"t": t // NS_PER_S, "seq": number, "u_mv": mv, "state": _WORDS[state]}), t)
         for number, t, row_mv, row_state in zip(numbers.tolist(), t_ns.tolist(), millivolts, states, strict=True)
         for pot, (mv, state) in enumerate(zip(row_mv, row_state, strict=True), start=1)
     ]
