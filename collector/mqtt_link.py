@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Literal, Protocol
@@ -84,18 +84,20 @@ class BrokerSettings:
             secrets.get(endpoint.password_env, ""),
             endpoint.password_env,
             endpoint.tls,
-            _path(folder, endpoint.ca_file),
-            _path(folder, endpoint.cert_file),
-            _path(folder, endpoint.key_file),
-            endpoint.qos,
-            endpoint.shared_group,
-        )
+            qos=endpoint.qos,
+            shared_group=endpoint.shared_group,
+        ).with_files(endpoint, folder)
 
     @property
     def filters(self) -> tuple[str, ...]:
         """What to subscribe to: the topics, in the group that shares their stream where there is one."""
         share = f"$share/{self.shared_group}/" if self.shared_group else ""
         return tuple(f"{share}{topic}" for topic in self.topics)
+
+    def with_files(self, endpoint: Endpoint, folder: Path) -> BrokerSettings:
+        """The same with the TLS files of an endpoint; relative paths start in ``folder``."""
+        ca_file, cert_file, key_file = (_path(folder, n) for n in (endpoint.ca_file, endpoint.cert_file, endpoint.key_file))
+        return replace(self, ca_file=ca_file, cert_file=cert_file, key_file=key_file)
 
     @property
     def where(self) -> str:

@@ -109,6 +109,7 @@ def init(
 @app.command()
 def check(site: SiteFile) -> None:
     """List everything that is wrong with a site file: file, key, what was found, what is allowed."""
+    from collector.mqtt_checks import losses  # noqa: PLC0415
     from potwatt.load import load_site, secrets_of  # noqa: PLC0415
     from potwatt.program import check_roles  # noqa: PLC0415
 
@@ -121,6 +122,8 @@ def check(site: SiteFile) -> None:
         f"{len(found.meters)} meters on {len(found.endpoints)} endpoints, {len(found.potlines)} potlines; "
         f"store {found.store.kind}, edition {found.edition}."
     )
+    for loss in losses(found):
+        console.print(f"Note: {loss}.")
 
 
 @app.command("import")

@@ -22,6 +22,7 @@ from collector.gather import Gatherer
 from collector.intake import Intake
 from collector.modbus import ModbusCollector
 from collector.mqtt import MqttSource
+from collector.mqtt_checks import broker_faults
 from collector.poller import Poller
 from collector.quarantine import Quarantine
 from collector.spool import Spool
@@ -51,6 +52,10 @@ def check_roles(loaded: Loaded, roles: tuple[str, ...]) -> None:
     if roles != ROLES and loaded.site.store.kind != "influxdb":
         allowed = 'kind = "influxdb": only a server lets roles run apart; `potwatt run` runs them together'
         raise ConfigError([Fault(loaded.name, "store.kind", repr(loaded.site.store.kind), allowed)])
+    if "collect" in roles:
+        faults = broker_faults(loaded.site, loaded.profiles, loaded.folder, loaded.name)
+        if faults:
+            raise ConfigError(faults)
     if "serve" in roles:
         refuse_unsafe_binding(loaded.site.api, have_keys=bool(_keys(loaded)), file=loaded.name)
         _check_tls(loaded)
