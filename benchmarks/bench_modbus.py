@@ -29,6 +29,16 @@ NAMES = [q.name for q in QUANTITIES.values() if q.kind is Kind.GAUGE][: WORDS //
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """So many devices, their registers in so many pieces, every so-manieth dead, polled at that interval."""
+
+    devices: int
+    requests: int = 1
+    dead_every: int = 0
+    interval_s: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What polling so many devices cost."""
 
@@ -48,18 +58,20 @@ def main() -> None:
         for program in ("modbus_server", "modbus_client"):
             built(program, folder)
         print(f"{'potwatt collect':44} {'of a core':>9} {'us/poll':>8} {'p99 lag':>9} {'stored':>8} {'memory':>8}")
-        small = show(folder, "100 devices, contiguous", 100, 1, 0, seconds)
-        large = show(folder, "1000 devices, contiguous", 1000, 1, 0, seconds)
-        show(folder, "1000 devices, scattered over 6 requests", 1000, 6, 0, seconds)
-        dead = show(folder, "1000 devices, contiguous, 5 % dead", 1000, 1, 20, seconds)
+        small = show(folder, "100 devices, contiguous", Load(100), seconds)
+        large = show(folder, "1000 devices, contiguous", Load(1000), seconds)
+        show(folder, "1000 devices, scattered over 6 requests", Load(1000, requests=6), seconds)
+        dead = show(folder, "1000 devices, contiguous, 5 % dead", Load(1000, dead_every=20), seconds)
+        fast = show(folder, "200 devices, contiguous, ten times a second", Load(200, interval_s=0.1), seconds)
+        print(f"polls a second and core: {fast.polls / seconds / fast.core_percent * 100:.0f}")
         print(f"memory a connection: {(large.memory_mib - small.memory_mib) / 900 * 1024:.0f} KiB")
         print(f"p99 lag of the living with 5 % dead: {dead.p99_lag_ms / large.p99_lag_ms:.2f}x that without")
         beside(folder, large, seconds)
 
 
-def show(folder: Path, title: str, devices: int, requests: int, dead_every: int, seconds: float) -> Run:
+def show(folder: Path, title: str, load: Load, seconds: float) -> Run:
     run = potwatt(
-        folder / title.replace(" ", "-").replace("%", ""), folder / "modbus_server", devices, requests, dead_every, seconds
+        folder / f"{load.devices}-{load.requests}-{load.dead_every}-{load.interval_s}", folder / "modbus_server", load, seconds
     )
     a_poll_us = run.core_percent / 100 * seconds / max(run.polls, 1) * 1e6
     shares = f"{run.core_percent:7.1f} % {a_poll_us:8.0f} {run.p99_lag_ms:6.1f} ms {100 * run.polls / run.due:6.1f} %"
@@ -67,11 +79,14 @@ def show(folder: Path, title: str, devices: int, requests: int, dead_every: int,
     return run
 
 
-def potwatt(folder: Path, server: Path, devices: int, requests: int, dead_every: int, seconds: float) -> Run:
+def potwatt(folder: Path, server: Path, load: Load, seconds: float) -> Run:
     folder.mkdir()
     port = free_port()
-    with influxdb(folder / "influxdb") as store, process([server, str(port), str(dead_every)], THEIRS, folder / "server.log"):
-        site = write_site(folder, devices, requests, port, store)
+    with (
+        influxdb(folder / "influxdb") as store,
+        process([server, str(port), str(load.dead_every)], THEIRS, folder / "server.log"),
+    ):
+        site = write_site(folder, load, port, store)
         with collect(site) as running:
             time.sleep(SETTLE_S)
             begin_s, used_s = time.time(), cpu_s(running.pid)
@@ -79,29 +94,29 @@ def potwatt(folder: Path, server: Path, devices: int, requests: int, dead_every:
             used_s, end_s = cpu_s(running.pid) - used_s, time.time()
             memory = memory_mib(running.pid)
             time.sleep(2.0)
-            living = [n for n in range(1, devices + 1) if not dead_every or n % dead_every]
-            lags = lags_ms(store, living, begin_s, end_s)
-    polls = round(len(living) * (end_s - begin_s))
+            living = [n for n in range(1, load.devices + 1) if not load.dead_every or n % load.dead_every]
+            lags = lags_ms(store, living, load.interval_s, begin_s, end_s)
+    polls = round(len(living) * (end_s - begin_s) / load.interval_s)
     return Run(100 * used_s / (end_s - begin_s), float(np.percentile(lags, 99)), len(lags), polls, memory)
 
 
-def lags_ms(store: int, living: Sequence[int], begin_s: float, end_s: float) -> list[float]:
+def lags_ms(store: int, living: Sequence[int], interval_s: float, begin_s: float, end_s: float) -> list[float]:
     """Of every stored poll, how long after its turn its reply came; the turns are those of the schedule."""
     found: list[float] = []
     when = f"time >= {int(begin_s * 1e9)} AND time < {int(end_s * 1e9)}"
     for n in living:
         name = f"m{n:04}"
-        phase_ms = first_turn(name, 1.0, 0).due_ns / 1e6
+        phase_ms = first_turn(name, interval_s, 0).due_ns / 1e6
         rows = query(store, "bench_raw", f"SELECT {NAMES[0]} FROM reading WHERE meter = '{name}' AND {when}")
-        found += [(row[0] - phase_ms) % 1000 for row in rows]
+        found += [(row[0] - phase_ms) % (1000 * interval_s) for row in rows]
     return found
 
 
-def write_site(folder: Path, devices: int, requests: int, port: int, store: int) -> Path:
+def write_site(folder: Path, load: Load, port: int, store: int) -> Path:
     """A site whose every device is an endpoint of its own, with a profile of 60 registers in so many pieces."""
     profiles = folder / "profiles"
     profiles.mkdir()
-    piece = len(NAMES) // requests
+    piece = len(NAMES) // load.requests
     places = [150 * (i // piece) + 2 * (i % piece) for i in range(len(NAMES))]
     points = "\n".join(
         f'  {{ name = "{name}", at = {at}, type = "float32", unit = "{QUANTITIES[name].unit}" }},'
@@ -115,7 +130,7 @@ def write_site(folder: Path, devices: int, requests: int, port: int, store: int)
         f'[modbus]\ntable = "holding"\nread = {{ span_max = 120, gap_max = 8 }}\npoints = [\n{points}\n]\n'
         f'[[golden]]\norigin = "1.5 as float32"\nwords = {{ {words} }}\nexpect = {{ {expect} }}\n'
     )
-    numbers = range(1, devices + 1)
+    numbers = range(1, load.devices + 1)
     text = [
         f'[plant]\nid = "bench"\nname = {{ en = "Bench" }}\nprofiles_dir = "profiles"\n[[bus]]\nid = "b1"\n'
         f'[store]\nkind = "influxdb"\nurl = "http://127.0.0.1:{store}"\ndatabase = "bench"\n'
@@ -123,7 +138,9 @@ def write_site(folder: Path, devices: int, requests: int, port: int, store: int)
     for n in numbers:
         host = f"127.1.{n >> 8}.{n & 255}"
         text.append(f'[[endpoint]]\nid = "e{n:04}"\nprotocol = "modbus_tcp"\nhost = "{host}"\nport = {port}\n')
-        text.append(f'[[meter]]\nid = "m{n:04}"\nprofile = "bench_device"\nendpoint = "e{n:04}"\n')
+        text.append(
+            f'[[meter]]\nid = "m{n:04}"\nprofile = "bench_device"\nendpoint = "e{n:04}"\npoll_interval_s = {load.interval_s}\n'
+        )
     site = folder / "site.toml"
     site.write_text("\n".join(text))
     return site
