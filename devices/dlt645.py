@@ -94,13 +94,20 @@ def introduce(map_: Dlt645Map, meter: str, address: str) -> Generator[DataReques
 
 
 def poll(map_: Dlt645Map, known: Acquaintance, meter: str, address: str) -> Generator[DataRequest, Answer, Row]:
-    """Read what the meter does not refuse. Raises DeviceRefused, DeviceNonsense (an answer without end)."""
+    """Read what the meter does not refuse. One that has answered is asked again where it is silent: on a long line frames are
+    lost, and eleven good ones are not to go with the twelfth. Raises DeviceSilent, DeviceRefused, DeviceNonsense (an answer
+    without end)."""
     row: list[bytes | None] = []
     for di in map_.requests:
         if di in known.refused:
             row.append(None)
             continue
-        data = yield from _read(di, meter, address)
+        try:
+            data = yield from _read(di, meter, address)
+        except DeviceSilent:
+            if not any(row):
+                raise
+            data = yield from _read(di, meter, address)
         if isinstance(data, Denied):
             raise _refusal(di, data, meter, address)
         row.append(data)

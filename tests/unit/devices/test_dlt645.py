@@ -126,6 +126,18 @@ def test_silence_about_one_identifier_counts_as_a_refusal_only_when_repeated() -
         drive(introduce(TWO, "m", "line"), {"0201FF00": SILENT})
 
 
+def test_a_frame_that_is_lost_does_not_cost_the_others() -> None:
+    known = Acquaintance(frozenset(), np.zeros(3, bool))
+    block = DataReply(b"\x56\x22\x57\x22")
+    row, asked = drive(poll(TWO, known, "m", "line"), {"0201FF00": block, "02800002": [SILENT, DataReply(b"\x98\x49")]})
+    assert row == (b"\x56\x22\x57\x22", b"\x98\x49")
+    assert len(asked) == 3
+    with pytest.raises(DeviceSilent):
+        drive(poll(TWO, known, "m", "line"), {"0201FF00": block, "02800002": [SILENT, SILENT]})
+    with pytest.raises(DeviceSilent):
+        drive(poll(TWO, known, "m", "line"), {"0201FF00": [SILENT]})
+
+
 def test_a_meter_without_any_of_it_or_in_trouble_is_refused() -> None:
     with pytest.raises(DeviceRefused, match=r"m at line: expected data 0201FF00, got error 02H \(no such data\); check that"):
         drive(introduce(TWO, "m", "line"), {"0201FF00": NO_DATA, "02800002": NO_DATA})
