@@ -21,7 +21,7 @@ class Sequences:
         self._last[meter] = sequence
         if last is None:
             return 0
-        if sequence == last + 1 and not self._highest:
+        if sequence == last + 1 and meter not in self._highest:
             return 0
         step = sequence - last
         if modulus:
