@@ -12,7 +12,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import Any
 
-from devices.maps import Table
+from devices.maps import REGISTER_TYPES, Table
 from plant.errors import InputError
 from plant.quantities import QUANTITIES, factor_to_canonical
 
@@ -101,13 +101,27 @@ def read_list(
     left: list[LeftRow] = []
     for (number, row), listed in zip(body, numbers, strict=True):
         read = _row(number, row, listed, column, words, numbering)
-        if isinstance(read, ListedPoint) and read.name in {p.name for p in points}:
-            read = LeftRow(read.row, read.text, f"{read.name} stands in an earlier row already")
+        if isinstance(read, ListedPoint):
+            read = _unless_taken(read, points)
         if isinstance(read, ListedPoint):
             points.append(read)
         else:
             left.append(read)
     return RegisterList(tuple(points), tuple(left), tuple(remarks))
+
+
+def _unless_taken(read: ListedPoint, points: Sequence[ListedPoint]) -> ListedPoint | LeftRow:
+    """The point, unless an earlier row has its name or one of its registers."""
+    mine = range(read.address, read.address + REGISTER_TYPES[read.type].words)
+    if mine.stop > 65_536:
+        return LeftRow(read.row, read.text, f"{read.name} reaches beyond address 65535")
+    for other in points:
+        if other.name == read.name:
+            return LeftRow(read.row, read.text, f"{read.name} stands in row {other.row} already")
+        theirs = range(other.address, other.address + REGISTER_TYPES[other.type].words)
+        if other.table == read.table and mine.start < theirs.stop and theirs.start < mine.stop:
+            return LeftRow(read.row, read.text, f"{read.name} shares a register with row {other.row}: one of the types is wrong")
+    return read
 
 
 def _header(rows: Sequence[Sequence[str]], words: ListWords) -> tuple[int, dict[str, int]]:
@@ -266,15 +280,20 @@ def _type(text: str, words_cell: str, words: ListWords) -> str | None:
     plain = _plain(text)
     found: str | None = next((name for name, texts in words.types.items() if plain in map(_plain, texts)), None)
     count = words_cell.strip().removesuffix(".0")
-    if found is not None and found in ("int16", "uint16") and plain in ("int", "uint", "有符号整数", "无符号整数") and count in ("2", "4"):
+    if (
+        found is not None
+        and found in ("int16", "uint16")
+        and plain in ("int", "uint", "有符号整数", "无符号整数")
+        and count in ("2", "4")
+    ):
         return found.replace("16", "32" if count == "2" else "64")
     return found
 
 
 def _unit(text: str, name: str, words: ListWords) -> tuple[str | None, Fraction]:
     """A unit of ours that fits the quantity, and a factor where the cell has one, as in 0.1V; the canonical one where empty."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)?\s*(.*?)\s*", text)
-    assert found is not None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)?\s*(.*)", " ".join(text.split()))
+    assert found is not None, "every text of one line"
     factor, unit = Fraction(found[1] or "1"), found[2]
     if not unit:
         return (QUANTITIES[name].unit if not found[1] or QUANTITIES[name].unit == "1" else None), factor

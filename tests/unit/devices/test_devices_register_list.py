@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from devices.draft import PLACEHOLDER, DraftHead, draft_of_list, golden_lines, with_golden
@@ -115,6 +117,32 @@ def test_text_of_a_list_never_becomes_toml() -> None:
     rows = [["Address", "Name", "Type"], ["0", "Frequency\n]\n[evil] # \x07", "float"]]
     text = draft_of_list(DraftHead("x", 'quote " and \\ back', "meter", "line\nbreak"), read_list(rows, WORDS))
     assert parse_profile(text, "x.toml", proof="waived").quantities == ("frequency",)
+
+
+def test_rows_that_share_a_register_or_a_name_are_left_with_the_reason() -> None:
+    rows = [["Address", "Name", "Type"], ["0", "Frequency", "float"], ["1", "Power factor", "float"], ["8", "Frequency", "float"]]
+    found = read_list([*rows, ["65535", "Ua", "float"]], WORDS)
+    assert [p.name for p in found.points] == ["frequency"]
+    assert [("row 2" in row.why, "65535" in row.why) for row in found.left] == [(True, False), (True, False), (False, True)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_list_makes_a_draft_that_is_no_profile(seed: int) -> None:
+    chance = random.Random(seed)
+    letters = "0123456789xH-/.,中电压流频率abcABCkWV \t%\\\"'\n"
+    usual = (["1", "7", "12", "40001"], ["Ua", "频率", "P"], ["float", "int16"], ["V", "Hz", "W", ""], ["", "0.1", "/10"])
+    made = 0
+    for _ in range(100):
+        rows = [["Address", "Name", "Type", "Unit", "Scale"]]
+        for _ in range(6):
+            noise = ["".join(chance.choices(letters, k=chance.randrange(6))) for _ in usual]
+            rows.append([n if chance.random() < 0.2 else chance.choice(u) for n, u in zip(noise, usual, strict=True)])
+        try:
+            text = draft_of_list(HEAD, read_list(rows, WORDS))
+        except InputError:
+            continue
+        made += bool(parse_profile(text, "made_up.toml", proof="waived").points)
+    assert made > 20
 
 
 def test_lists_that_cannot_be_read_are_sentences() -> None:
