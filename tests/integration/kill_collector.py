@@ -84,6 +84,7 @@ async def main(directory: Path, broker_port: int, gateway_port: int, drain: bool
         clock=clock,
         health=board,
         secrets={},
+        state_dir=directory / "sessions",
     )
     forwarder = Forwarder(
         spool,
@@ -100,7 +101,7 @@ async def main(directory: Path, broker_port: int, gateway_port: int, drain: bool
         await store_opened(store)
         await forwarder.run()
 
-    sources = [asyncio.create_task(modbus.run()), asyncio.create_task(mqtt.run())]
+    sources = [asyncio.create_task(source.run()) for source in (gatherer, modbus, mqtt)]
     forwarding = asyncio.create_task(forward())
     if not drain:
         await asyncio.gather(*sources, forwarding)
