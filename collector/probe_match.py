@@ -22,6 +22,7 @@ T = TypeVar("T")
 _NO_REGISTER = Refused(2)
 _NOBODY = MeterAddress("probe", "registers read before")
 _DEFINITE, _FEW = 0.8, 4
+_STANDARD = "sunspec_"  # profiles of the standard's own models, of no maker
 # what no meter of a quantity shows, canonical units, where its profile does not say more
 _WIDEST = {
     "frequency": (45.0, 65.0),
@@ -68,7 +69,17 @@ def fits(profiles: Iterable[Profile], image: Mapping[tuple[Table, int], int]) ->
     """The profiles that at least half of their values speak for, the best first."""
     found = [fit for profile in profiles if profile.modbus is not None for fit in [_fit(profile, image)] if fit is not None]
     kept = [fit for fit in found if fit.identified or fit.share >= 0.5]
-    return sorted(kept, key=lambda fit: (fit.identified, fit.plausible * fit.share), reverse=True)
+    return sorted(kept, key=lambda fit: (_evidence(fit.profile), fit.plausible * fit.share), reverse=True)
+
+
+def _evidence(profile: Profile) -> int:
+    """How much it says that a profile could be read at all: SunSpec's models tell the standard, not the maker."""
+    assert profile.modbus is not None
+    if profile.modbus.identity is not None:
+        return 3
+    if profile.modbus.sections:
+        return 2 if profile.id.startswith(_STANDARD) else 1
+    return 0
 
 
 def _fit(profile: Profile, image: Mapping[tuple[Table, int], int]) -> Fit | None:
