@@ -22,6 +22,7 @@ from devices.payload_scalar import event_key, instant, sequence_number
 from plant.errors import PayloadError
 from plant.frame import NS_PER_MS, FrameBlock, floor_ms
 
+_SEQUENCE_END = 2**63
 _UNIX_MS_MAX = 2**63 // NS_PER_MS - 1
 
 
@@ -66,9 +67,13 @@ class JsonDecoder:
 
     def _usual(self, typed: Typed, meter: str, payload: bytes, received_ns: int) -> Sequence[Reading]:
         document = typed.decode(payload)
-        sequence = sequence_number(typed.sequence(document), self._map) if typed.sequence else None
+        sequence = typed.sequence(document) if typed.sequence else None
+        if typed.sequence and not (type(sequence) is int and 0 <= sequence < _SEQUENCE_END):
+            sequence = sequence_number(sequence, self._map)
         if typed.samples is None:
-            return (self._reading(typed, meter, document, received_ns, sequence),)
+            if typed.time is None or typed.event_id:
+                return (self._reading(typed, meter, document, received_ns, sequence),)
+            return (Reading(meter, self._instant(typed.time(document)), typed.values(document), "", sequence),)
         elements = typed.samples(document)
         if not elements:
             raise PayloadError(f"{self._map.each}: no sample")
