@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from collector.segments import sync_directory
+from collector.disk import OS_DISK, Disk, write_whole
 from plant.ports import Clock, HealthBoard
 
 PAYLOAD_BYTES_MAX = 512 * 2**10
@@ -41,8 +40,8 @@ class _Line(msgspec.Struct):
 class Quarantine:
     """Two files, ``current.jsonl`` and ``older.jsonl``, of half the bound each; the oldest entries go first, counted."""
 
-    def __init__(self, directory: Path, clock: Clock, health: HealthBoard, max_mib: float = 64) -> None:
-        self._directory, self._clock, self._health = directory, clock, health
+    def __init__(self, directory: Path, clock: Clock, health: HealthBoard, max_mib: float = 64, disk: Disk = OS_DISK) -> None:
+        self._directory, self._clock, self._health, self._disk = directory, clock, health, disk
         self._file_bytes_max = int(max_mib * MIB) // 2
         self._current, self._older = directory / "current.jsonl", directory / "older.jsonl"
         self._lock = asyncio.Lock()
@@ -72,12 +71,13 @@ class Quarantine:
 
     def _write(self, lines: list[bytes]) -> int:
         """Write as many lines as one file takes and take them off the list; bytes of older entries that had to go."""
-        self._directory.mkdir(parents=True, exist_ok=True)
-        size = self._current.stat().st_size if self._current.exists() else 0
+        self._disk.make_directory(self._directory)
+        sizes = self._disk.sizes(self._directory)
+        size = sizes.get(self._current.name, 0)
         dropped_bytes = 0
         if size and size + len(lines[0]) > self._file_bytes_max:
-            dropped_bytes = self._older.stat().st_size if self._older.exists() else 0
-            self._current.replace(self._older)
+            dropped_bytes = sizes.get(self._older.name, 0)
+            self._disk.rename(self._current, self._older)
             size = 0
         ends = list(accumulate(map(len, lines), initial=size))[1:]
         count = max(1, bisect_right(ends, self._file_bytes_max))
@@ -86,20 +86,18 @@ class Quarantine:
         return dropped_bytes
 
     def _append(self, data: bytes) -> None:
-        fd = os.open(self._current, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        file = self._disk.open(self._current, "append")
         try:
-            size = os.fstat(fd).st_size
+            size = file.size
             try:
-                left = memoryview(data)
-                while left:
-                    left = left[os.write(fd, left) :]
-                os.fsync(fd)
+                write_whole(file, data)
+                file.sync()
             except OSError:
-                os.ftruncate(fd, size)  # all of it is written anew
+                file.truncate(size)  # all of it is written anew
                 raise
         finally:
-            os.close(fd)
-        sync_directory(self._directory)
+            file.close()
+        self._disk.sync_directory(self._directory)
 
     async def entries(self) -> list[dict[str, object]]:
         """Everything kept, oldest first; ``payload`` as bytes (its beginning where it was very large)."""
@@ -107,8 +105,9 @@ class Quarantine:
 
     def _read(self) -> list[dict[str, object]]:
         found: list[dict[str, object]] = []
+        there = self._disk.sizes(self._directory)
         for path in (self._older, self._current):
-            for text in path.read_bytes().splitlines() if path.exists() else ():
+            for text in self._disk.read(path).splitlines() if path.name in there else ():
                 try:
                     line = msgspec.json.decode(text, type=_Line)
                 except msgspec.MsgspecError:

@@ -4,8 +4,6 @@ from threads. A directory holds ``<number>.seg`` files, ``<sink>.cursor`` files 
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,12 +12,14 @@ from typing import Literal
 
 import msgspec
 
+from collector.disk import OS_DISK, Disk, DiskFile, replace_durably, write_whole
 from collector.spool_format import HEADER_BYTES, Record, Rot, ends_whole, next_record, read_header, sound_length
 from plant.errors import SpoolError, SpoolRotten
 from plant.frame import FrameBlock
 from plant.ports import SpoolCursor
 
 READ_BYTES = 2 * 2**20
+SUFFIX = ".seg"
 
 
 class _CursorFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -51,40 +51,37 @@ class Tail:
 class DirectoryLock:
     """One process a spool: an advisory lock that the kernel drops with the process, however it ends."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, disk: Disk = OS_DISK) -> None:
         """Raises SpoolError where another process holds the spool or the directory cannot be made."""
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._fd = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            disk.make_directory(directory)
+            self._lock = disk.lock(directory / "lock")
+        except BlockingIOError as error:
+            raise SpoolError(f"spool {directory}: another process holds it; stop that one or set another data_dir") from error
         except OSError as error:
             raise SpoolError(f"spool {directory}: {error.strerror}; give potwatt a directory it may write to") from error
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(self._fd)
-            raise SpoolError(f"spool {directory}: another process holds it; stop that one or set another data_dir") from error
 
     def release(self) -> None:
         """Let the next process in."""
-        os.close(self._fd)
+        self._lock.release()
 
 
 def segment_path(directory: Path, number: int) -> Path:
     """File of a segment."""
-    return directory / f"{number:012d}.seg"
+    return directory / f"{number:012d}{SUFFIX}"
 
 
-def existing_segments(directory: Path) -> dict[int, int]:
-    """Segment numbers and their sizes in bytes, ascending."""
-    found = ((int(path.stem), path.stat().st_size) for path in directory.glob("*.seg") if path.stem.isdigit())
-    return dict(sorted(found))
+def existing_segments(disk: Disk, directory: Path) -> dict[int, int]:
+    """Segment numbers and their sizes in bytes, ascending. Raises OSError."""
+    names = ((Path(name), size) for name, size in disk.sizes(directory).items())
+    return dict(sorted((int(name.stem), size) for name, size in names if name.suffix == SUFFIX and name.stem.isdigit()))
 
 
-def cut_torn_tail(directory: Path, number: int, *, position: Literal["last", "earlier"] = "last") -> Tail:
+def cut_torn_tail(disk: Disk, directory: Path, number: int, *, position: Literal["last", "earlier"] = "last") -> Tail:
     """Cut what was left half written at the end of a segment: by a killed process in the last one, by a failed write
     that could not be cut at once in an earlier one (of which only the headers are looked at, unless they do not fit)."""
     path = segment_path(directory, number)
-    data = memoryview(path.read_bytes())
+    data = memoryview(disk.read(path))
     if position == "earlier" and ends_whole(data):
         return Tail(0, [])
     sound = at = sound_length(data)
@@ -93,66 +90,59 @@ def cut_torn_tail(directory: Path, number: int, *, position: Literal["last", "ea
         whole += [found] if found.frames is not None else []
         at = found.end
     if sound < len(data):
-        truncate(path, sound)
+        truncate(disk, path, sound)
     return Tail(len(data) - sound, whole)
 
 
-def truncate(path: Path, size: int) -> None:
+def truncate(disk: Disk, path: Path, size: int) -> None:
     """Cut a file durably."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    file = disk.open(path, "append")
     try:
-        os.ftruncate(fd, size)
-        os.fsync(fd)
+        file.truncate(size)
+        file.sync()
     finally:
-        os.close(fd)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make new, renamed and removed names durable."""
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        file.close()
 
 
 class SegmentWriter:
     """Appends to one new segment. After any error it is closed for good: what the kernel still holds of a failed write
     or sync is unknown, so that the bytes have to be written anew elsewhere."""
 
-    def __init__(self, directory: Path, number: int) -> None:
+    def __init__(self, disk: Disk, directory: Path, number: int) -> None:
         """Raises OSError where the file cannot be made."""
         self.number, self.size = number, 0
-        self._path = segment_path(directory, number)
-        self._fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._disk, self._path = disk, segment_path(directory, number)
+        self._file: DiskFile = disk.open(self._path, "new")
         try:
-            sync_directory(directory)
+            disk.sync_directory(directory)
         except OSError:
-            os.close(self._fd)
+            self.abandon()
             raise
 
     def append(self, data: bytes) -> None:
         """Write and sync; ``size`` grows only when the bytes are durable. Raises OSError."""
-        left = memoryview(data)
-        while left:
-            left = left[os.write(self._fd, left) :]
-        os.fdatasync(self._fd)
+        write_whole(self._file, data)
+        self._file.sync()
         self.size += len(data)
 
     def close(self) -> None:
         """Close the file."""
-        os.close(self._fd)
+        self._file.close()
 
     def abandon(self) -> None:
-        """Close after an error and cut what was never acknowledged; if that fails too, readers stop at ``size`` anyway."""
-        os.close(self._fd)
-        try:
-            truncate(self._path, self.size)
-        except OSError:
-            return
+        """Close after an error and cut what was never acknowledged; if that fails too, readers stop at ``size`` anyway.
+
+        An empty file goes: a disk that stays full would gather one with every try.
+        """
+        self._file.close()
+        with suppress(OSError):
+            if self.size:
+                truncate(self._disk, self._path, self.size)
+            else:
+                self._disk.remove(self._path)
 
 
-def read_chunk(directory: Path, number: int, offset: int, durable_bytes: int, frames_max: int) -> Chunk:
+def read_chunk(disk: Disk, directory: Path, number: int, offset: int, durable_bytes: int, frames_max: int) -> Chunk:
     """Blocks of a segment from ``offset`` on: at least one record or rotten span unless the segment ends there.
 
     A record that would reach past ``durable_bytes`` is damage, since a segment ends with a whole record.
@@ -161,14 +151,14 @@ def read_chunk(directory: Path, number: int, offset: int, durable_bytes: int, fr
     blocks: list[FrameBlock] = []
     rotten: list[Rot] = []
     frames, at, size = 0, 0, READ_BYTES
-    data = _slice(directory, number, offset, min(size, durable_bytes - offset))
+    data = _slice(disk, directory, number, offset, min(size, durable_bytes - offset))
     while offset + at < durable_bytes and frames < frames_max:
         found = next_record(data, at)
         if (found is None or (isinstance(found, Rot) and found.end == len(data))) and offset + len(data) < durable_bytes:
             if at:
                 break  # the next call starts at this record
             size, before = size * 4, len(data)
-            data = _slice(directory, number, offset, min(size, durable_bytes - offset))
+            data = _slice(disk, directory, number, offset, min(size, durable_bytes - offset))
             if len(data) > before:
                 continue
             found = Rot(0, durable_bytes - offset, "the file is shorter than what was written to it")
@@ -185,38 +175,36 @@ def read_chunk(directory: Path, number: int, offset: int, durable_bytes: int, fr
     return Chunk(blocks, rotten, offset + at)
 
 
-def _slice(directory: Path, number: int, offset: int, count: int) -> memoryview:
+def _slice(disk: Disk, directory: Path, number: int, offset: int, count: int) -> memoryview:
     path = segment_path(directory, number)
     try:
-        with path.open("rb") as file:
-            file.seek(offset)
-            return memoryview(file.read(count))
+        return memoryview(disk.read(path, offset, count))
     except OSError as error:
         kind = SegmentLost if error.errno in (errno.ENOENT, errno.EIO) else SpoolError
         raise kind(f"{path}: {error.strerror}; check the disk") from error
 
 
-def set_aside(directory: Path, number: int) -> None:
+def set_aside(disk: Disk, directory: Path, number: int) -> None:
     """Keep an unreadable segment, under a name that is none of the spool's, for whoever can rescue it."""
     path = segment_path(directory, number)
     with suppress(OSError):  # it may be gone, or the disk broken: then there is nothing to keep
-        path.rename(path.with_suffix(".unreadable"))
+        disk.rename(path, path.with_suffix(".unreadable"))
 
 
-def first_instant(directory: Path, number: int, offset: int) -> int | None:
+def first_instant(disk: Disk, directory: Path, number: int, offset: int) -> int | None:
     """Oldest instant (UTC ns) of the record at a cursor; None where its header is rotten or nothing is there."""
     try:
-        header = read_header(_slice(directory, number, offset, HEADER_BYTES))
+        header = read_header(_slice(disk, directory, number, offset, HEADER_BYTES))
     except SpoolRotten:
         return None
     return None if header is None else header.first_t_ns
 
 
-def load_cursor(directory: Path, sink: str) -> SpoolCursor | None:
+def load_cursor(disk: Disk, directory: Path, sink: str) -> SpoolCursor | None:
     """A sink's cursor, None where it never committed. Raises SpoolError for a damaged file."""
     path = directory / f"{sink}.cursor"
     try:
-        kept = msgspec.json.decode(path.read_bytes(), type=_CursorFile)
+        kept = msgspec.json.decode(disk.read(path), type=_CursorFile)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
@@ -224,21 +212,13 @@ def load_cursor(directory: Path, sink: str) -> SpoolCursor | None:
     return SpoolCursor(kept.segment, kept.offset)
 
 
-def save_cursor(directory: Path, sink: str, cursor: SpoolCursor) -> None:
+def save_cursor(disk: Disk, directory: Path, sink: str, cursor: SpoolCursor) -> None:
     """Replace a sink's cursor in one step that a power cut cannot halve. Raises OSError."""
-    path = directory / f"{sink}.cursor"
-    draft = path.with_suffix(".draft")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, msgspec.json.encode(_CursorFile(cursor.segment, cursor.offset)))
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    draft.replace(path)
-    sync_directory(directory)
+    text = msgspec.json.encode(_CursorFile(cursor.segment, cursor.offset))
+    replace_durably(disk, directory / f"{sink}.cursor", text)
 
 
-def remove_segments(directory: Path, numbers: Sequence[int]) -> None:
-    """Delete segments that every sink has passed."""
+def remove_segments(disk: Disk, directory: Path, numbers: Sequence[int]) -> None:
+    """Delete segments that every sink has passed. Raises OSError."""
     for number in numbers:
-        segment_path(directory, number).unlink(missing_ok=True)
+        disk.remove(segment_path(directory, number))

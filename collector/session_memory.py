@@ -6,14 +6,13 @@ there was a session can tell a first start from messages that nobody kept.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from collector.disk import OS_DISK, Disk, replace_durably
 from collector.mqtt_link import Session
-from collector.segments import sync_directory
 from plant.series import Span
 
 
@@ -38,10 +37,10 @@ class Remembered:
         return Remembered(self.client_id, now_ns, lost)
 
 
-def load(path: Path) -> Remembered | None:
+def load(path: Path, disk: Disk = OS_DISK) -> Remembered | None:
     """What was kept, None where nothing was or it cannot be read. Raises OSError."""
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_File)
+        found = msgspec.json.decode(disk.read(path), type=_File)
     except (FileNotFoundError, msgspec.MsgspecError):
         return None
     lost = None
@@ -50,17 +49,9 @@ def load(path: Path) -> Remembered | None:
     return Remembered(found.client_id, found.seen_ns, lost)
 
 
-def save(path: Path, kept: Remembered) -> None:
+def save(path: Path, kept: Remembered, disk: Disk = OS_DISK) -> None:
     """Replace the file in one step that a power cut cannot halve. Raises OSError."""
     lost = kept.lost
     text = _File(kept.client_id, kept.seen_ns, lost.start_ns if lost else None, lost.end_ns if lost else None)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_suffix(".draft")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, msgspec.json.encode(text))
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-    draft.replace(path)
-    sync_directory(path.parent)
+    disk.make_directory(path.parent)
+    replace_durably(disk, path, msgspec.json.encode(text))

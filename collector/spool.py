@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from collector import segments as files
+from collector.disk import OS_DISK, Disk
 from collector.spool_format import Rot, encode_block, split_block
 from plant.errors import SpoolError, SpoolFull
 from plant.frame import FrameBlock
@@ -51,9 +52,15 @@ class Spool:
     """
 
     def __init__(
-        self, directory: Path, settings: SpoolSettings, clock: Clock, health: HealthBoard, sinks: tuple[str, ...] = ("store",)
+        self,
+        directory: Path,
+        settings: SpoolSettings,
+        clock: Clock,
+        health: HealthBoard,
+        sinks: tuple[str, ...] = ("store",),
+        disk: Disk = OS_DISK,
     ) -> None:
-        self._directory, self._clock, self._health = directory, clock, health
+        self._directory, self._clock, self._health, self._disk = directory, clock, health, disk
         self._bytes_max = settings.max_mib * MIB
         self._segment_bytes = min(settings.segment_mib * MIB, self._bytes_max // SHARE_OF_BOUND)
         self._commit_s, self._age_max_h = settings.commit_ms / 1e3, settings.max_hours
@@ -81,24 +88,25 @@ class Spool:
         self._health.set(PART, "ok", "open", bytes=float(self.size_bytes))
 
     def _recover(self) -> None:
-        self._lock = files.DirectoryLock(self._directory)
+        self._lock = files.DirectoryLock(self._directory, self._disk)
         try:
-            sizes = files.existing_segments(self._directory)
+            sizes = files.existing_segments(self._disk, self._directory)
             if sizes:
                 last = max(sizes)
                 for number in sizes:
-                    tail = files.cut_torn_tail(self._directory, number, position="last" if number == last else "earlier")
+                    position: Literal["last", "earlier"] = "last" if number == last else "earlier"
+                    tail = files.cut_torn_tail(self._disk, self._directory, number, position=position)
                     sizes[number] -= tail.cut_bytes
                     self._health.count("spool_torn_bytes", {}, tail.cut_bytes)
                     for rot in tail.rotten:
                         self._report_rot(number, rot)
             for sink in self._cursors:
-                self._cursors[sink] = files.load_cursor(self._directory, sink)
+                self._cursors[sink] = files.load_cursor(self._disk, self._directory, sink)
             # A wiped directory starts above every number it ever gave out: a cursor that a sink kept must not fit by chance.
             self._number = max(sizes, default=self._clock.now_ns() // NS_PER_S) + 1
-            self._writer = files.SegmentWriter(self._directory, self._number)
+            self._writer = files.SegmentWriter(self._disk, self._directory, self._number)
             self._sizes = {n: size for n, size in sizes.items() if size} | {self._number: 0}
-            files.remove_segments(self._directory, [n for n, size in sizes.items() if not size])
+            files.remove_segments(self._disk, self._directory, [n for n, size in sizes.items() if not size])
         except OSError as error:
             self._lock.release()
             raise SpoolError(f"spool {self._directory}: {error.strerror}; check the disk and its rights") from error
@@ -160,7 +168,7 @@ class Spool:
             return Backlog(0, None, 0.0)
         if at.offset >= self._sizes[at.segment]:
             at = SpoolCursor(min(n for n, size in self._sizes.items() if n > at.segment and size), 0)
-        oldest = await asyncio.to_thread(files.first_instant, self._directory, at.segment, at.offset)
+        oldest = await asyncio.to_thread(files.first_instant, self._disk, self._directory, at.segment, at.offset)
         age_h = 0.0 if oldest is None else (self._clock.now_ns() - oldest) / (3600 * NS_PER_S)
         return Backlog(waiting, oldest, age_h)
 
@@ -262,7 +270,7 @@ class Spool:
             self._writer = None
         if self._writer is None:
             self._number += 1
-            self._writer = files.SegmentWriter(self._directory, self._number)
+            self._writer = files.SegmentWriter(self._disk, self._directory, self._number)
         try:
             self._writer.append(data)
         except OSError:
@@ -295,12 +303,14 @@ class Spool:
     async def _chunk(self, cursor: SpoolCursor, size: int, max_frames: int) -> files.Chunk:
         """What follows a cursor in its segment; one that stays unreadable is given up, or every later one would wait for it."""
         try:
-            chunk = await asyncio.to_thread(files.read_chunk, self._directory, cursor.segment, cursor.offset, size, max_frames)
+            chunk = await asyncio.to_thread(
+                files.read_chunk, self._disk, self._directory, cursor.segment, cursor.offset, size, max_frames
+            )
         except files.SegmentLost as error:
             self._failed_reads += 1
             if self._failed_reads < READ_TRIES_MAX:
                 raise
-            await asyncio.to_thread(files.set_aside, self._directory, cursor.segment)
+            await asyncio.to_thread(files.set_aside, self._disk, self._directory, cursor.segment)
             chunk = files.Chunk([], [Rot(cursor.offset, size, f"given up after {READ_TRIES_MAX} tries: {error}")], size)
         self._failed_reads = 0
         return chunk
@@ -332,13 +342,13 @@ class Spool:
         assert cursor <= self.durable, "committed <= durable"
         try:
             if kept_by == "spool":
-                await asyncio.to_thread(files.save_cursor, self._directory, sink, cursor)
+                await asyncio.to_thread(files.save_cursor, self._disk, self._directory, sink, cursor)
             self._cursors[sink] = cursor
             slowest = min(self.cursor(name) for name in self._cursors)
             passed = [n for n in self._sizes if n < slowest.segment]
             if passed:
                 self._sizes = {n: size for n, size in self._sizes.items() if n not in passed}
-                await asyncio.to_thread(files.remove_segments, self._directory, passed)
+                await asyncio.to_thread(files.remove_segments, self._disk, self._directory, passed)
         except OSError as error:
             raise SpoolError(f"spool {self._directory}: cursor of {sink}: {error.strerror}; check the disk") from error
 

@@ -9,7 +9,6 @@ A message with the number and bytes of one of the last 256 is taken for it, even
 from __future__ import annotations
 
 import asyncio
-import os
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from collector.segments import sync_directory
+from collector.disk import OS_DISK, Disk, replace_durably, write_whole
 
 KEPT_MAX = 256  # messages of a meter
 _COMPACT_BYTES = 4 * 2**20
@@ -28,14 +27,14 @@ Stamp = tuple[str, int, int, int]  # meter, sequence, checksum of the payload, i
 class Stamps:
     """Bounded by meter in memory, and on the disk by what that comes to."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, disk: Disk = OS_DISK) -> None:
+        self._path, self._disk = path, disk
         self._known: dict[str, OrderedDict[tuple[int, int], int]] = {}
         self._file_bytes = 0
 
     def load(self) -> None:
         """What was kept before. Raises OSError."""
-        data = self._path.read_bytes() if self._path.exists() else b""
+        data = self._disk.read(self._path) if self._path.name in self._disk.sizes(self._path.parent) else b""
         self._file_bytes = len(data)
         for text in data.splitlines():
             try:
@@ -60,17 +59,24 @@ class Stamps:
             await asyncio.to_thread(self._write, b"".join(map(_line, stamps)))
 
     def _write(self, lines: bytes) -> None:
+        self._disk.make_directory(self._path.parent)
         if self._file_bytes + len(lines) > _COMPACT_BYTES + 64 * sum(map(len, self._known.values())):
             lines = b"".join(_line(stamp) for stamp in self._all())
-            draft = self._path.with_suffix(".draft")
-            _append(draft, lines, os.O_TRUNC)
-            draft.replace(self._path)
+            replace_durably(self._disk, self._path, lines)
             self._file_bytes = len(lines)
         else:
             # a line of its own even behind half a line of a killed process
-            _append(self._path, b"\n" + lines, os.O_APPEND)
+            self._append(b"\n" + lines)
             self._file_bytes += len(lines) + 1
-        sync_directory(self._path.parent)
+
+    def _append(self, data: bytes) -> None:
+        file = self._disk.open(self._path, "append")
+        try:
+            write_whole(file, data)
+            file.sync()
+        finally:
+            file.close()
+        self._disk.sync_directory(self._path.parent)
 
     def _all(self) -> Iterator[Stamp]:
         for meter, known in self._known.items():
@@ -87,15 +93,3 @@ class Stamps:
 
 def _line(stamp: Stamp) -> bytes:
     return msgspec.json.encode(stamp) + b"\n"
-
-
-def _append(path: Path, data: bytes, how: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | how, 0o600)
-    try:
-        left = memoryview(data)
-        while left:
-            left = left[os.write(fd, left) :]
-        os.fsync(fd)
-    finally:
-        os.close(fd)
