@@ -152,7 +152,8 @@ def test_event_without_an_id_is_refused(found: object) -> None:
 def test_shipped_devices_messages_come_back(name: str, numbers: list[int], t_ms: int) -> None:
     shipped = shipped_profiles()[name]
     assert shipped.mqtt is not None
-    values = dict(zip(shipped.quantities, map(float, numbers), strict=False))
+    points = zip(shipped.mqtt.points, numbers, strict=False)
+    values = {p.name: float(next(iter(p.states.values())) if p.states else number) for p, number in points}
     document = write(shipped.mqtt, message(shipped.mqtt, values, t_ms * 10**6, event_id="e-1"))
     decoder = JsonDecoder(shipped)
     (block,) = decoder.blocks("smelter", [*decoder.decode("m", json.dumps(document).encode(), 0)])
