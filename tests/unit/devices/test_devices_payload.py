@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devices.catalog import shipped_profiles
-from devices.payload_map import PayloadMap, PayloadTime
 from devices.payload import message, pointer_parts, read, resolve, write
+from devices.payload_map import PayloadMap, PayloadTime
 from plant.errors import PayloadError
 
 MAPS = {p.id: p.mqtt for p in shipped_profiles().values() if p.mqtt is not None and p.mqtt.format == "json"}
