@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from plant.ports import Clock, LastFrame
 from potwatt.clock import SystemClock
 
 LISTENER_BACKLOG = 64
+PENDING_MAX = 20_000  # Frames that wait to be looked at
 
 # instant, our clock when it first showed, quantities, values, qualities
 _Row = tuple[int, int, tuple[str, ...], list[float], list[int]]
@@ -24,6 +26,10 @@ class LiveBus:
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
+        self._pending: list[tuple[FrameBlock, int]] = []
+        self._pending_frames = 0
+        self._meters: list[str] = []
+        self._number: dict[str, int] = {}
         self._newest: dict[str, _Row] = {}
         self._latest: dict[str, LastFrame] = {}
         self._changed: set[str] = set()
@@ -33,21 +39,51 @@ class LiveBus:
         """Take the newest Frame of each meter; an older one (history, a late message) changes nothing."""
         if block.event_ids or not len(block):
             return
-        now_ns = self._clock.now_ns()
-        rows = _last_of_each(block)
-        columns = (
-            block.meter_index[rows].tolist(),
-            block.t_ns[rows].tolist(),
-            block.value[rows].tolist(),
-            block.quality[rows].tolist(),
-        )
-        for position, t_ns, value, quality in zip(*columns, strict=True):
-            meter = block.meters[position]
+        self._pending.append((block, self._clock.now_ns()))
+        self._pending_frames += len(block)
+        if self._pending_frames >= PENDING_MAX:
+            self._absorb()
+
+    def _absorb(self) -> None:
+        """Look at the Frames that came since the last time. Blocks of one layout are looked at as one, since a meter speaks
+        in many of them; not where a stamp lies ahead of our clock, as what counts then hangs on the order of arrival."""
+        pending, self._pending, self._pending_frames = self._pending, [], 0
+        if any(int(block.t_ns.max()) > now_ns for block, now_ns in pending):
+            for block, now_ns in pending:
+                self._take([block], [now_ns])
+            return
+        for _, alike in groupby(pending, lambda one: (one[0].plant, one[0].profile, one[0].quantities)):
+            blocks, times_ns = zip(*alike, strict=True)
+            self._take(list(blocks), times_ns)
+
+    def _take(self, blocks: list[FrameBlock], now_ns_of: Sequence[int]) -> None:
+        """Blocks of one layout, each with our clock at its coming."""
+        number = np.concatenate([self._numbers(block)[block.meter_index] for block in blocks])
+        of_block = np.repeat(np.arange(len(blocks)), [len(block) for block in blocks])
+        t_ns, value, quality = (np.concatenate([getattr(b, name) for b in blocks]) for name in ("t_ns", "value", "quality"))
+        rows = _newest_of_each(number, t_ns)
+        quantities, columns = blocks[0].quantities, (number, of_block, t_ns, value, quality)
+        self._note(quantities, now_ns_of, zip(*(column[rows].tolist() for column in columns), strict=True))
+
+    def _numbers(self, block: FrameBlock) -> npt.NDArray[np.intp]:
+        """Our number of each meter of a block."""
+        try:
+            return np.array(list(map(self._number.__getitem__, block.meters)), np.intp)
+        except KeyError:
+            for meter in block.meters:
+                if meter not in self._number:
+                    self._number[meter] = len(self._meters)
+                    self._meters.append(meter)
+            return self._numbers(block)
+
+    def _note(self, quantities: tuple[str, ...], now_ns_of: Sequence[int], newest: Iterable[tuple[Any, ...]]) -> None:
+        for number, at, t_ns, value, quality in newest:
+            meter, now_ns = self._meters[number], now_ns_of[at]
             known = self._newest.get(meter)
             # a stamp ahead of our clock says nothing of order: once the device's clock is right, its Frames count again
             newer = known is None or known[0] <= t_ns or known[0] > now_ns
-            row = (t_ns, _received_ns(known, t_ns, now_ns), block.quantities, value, quality)
-            if known is not None and known[2] != block.quantities:
+            row = (t_ns, _received_ns(known, t_ns, now_ns), quantities, value, quality)
+            if known is not None and known[2] != quantities:
                 self._newest[meter] = _over(known, row) if newer else _over(row, known)
             elif newer:
                 self._newest[meter] = row
@@ -57,6 +93,7 @@ class LiveBus:
 
     def latest(self) -> dict[str, LastFrame]:
         """Newest Frame by meter. They are made when asked for: far more Frames come than anybody looks at."""
+        self._absorb()
         for meter in self._changed:
             t_ns, received_ns, names, value, quality = self._newest[meter]
             self._latest[meter] = LastFrame(
@@ -91,12 +128,13 @@ def _over(older: _Row, newer: _Row) -> _Row:
     return newer[0], newer[1], tuple(value), list(value.values()), list(quality.values())
 
 
-def _last_of_each(block: FrameBlock) -> npt.NDArray[np.intp]:
-    """Rows of the newest Frame of each meter of the block."""
-    order = np.lexsort((block.t_ns, block.meter_index))
-    is_last = np.append(block.meter_index[order][1:] != block.meter_index[order][:-1], True)
-    rows: npt.NDArray[np.intp] = order[is_last]
-    return rows
+def _newest_of_each(number: npt.NDArray[np.intp], t_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
+    """Row of the newest Frame of each meter; of one that came more than once, its first coming."""
+    # ascending in time, of equals the first one last: then each row takes the place of those before it
+    order = len(t_ns) - 1 - np.argsort(t_ns[::-1], kind="stable")
+    newest = np.full(int(number.max()) + 1, -1, np.intp)
+    newest[number[order]] = order
+    return newest[newest >= 0]
 
 
 def _received_ns(known: _Row | None, t_ns: int, now_ns: int) -> int:
