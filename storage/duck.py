@@ -15,25 +15,32 @@ import numpy.typing as npt
 
 from plant.errors import StoreError, StoreMisconfigured, StoreUnavailable
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MEMORY_LIMIT = "256MB"
 THREADS = 2
 CHECKPOINT = "128MiB"  # the log is folded into the file at this size: at the usual 16 MB a history spends its time doing it
 
 Answer = TypeVar("Answer")
 Columns = Mapping[str, npt.NDArray[Any]]
+Execute = Callable[[str], list[tuple[Any, ...]]]
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS about (name VARCHAR PRIMARY KEY, value BIGINT NOT NULL);
-CREATE TABLE IF NOT EXISTS series (id INTEGER, plant VARCHAR, meter VARCHAR, quantity VARCHAR);
-CREATE TABLE IF NOT EXISTS node (id INTEGER, plant VARCHAR, node VARCHAR);
-CREATE TABLE IF NOT EXISTS spool_cursor (segment BIGINT, byte_offset BIGINT);
-CREATE TABLE IF NOT EXISTS reading (series INTEGER, t_ms BIGINT, value DOUBLE, quality SMALLINT);
-CREATE TABLE IF NOT EXISTS interval_reading (series INTEGER, t_ms BIGINT, value DOUBLE, quality SMALLINT);
-CREATE TABLE IF NOT EXISTS conflict (series INTEGER, t_ms BIGINT, value DOUBLE, quality SMALLINT);
-CREATE TABLE IF NOT EXISTS derived_1m (node INTEGER, start_ms BIGINT, version BIGINT, valid BOOLEAN);
-CREATE TABLE IF NOT EXISTS derived_15m (node INTEGER, start_ms BIGINT, version BIGINT, valid BOOLEAN);
+_PARTS = """
+CREATE TABLE part (id BIGINT, day INTEGER, file VARCHAR, row_count BIGINT, byte_count BIGINT, first_ms BIGINT, last_ms BIGINT);
+CREATE TABLE part_series (part BIGINT, series INTEGER, first_ms BIGINT, last_ms BIGINT, value_count BIGINT);
 """
+_FIRST = """
+CREATE TABLE about (name VARCHAR PRIMARY KEY, value BIGINT NOT NULL);
+CREATE TABLE series (id INTEGER, plant VARCHAR, meter VARCHAR, quantity VARCHAR);
+CREATE TABLE node (id INTEGER, plant VARCHAR, node VARCHAR);
+CREATE TABLE spool_cursor (segment BIGINT, byte_offset BIGINT);
+CREATE TABLE reading (series INTEGER, t_ms BIGINT, value DOUBLE, quality SMALLINT);
+CREATE TABLE interval_reading (series INTEGER, t_ms BIGINT, value DOUBLE, quality SMALLINT);
+CREATE TABLE conflict (series INTEGER, t_ms BIGINT, value DOUBLE, quality SMALLINT);
+CREATE TABLE derived_1m (node INTEGER, start_ms BIGINT, version BIGINT, valid BOOLEAN);
+CREATE TABLE derived_15m (node INTEGER, start_ms BIGINT, version BIGINT, valid BOOLEAN);
+"""
+# what brings a file of the format before to the format named
+_STEPS = {2: _PARTS}
 
 
 class Database:
@@ -43,16 +50,41 @@ class Database:
         self._path = path
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="embedded-store")
         self._connection: duckdb.DuckDBPyConnection | None = None
+        self._beside = ThreadPoolExecutor(1, thread_name_prefix="embedded-store-beside")
+        self._second: duckdb.DuckDBPyConnection | None = None  # a connection to the same file, for what takes long
         self._closed = False
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
         """The answer of ``work`` from the worker thread. Raises StoreUnavailable for what DuckDB could not do."""
+        return await self._in(self._worker, work)
+
+    async def beside(self, work: Callable[[Execute], Answer]) -> Answer:
+        """The answer of ``work``, which may take long: it has a connection of its own, and ``run`` does not wait for it.
+        Each statement sees what was committed before it; after ``pin``, all of them see what was committed then."""
+        return await self._in(self._beside, lambda: work(self._execute_beside))
+
+    async def _in(self, thread: ThreadPoolExecutor, work: Callable[[], Answer]) -> Answer:
         if self._closed:
             raise StoreError(f"embedded store {self._path} is closed")
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._worker, work)
+            return await asyncio.get_running_loop().run_in_executor(thread, work)
         except duckdb.Error as error:
             raise StoreUnavailable(f"embedded store {self._path}: {error}; trying again") from error
+
+    def _execute_beside(self, sql: str) -> list[tuple[Any, ...]]:
+        if self._second is None:
+            raise StoreError(f"embedded store {self._path} is not open: setup() comes first")
+        return self._second.execute(sql).fetchall()
+
+    def pin(self) -> None:
+        """From the worker thread: what ``beside`` reads from now on is what is committed now, until ``unpin`` there."""
+        self._execute_beside("BEGIN")
+        self._execute_beside("SELECT count(*) FROM about")  # a transaction sees what there is at its first statement
+
+    def unpin(self) -> None:
+        """From ``beside``: end what ``pin`` began."""
+        with suppress(duckdb.Error):
+            self._execute_beside("ROLLBACK")
 
     def open(self) -> None:
         """Open or create the file. Raises StoreMisconfigured where another process has it or it is not ours."""
@@ -66,18 +98,33 @@ class Database:
         except (duckdb.Error, OSError) as error:
             raise self._refusal(error) from error
         try:
-            connection.execute(_SCHEMA)
-            connection.execute("INSERT OR IGNORE INTO about VALUES ('format', ?)", [FORMAT_VERSION])
-            found = connection.execute("SELECT value FROM about WHERE name = 'format'").fetchone()
-            if found is None or found[0] != FORMAT_VERSION:
-                raise StoreMisconfigured(
-                    f"embedded store {self._path} has format {found and found[0]}, this potwatt reads {FORMAT_VERSION}; "
-                    "use the potwatt that wrote it, or another data folder"
-                )
+            self._migrate(connection)
         except BaseException:
             connection.close()
             raise
-        self._connection = connection
+        self._connection, self._second = connection, connection.cursor()
+
+    def _migrate(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Bring a new file or one of an older format to this one, in one transaction."""
+        tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+        found: int | None = None
+        if "about" in tables:
+            for (value,) in connection.execute("SELECT value FROM about WHERE name = 'format'").fetchall():
+                found = int(value)
+        if found == FORMAT_VERSION:
+            return
+        if (found is None and tables) or (found is not None and not 1 <= found < FORMAT_VERSION):
+            raise StoreMisconfigured(
+                f"embedded store {self._path} has format {found}, this potwatt reads 1 to {FORMAT_VERSION}; "
+                "use the potwatt that wrote it, or another data folder"
+            )
+        connection.execute("BEGIN")
+        if found is None:
+            connection.execute(_FIRST)
+        for version in range((found or 1) + 1, FORMAT_VERSION + 1):
+            connection.execute(_STEPS[version])
+        connection.execute("INSERT OR REPLACE INTO about VALUES ('format', ?)", [FORMAT_VERSION])
+        connection.execute("COMMIT")
 
     def _refusal(self, error: Exception) -> StoreMisconfigured:
         told = " ".join(str(error).split())
@@ -126,6 +173,11 @@ class Database:
             raise
         return answer
 
+    def checkpoint(self) -> None:
+        """From the worker thread: fold the log into the file, so that what was deleted can be written over."""
+        with suppress(duckdb.TransactionException):  # while something reads beside, which an automatic one follows
+            self.execute("CHECKPOINT")
+
     async def close(self) -> None:
         """Write everything into the file and let go of it, for good; closing twice does no harm."""
 
@@ -135,9 +187,18 @@ class Database:
                 self._connection = None
 
         if not self._closed:
+            if self._second is not None:
+                self._second.interrupt()  # what was going on beside is begun again after the next start
+            await self.beside(self._close_second)
             await self.run(work)
             self._closed = True
             self._worker.shutdown()
+            self._beside.shutdown()
+
+    def _close_second(self, _execute: Execute) -> None:
+        if self._second is not None:
+            self._second.close()
+            self._second = None
 
 
 def floats(column: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

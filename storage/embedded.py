@@ -3,7 +3,7 @@
 
 Readings lie in long form, without a primary key: a key made ingest five times slower. Duplicates are found by comparing
 only those Frames that reach into time already stored with what is stored there. Readings and the spool cursor are
-committed in one transaction.
+committed in one transaction. Days that are over move into files of their own (``embedded_parts``); readers see both.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from plant.series import DerivedBlock, Series, Span
 from plant.site import StoreSettings
 from storage.duck import Database, floats
 from storage.embedded_derived import DerivedTables
+from storage.embedded_parts import DAY_MS, Parts
 from storage.long_rows import LongRows, classify, join
 from storage.readings import check_block, is_interval, normalised
 from storage.series_index import SeriesIndex
@@ -32,16 +33,17 @@ from storage.series_index import SeriesIndex
 Pair = tuple[str, str]
 
 LOG = logging.getLogger(__name__)
-DAY_MS = 86_400_000
 TRIM_EVERY_S = 3_600.0
 _TABLES = ("reading", "interval_reading")
+_OF_TABLE = "SELECT series, min(t_ms) first_ms, max(t_ms) last_ms, count(value) value_count FROM {} GROUP BY series"
+_SUMMARY = " UNION ALL ".join([*map(_OF_TABLE.format, _TABLES), "SELECT series, first_ms, last_ms, value_count FROM part_series"])
 
 
 class EmbeddedStore:
     """SeriesStore of one plant in one file, held by one process at a time.
 
-    With a ``clock`` what is older than the settings keep is deleted in the background, once an hour; where that fails it is
-    said in the log and tried again an hour later.
+    With a ``clock`` what is older than the settings keep is deleted and closed days are compacted in the background, once
+    an hour; where that fails it is said in the log and tried again an hour later.
     """
 
     def __init__(self, path: Path, plant: str, settings: StoreSettings, clock: Clock | None = None) -> None:
@@ -50,6 +52,8 @@ class EmbeddedStore:
         self._clock = clock
         self._database = Database(path)
         self._derived = DerivedTables(self._database)
+        self._parts = Parts(self._database, path.with_suffix(".parts"))
+        self._keeping = asyncio.Lock()  # files come and go under it
         self._index = SeriesIndex()
         self._cursor: SpoolCursor | None = None
         self._trimming: asyncio.Task[None] | None = None
@@ -62,12 +66,12 @@ class EmbeddedStore:
 
     def _open(self) -> None:
         self._database.open()
+        self._parts.load()
         self._index = SeriesIndex()
-        spans = " UNION ALL ".join(f"SELECT series, t_ms FROM {table}" for table in _TABLES)
         self._index.load(
             self._database.execute(
-                "SELECT id, plant, meter, quantity, first_ms, last_ms FROM series LEFT JOIN "
-                f"(SELECT series, min(t_ms) first_ms, max(t_ms) last_ms FROM ({spans}) GROUP BY series) ON series = id"
+                "SELECT id, plant, meter, quantity, min(first_ms), max(last_ms) FROM series "
+                f"LEFT JOIN ({_SUMMARY}) ON series = id GROUP BY ALL"
             )
         )
         found = self._database.execute("SELECT segment, byte_offset FROM spool_cursor")
@@ -135,8 +139,23 @@ class EmbeddedStore:
         return self._rows(table, np.unique(rows.series), "t_ms BETWEEN ? AND ?", [first_ms, last_ms])
 
     def _rows(self, table: str, series: npt.NDArray[np.int32], where: str, parameters: list[int]) -> LongRows:
-        sql = f"SELECT series, t_ms, value, quality FROM {table} WHERE {where} AND series IN (SELECT id FROM wanted)"
+        return self._rows_of(self._relation(table, *parameters), series, where, parameters)
+
+    def _rows_of(self, relation: str, series: npt.NDArray[np.int32], where: str, parameters: list[int]) -> LongRows:
+        if not len(series):
+            return join([])
+        # the bounds let DuckDB skip row groups of a file, which is sorted by series
+        bounds = f"series BETWEEN {series.min()} AND {series.max()} AND series IN (SELECT id FROM wanted)"
+        sql = f"SELECT series, t_ms, value, quality FROM {relation} WHERE {where} AND {bounds}"
         return _long_rows(self._database.arrays(sql, parameters, wanted={"id": series}))
+
+    def _relation(self, table: str, first_ms: int, last_ms: int) -> str:
+        """Where the rows of a table within a span lie: in itself, and in the files of closed days."""
+        parts = self._parts.touching(first_ms, last_ms) if table == "reading" else []
+        if not parts:
+            return table
+        columns = "SELECT series, t_ms, value, quality FROM"
+        return f"({columns} {table} UNION ALL {columns} {self._parts.relation(parts)})"
 
     async def cursor(self) -> SpoolCursor | None:
         """See SeriesStore.cursor."""
@@ -163,13 +182,24 @@ class EmbeddedStore:
         return await self._nearest(pairs, Span(t_ns, t_ns + round(reach_s * 1e9)), "min")
 
     async def _nearest(self, pairs: Sequence[Pair], span: Span, pick: str) -> dict[Pair, Series]:
-        def rows(table: str, series: npt.NDArray[np.int32]) -> LongRows:
-            sql = (
-                f"SELECT series, {pick}(t_ms) t_ms, arg_{pick}(value, t_ms) AS value, arg_{pick}(quality, t_ms) AS quality "
-                f"FROM {table} WHERE t_ms >= ? AND t_ms < ? AND value IS NOT NULL "
-                "AND series IN (SELECT id FROM wanted) GROUP BY series"
+        bounds_ms = _bounds_ms(span)
+
+        def nearest_in(relation: str, series: npt.NDArray[np.int32]) -> LongRows:
+            nearest = (
+                f"(SELECT series, {pick}(t_ms) t_ms, arg_{pick}(value, t_ms) AS value, arg_{pick}(quality, t_ms) AS quality "
+                f"FROM {relation} WHERE t_ms >= {bounds_ms[0]} AND t_ms < {bounds_ms[1]} AND value IS NOT NULL GROUP BY series)"
             )
-            return _long_rows(self._database.arrays(sql, _bounds_ms(span), wanted={"id": series}))
+            return self._rows_of(nearest, series, "true", [])
+
+        def rows(table: str, series: npt.NDArray[np.int32]) -> LongRows:
+            found = nearest_in(table, series)
+            parts = self._parts.touching(bounds_ms[0], bounds_ms[1] - 1) if table == "reading" else []
+            # file by file from near to far, only for series that may have something nearer there
+            for part in parts[::-1] if pick == "max" else parts:
+                beaten = found.t_ms >= part.last_ms if pick == "max" else found.t_ms <= part.first_ms
+                asked = np.setdiff1d(series, found.series[beaten])
+                found = _nearest_of(join([found, nearest_in(self._parts.relation([part]), asked)]), pick)
+            return found
 
         return await self._database.run(lambda: self._by_pair(pairs, rows))
 
@@ -200,8 +230,8 @@ class EmbeddedStore:
 
         def work() -> Span | None:
             mine = "series IN (SELECT id FROM series s WHERE s.plant = ?)"
-            spans = " UNION ALL ".join(f"SELECT min(t_ms) a, max(t_ms) b FROM {table} WHERE {mine}" for table in _TABLES)
-            [(first_ms, last_ms)] = self._database.execute(f"SELECT min(a), max(b) FROM ({spans})", [self._plant] * len(_TABLES))
+            sql = f"SELECT min(first_ms), max(last_ms) FROM ({_SUMMARY}) WHERE {mine}"
+            [(first_ms, last_ms)] = self._database.execute(sql, [self._plant])
             return None if first_ms is None else Span(first_ms * NS_PER_MS, (last_ms + 1) * NS_PER_MS)
 
         return await self._database.run(work)
@@ -210,10 +240,9 @@ class EmbeddedStore:
         """See SeriesStore.count."""
 
         def work() -> dict[str, int]:
-            every = " UNION ALL ".join(f"SELECT series, value FROM {table}" for table in _TABLES)
             sql = (
-                f"SELECT meter, count(value) FROM ({every}) r JOIN series s ON s.id = r.series "
-                "WHERE plant = ? GROUP BY meter HAVING count(value) > 0"
+                f"SELECT meter, sum(value_count)::BIGINT FROM ({_SUMMARY}) r JOIN series s ON s.id = r.series "
+                "WHERE plant = ? GROUP BY meter HAVING sum(value_count) > 0"
             )
             return dict(self._database.execute(sql, [self._plant]))
 
@@ -222,6 +251,9 @@ class EmbeddedStore:
 
     async def trim(self, now_ns: int) -> None:
         """Delete what is older than the settings keep, a table at a time so that writers wait for one deletion at most."""
+        async with self._keeping:
+            before_ms = now_ns // NS_PER_MS - self._settings.raw_days * DAY_MS
+            await self._database.run(partial(self._parts.expire, before_ms))
         kept_days = {
             "reading": self._settings.raw_days,
             "conflict": self._settings.raw_days,
@@ -234,12 +266,22 @@ class EmbeddedStore:
             before_ms = now_ns // NS_PER_MS - days * DAY_MS
             await self._database.run(partial(self._database.execute, f"DELETE FROM {table} WHERE {column} < ?", [before_ms]))
 
+    async def compact(self, now_ns: int) -> None:
+        """Move the rows of closed days into their files, a day at a time, beside whatever else goes on."""
+        for day in await self._database.run(partial(self._parts.closed_days, now_ns // NS_PER_MS)):
+            async with self._keeping:
+                old, number = await self._database.run(partial(self._parts.plan, day))
+                written = await self._database.beside(lambda execute: self._parts.write(execute, day, old, number))  # noqa: B023
+                if await self._database.run(partial(self._parts.adopt, written, old)):
+                    await self._database.run(self._database.checkpoint)
+
     async def _keep_trimming(self, clock: Clock) -> None:
         while True:
             try:
                 await self.trim(clock.now_ns())
-            except StoreError as error:
-                LOG.warning("old readings could not be deleted, trying again in %g s: %s", TRIM_EVERY_S, error)
+                await self.compact(clock.now_ns())
+            except (StoreError, OSError) as error:
+                LOG.warning("old readings could not be deleted or compacted, trying again in %g s: %s", TRIM_EVERY_S, error)
             await clock.sleep(TRIM_EVERY_S)
 
 
@@ -257,6 +299,12 @@ def _long(block: FrameBlock, series: npt.NDArray[np.int32], rows: npt.NDArray[np
 
 def _long_rows(columns: dict[str, npt.NDArray[Any]]) -> LongRows:
     return LongRows(columns["series"], columns["t_ms"], floats(columns["value"]), columns["quality"])
+
+
+def _nearest_of(rows: LongRows, pick: str) -> LongRows:
+    """Of each series the row with the smallest (min) or greatest (max) instant."""
+    rows = rows.take(np.lexsort((rows.t_ms if pick == "min" else -rows.t_ms, rows.series)))
+    return rows.take(np.unique(rows.series, return_index=True)[1])
 
 
 def _bounds_ms(span: Span) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 
 from plant.errors import StoreRejected
 from plant.frame import FrameBlock
-from plant.ports import SeriesStore, SpoolCursor
+from plant.ports import SeriesStore, SpoolCursor, Written
 from plant.quality import Quality
 from plant.series import MINUTE, MINUTE_NS, QUARTER, QUARTER_NS, DerivedBlock, Series, Span, dense_block
 from plant.site import StoreSettings
@@ -24,7 +24,17 @@ T0 = 1_790_000_100_000_000_000 // QUARTER_NS * QUARTER_NS
 S = 1_000_000_000
 MS = 1_000_000
 NAN = math.nan
-KINDS = ("memory", "embedded", "influxdb")
+KINDS = ("memory", "embedded", "compacted", "influxdb")
+FAR_NS = 2_000_000_000_000_000_000
+
+
+class Compacted(EmbeddedStore):
+    """The embedded store with every day closed: after each write all readings lie in files."""
+
+    async def write(self, blocks: Sequence[FrameBlock], sink_cursor: SpoolCursor | None = None) -> Written:
+        written = await super().write(blocks, sink_cursor)
+        await self.compact(FAR_NS)
+        return written
 
 
 @pytest.fixture(params=KINDS)
@@ -34,8 +44,9 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     made: SeriesStore
     if request.param == "memory":
         made = MemoryStore("p")
-    elif request.param == "embedded":
-        made = EmbeddedStore(tmp_path / "series.duckdb", "p", settings)
+    elif request.param in ("embedded", "compacted"):
+        kind = EmbeddedStore if request.param == "embedded" else Compacted
+        made = kind(tmp_path / "series.duckdb", "p", settings)
     else:
         url = request.getfixturevalue("influxdb")
         made = InfluxStore(

@@ -1,0 +1,189 @@
+# ruff: noqa: S608 - what is put into statements are names of our own tables and files and whole numbers
+"""Closed days of the embedded store: one Parquet file a day, sorted by series, that exists only by its row in ``part``.
+
+A file is written and synced first; then, in one transaction, its row is added and what it replaces is removed: the rows of
+that day in the table ``reading``, and the row of the day's earlier file. Files without a row are removed at the next open.
+So a crash at any point leaves either the rows or the file, never both and never neither.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from plant.errors import StoreMisconfigured
+from storage.duck import Database, Execute
+
+DAY_MS = 86_400_000
+CLOSED_AFTER_MS = 6 * 3_600_000  # a day is closed this long after its end: what comes later is merged into its file
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file: the day since 1970, rows and bytes in it, its first and last instant in ms."""
+
+    id: int
+    day: int
+    file: str
+    row_count: int
+    byte_count: int
+    first_ms: int
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """A new file not yet adopted: ``series`` int64[n, 4] is what it holds by series (series, first ms, last ms, values),
+    ``rows_from_table`` how many of its rows came from the table."""
+
+    part: Part
+    series: npt.NDArray[np.int64]
+    rows_from_table: int
+
+
+class Parts:
+    """The catalog. ``load``, ``adopt`` and ``expire`` run in the store's worker thread, ``write`` beside it."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self._database, self.folder = database, folder
+        self._by_day: dict[int, Part] = {}
+        self._last_id = 0
+
+    def load(self) -> None:
+        """Read the catalog and remove files that it does not name. Raises StoreMisconfigured for a file that is gone."""
+        found = [Part(*row) for row in self._database.execute("SELECT * FROM part")]
+        self._last_id = max((part.id for part in found), default=0)
+        self._by_day = {part.day: part for part in found}
+        for part in found:
+            self._check(part)
+        if self.folder.is_dir():
+            named = {part.file for part in self._by_day.values()}
+            for path in self.folder.glob("reading-*.parquet"):
+                if path.name not in named:
+                    path.unlink()
+
+    def _check(self, part: Part) -> None:
+        path = self.folder / part.file
+        size = path.stat().st_size if path.is_file() else None
+        if size == part.byte_count:
+            return
+        given_up = path.with_suffix(".lost")
+        if not given_up.exists():
+            found = "is not there" if size is None else f"has {size} bytes"
+            raise StoreMisconfigured(
+                f"embedded store: {path}, the readings of {_date(part.day)} ({part.row_count} values), {found}, expected "
+                f"{part.byte_count} bytes; put it back from a backup, or, where it is lost for good, create the empty file "
+                f"{given_up.name} beside it and start again"
+            )
+        LOG.warning("the readings of %s (%d values) were given up: %s", _date(part.day), part.row_count, given_up)
+        self._database.transaction(lambda: self._forget(part))
+        del self._by_day[part.day]
+
+    def _forget(self, part: Part) -> None:
+        self._database.execute("DELETE FROM part WHERE id = ?", [part.id])
+        self._database.execute("DELETE FROM part_series WHERE part = ?", [part.id])
+
+    def files(self) -> list[Path]:
+        """Every file of the catalog."""
+        return [self.folder / part.file for part in self._by_day.values()]
+
+    def touching(self, first_ms: int, last_ms: int) -> list[Part]:
+        """Parts that hold something within [first, last], oldest first."""
+        found = (part for part in self._by_day.values() if part.first_ms <= last_ms and first_ms <= part.last_ms)
+        return sorted(found, key=lambda part: part.first_ms)
+
+    def relation(self, parts: Sequence[Part]) -> str:
+        """What to select (series, t_ms, value, quality) FROM for the rows in some files."""
+        return f"read_parquet([{', '.join(_quoted(self.folder / part.file) for part in parts)}])"
+
+    def closed_days(self, now_ms: int) -> list[int]:
+        """Days that are over and have rows in the table, oldest first."""
+        before_ms = (now_ms - CLOSED_AFTER_MS) // DAY_MS * DAY_MS
+        days = f"SELECT DISTINCT t_ms // {DAY_MS} FROM reading WHERE t_ms < {before_ms} ORDER BY 1"
+        return [int(day) for (day,) in self._database.execute(days)]
+
+    def plan(self, day: int) -> tuple[Part | None, int]:
+        """The file that a day has, and the number for a new one: a number is never given out twice."""
+        self._last_id += 1
+        return self._by_day.get(day), self._last_id
+
+    def write(self, execute: Execute, day: int, old: Part | None, number: int) -> Written:
+        """Write and sync the file of a day from the table and the file it has. Nothing of it counts before ``adopt``."""
+        _make_folder(self.folder)
+        path = self.folder / f"reading-{_date(day)}-{number}.parquet"
+        rows = f"SELECT series, t_ms, value, quality FROM reading WHERE t_ms >= {day * DAY_MS} AND t_ms < {(day + 1) * DAY_MS}"
+        if old is not None:
+            rows += f" UNION ALL SELECT series, t_ms, value, quality FROM {self.relation([old])}"
+        copy = f"COPY ({rows} ORDER BY series, t_ms) TO {_quoted(path)} (FORMAT parquet, COMPRESSION zstd)"
+        try:
+            [(row_count,)] = execute(copy)
+            summary = f"SELECT series, min(t_ms), max(t_ms), count(value) FROM read_parquet({_quoted(path)}) GROUP BY series"
+            series = np.array(execute(summary), np.int64).reshape(-1, 4)
+            _sync(path)
+            _sync(self.folder)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        part = Part(number, day, path.name, row_count, path.stat().st_size, int(series[:, 1].min()), int(series[:, 2].max()))
+        return Written(part, series, part.row_count - (0 if old is None else old.row_count))
+
+    def adopt(self, new: Written, old: Part | None) -> bool:
+        """Let a file take the place of what it was made from. False, and the file is removed, where more has come since."""
+        part = new.part
+        day = f"t_ms >= {part.day * DAY_MS} AND t_ms < {(part.day + 1) * DAY_MS}"
+        [(rows,)] = self._database.execute(f"SELECT count(*) FROM reading WHERE {day}")
+        if rows != new.rows_from_table:
+            (self.folder / part.file).unlink()
+            return False
+
+        def replace() -> None:
+            if old is not None:
+                self._forget(old)
+            fields = [part.id, part.day, part.file, part.row_count, part.byte_count, part.first_ms, part.last_ms]
+            self._database.execute("INSERT INTO part VALUES (?, ?, ?, ?, ?, ?, ?)", fields)
+            columns = dict(zip(("series", "first_ms", "last_ms", "value_count"), new.series.T, strict=True))
+            self._database.execute(f"INSERT INTO part_series SELECT {part.id}, * FROM incoming", incoming=columns)
+            self._database.execute(f"DELETE FROM reading WHERE {day}")
+
+        self._database.transaction(replace)
+        self._by_day[part.day] = part
+        if old is not None:
+            (self.folder / old.file).unlink(missing_ok=True)
+        return True
+
+    def expire(self, before_ms: int) -> None:
+        """Remove the files of days that are over before an instant."""
+        for part in [p for p in self._by_day.values() if p.last_ms < before_ms]:
+            self._database.transaction(lambda part=part: self._forget(part))  # type: ignore[misc]
+            del self._by_day[part.day]
+            (self.folder / part.file).unlink(missing_ok=True)
+
+
+def _date(day: int) -> str:
+    return datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("'", "''") + "'"
+
+
+def _make_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        folder.mkdir(parents=True, mode=0o700)
+        _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
