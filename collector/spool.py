@@ -168,7 +168,10 @@ class Spool:
             return Backlog(0, None, 0.0)
         if at.offset >= self._sizes[at.segment]:
             at = SpoolCursor(min(n for n, size in self._sizes.items() if n > at.segment and size), 0)
-        oldest = await asyncio.to_thread(files.first_instant, self._disk, self._directory, at.segment, at.offset)
+        try:
+            oldest = await asyncio.to_thread(files.first_instant, self._disk, self._directory, at.segment, at.offset)
+        except SpoolError:
+            oldest = None  # passed and removed meanwhile, or unreadable: whoever reads on says so
         age_h = 0.0 if oldest is None else (self._clock.now_ns() - oldest) / (3600 * NS_PER_S)
         return Backlog(waiting, oldest, age_h)
 

@@ -353,6 +353,14 @@ async def test_backlog_names_bytes_and_age_of_the_oldest_reading(bench: Bench) -
         assert (await spool.backlog()).age_h == 1.0
 
 
+async def test_backlog_whose_oldest_record_cannot_be_read_is_told_all_the_same(bench: Bench) -> None:
+    async with bench.spool() as spool:
+        await spool.append([block(3)])
+        bench.segment().rename(bench.segment().with_suffix(".away"))
+        backlog = await spool.report()
+        assert (backlog.bytes, backlog.oldest_t_ns) == (spool.size_bytes, None)
+
+
 async def test_wait_ends_with_the_next_durable_record(bench: Bench) -> None:
     async with bench.spool() as spool:
         waiter = asyncio.create_task(spool.wait_beyond(spool.durable))
