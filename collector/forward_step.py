@@ -205,9 +205,17 @@ def _refused(state: ForwardState, reason: str, lines: tuple[str, ...], settings:
     rest = rest or ((),)
     if lines:
         return _next(replace(state, parts=rest, failures=0), settings, (PutAside(reason, None, lines),))
-    if len(part) > 1:
-        half = len(part) // 2
-        state = replace(state, parts=(part[:half], part[half:], *state.parts[1:]), failures=0)
-        return state, (_post(state),)
     assert part, "an empty part holds nothing to refuse"
+    if len(part) > 1 or len(part[0]) > 1:
+        state = replace(state, parts=(*_halves(part), *state.parts[1:]), failures=0)
+        return state, (_post(state),)
     return _next(replace(state, parts=rest, failures=0), settings, (PutAside(reason, part[0], ()),))
+
+
+def _halves(part: Part) -> tuple[Part, Part]:
+    """Of the blocks, and of a single block by its Frames: one that is refused does not take others along."""
+    if len(part) > 1:
+        return part[: len(part) // 2], part[len(part) // 2 :]
+    block = part[0]
+    half = len(block) // 2
+    return (block.take(slice(0, half)),), (block.take(slice(half, None)),)
