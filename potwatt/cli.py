@@ -15,10 +15,12 @@ from rich.console import Console
 
 from plant.errors import ConfigError, PotwattError
 from potwatt import logs
+from potwatt.copies_cli import backup, export, restore
 from potwatt.devices_cli import devices_app
 from potwatt.probe_cli import probe
 from potwatt.read_cli import read
 from potwatt.roles import ROLES
+from potwatt.selftest.cli import selftest_app
 
 app = typer.Typer(
     help="Energy monitoring and microgrid telemetry for aluminium smelters. "
@@ -34,8 +36,12 @@ app.add_typer(ledger_app, name="ledger")
 app.add_typer(dashboards_app, name="dashboards")
 app.add_typer(keys_app, name="keys")
 app.add_typer(devices_app, name="devices")
+app.add_typer(selftest_app, name="selftest")
 app.command()(probe)
 app.command()(read)
+app.command()(backup)
+app.command()(restore)
+app.command()(export)
 console = Console(highlight=False)
 
 SiteFile = Annotated[Path, typer.Argument(help="The site file.")]

@@ -1,0 +1,60 @@
+"""The faults of a run, at instants of a seeded dice: kills of the program, cuts of broker and store."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+from potwatt.selftest.link import Link, LinkMode
+from potwatt.selftest.stand import Stand
+
+LIFE_S = (0.3, 6.0)  # from before the first import is done to well under way
+WHOLE_S, BROKEN_S = (2.0, 8.0), (0.3, 4.0)
+HELD_SHARE = 0.25  # of the kills with an embedded store
+
+
+@dataclass(slots=True)
+class Faults:
+    """``outages`` counts by kind what was done."""
+
+    at: Stand
+    seed: int
+    outages: Counter[str] = field(default_factory=Counter)
+
+    async def run(self) -> None:
+        """Until cancelled; raises what the program under test did wrong. Call ``mend`` afterwards."""
+        dices = [random.Random(f"{self.seed} {part}") for part in ("writer", "broker", "store")]  # noqa: S311
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._kill(dices[0]))
+            group.create_task(self._cut("broker", self.at.broker_link, dices[1]))
+            if self.at.store_link is not None:
+                group.create_task(self._cut("store", self.at.store_link, dices[2]))
+
+    async def mend(self) -> None:
+        """Everything whole, the program running."""
+        for link in (self.at.broker_link, self.at.store_link):
+            if link is not None:
+                await link.set_mode(LinkMode.WHOLE)
+        if not self.at.writer.is_running:
+            self.at.writer.start()
+
+    async def _kill(self, dice: random.Random) -> None:
+        while True:
+            await asyncio.sleep(dice.uniform(*LIFE_S))
+            held = dice.random() < HELD_SHARE
+            await self.at.writer.kill()
+            if held and self.at.store_link is None and self.at.series_file.exists():
+                self.outages["store file held"] += 1
+                await self.at.writer.refused_while_held(self.at.series_file)
+            self.at.writer.start()
+
+    async def _cut(self, what: str, link: Link, dice: random.Random) -> None:
+        while True:
+            await asyncio.sleep(dice.uniform(*WHOLE_S))
+            mode = dice.choice([LinkMode.CUT, LinkMode.SWALLOWING])
+            await link.set_mode(mode)
+            self.outages[f"{what} {'cut' if mode is LinkMode.CUT else 'silent'}"] += 1
+            await asyncio.sleep(dice.uniform(*BROKEN_S))
+            await link.set_mode(LinkMode.WHOLE)

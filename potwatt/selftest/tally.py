@@ -1,0 +1,111 @@
+"""What was sent beside what is stored. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+KILLED_UNDURABLE_MAX_S = 5.0  # an answer older than this at a kill must have been durable
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Stored readings of one meter: (number, instant in ms) of each row, in any order."""
+
+    rows: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """One kind of source. ``unfinished`` readings were asked for and never acknowledged: under way when the program was
+    killed, which the promise does not cover."""
+
+    sent: int
+    acknowledged: int
+    stored: int
+    duplicates: int
+    missing: int
+    unfinished: int = 0
+    examples: tuple[str, ...] = ()
+
+    @property
+    def holds(self) -> bool:
+        """Something was sent, and everything acknowledged is there once."""
+        return self.acknowledged > 0 and self.duplicates == 0 and self.missing == 0
+
+
+@dataclass(slots=True)
+class _Findings:
+    duplicates: int = 0
+    missing: int = 0
+    unfinished: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    def say(self, text: str) -> None:
+        if len(self.examples) < 5:
+            self.examples.append(text)
+
+
+def count_published(sent: Sequence[tuple[str, int]], acknowledged: set[int], stored: Mapping[str, Stored]) -> Count:
+    """``sent[n]`` is (meter, ms) of reading n. A stored row that was never sent, or under another instant, is a duplicate."""
+    found = _Findings()
+    rows = Counter((meter, number, t_ms) for meter, of in stored.items() for number, t_ms in of.rows)
+    kept = 0
+    for number, (meter, t_ms) in enumerate(sent):
+        times = rows.pop((meter, number, t_ms), 0)
+        kept += times > 0
+        if times == 0 and number in acknowledged:
+            found.missing += 1
+            found.say(f"reading {number} of {meter} is missing")
+        elif times > 1:
+            found.duplicates += times - 1
+            found.say(f"reading {number} of {meter} is stored {times} times")
+    for meter, number, t_ms in list(rows)[:5]:
+        found.say(f"{meter} has reading {number} at {t_ms} ms, which was not sent so")
+    found.duplicates += sum(rows.values())
+    return Count(len(sent), len(acknowledged), kept, found.duplicates, found.missing, 0, tuple(found.examples))
+
+
+def count_polled(answered: Mapping[str, Sequence[float]], stored: Mapping[str, Stored], ends_s: Sequence[float]) -> Count:
+    """Numbers 1, 2, ... of each meter with the instant of their answer; ``ends_s`` are the ends of the program's lives.
+
+    Polls are durable in order, so that of each life only the last ones may be absent, and only those answered just
+    before its end: anything else is missing.
+    """
+    found = _Findings()
+    kept = 0
+    for meter, instants in answered.items():
+        times = Counter(number for number, _ in stored[meter].rows) if meter in stored else Counter()
+        kept += sum(1 for number in range(1, len(instants) + 1) if times[number])
+        repeated = sum(n - 1 for n in times.values() if n > 1) + sum(n for k, n in times.items() if not 1 <= k <= len(instants))
+        if repeated:
+            found.duplicates += repeated
+            found.say(f"{meter}: {repeated} rows more than answers")
+        for number in _holes(instants, times, ends_s, found):
+            found.missing += 1
+            found.say(f"poll {number} of {meter} is missing")
+    sent = sum(map(len, answered.values()))
+    acknowledged = sent - found.unfinished
+    return Count(sent, acknowledged, kept, found.duplicates, found.missing, found.unfinished, tuple(found.examples))
+
+
+def _holes(instants: Sequence[float], times: Counter[int], ends_s: Sequence[float], found: _Findings) -> list[int]:
+    """Numbers that are absent and may not be; those that may are added to ``unfinished``."""
+    holes: list[int] = []
+    first = 1
+    for end_s in sorted(ends_s):
+        last = first
+        while last <= len(instants) and instants[last - 1] <= end_s:
+            last += 1
+        kept = [n for n in range(first, last) if times[n]]
+        newest = max(kept, default=first - 1)
+        for number in range(first, last):
+            if times[number]:
+                continue
+            if number > newest and end_s - instants[number - 1] <= KILLED_UNDURABLE_MAX_S:
+                found.unfinished += 1
+            else:
+                holes.append(number)
+        first = last
+    return [*holes, *range(first, len(instants) + 1)]
