@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import Depends, Path, Request
 
@@ -44,6 +45,22 @@ class AlertView(Protocol):
         ...
 
 
+ExportedRows = Literal["raw", "intervals", "1m", "15m"]
+ExportedFile = Literal["parquet", "csv"]
+
+
+class Copies(Protocol):
+    """Copies of what the process holds in files, made within its data folder."""
+
+    async def back_up(self) -> tuple[FilePath, int, tuple[str, ...]]:
+        """Folder, bytes and what is not in it, in words."""
+        ...
+
+    async def export(self, what: ExportedRows, span: Span, kind: ExportedFile) -> tuple[FilePath, int]:
+        """File and rows."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Everything the wiring hands to the API. ``auth`` None: no keys, local users read and write."""
@@ -59,6 +76,7 @@ class Context:
     version: str
     rulebook: Rulebook
     alerts: AlertView | None
+    copies: Copies | None = None
 
 
 def context_of(request: Request) -> Context:

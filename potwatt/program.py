@@ -31,6 +31,7 @@ from plant.ports import Ledger, SeriesStore
 from plant.site import Endpoint, Meter, Site
 from potwatt.board import Board
 from potwatt.clock import SystemClock
+from potwatt.copies import Copies
 from potwatt.live_bus import LiveBus
 from potwatt.load import Loaded
 from potwatt.roles import ROLES
@@ -278,6 +279,7 @@ class Program:
             version=metadata.version("potwatt"),
             rulebook=self.loaded.rulebook,
             alerts=alerts,
+            copies=Copies(self.loaded, self.store, self.clock),
         )
         server = make_server(app, self.site.api, self.loaded.folder)
 

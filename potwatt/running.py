@@ -18,6 +18,7 @@ from plant.site import Meter
 from potwatt.load import Loaded
 
 TIMEOUT_S = 5.0
+PATIENT_S = 6 * 3_600.0  # what a backup of years may take
 SLOW_S = 60.0
 KEY_VARIABLE = "POTWATT_API_KEY"
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (what a server may listen on, not what is asked)
@@ -66,22 +67,40 @@ def last_reading(loaded: Loaded, meter: Meter, profile: Profile) -> LastReading:
     return LastReading(int(newest) * 1_000_000, value, quality)
 
 
+def ask(loaded: Loaded, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """The answer of the running program to a POST that may take long. Raises TransportError in words."""
+    return _answer(loaded, path, json.dumps(body).encode(), PATIENT_S, "an editor's")
+
+
+def _detail(error: urllib.error.HTTPError) -> str:
+    """What the program said of its refusal."""
+    try:
+        return f": {json.load(error)['detail']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def _get(loaded: Loaded, path: str, **query: str) -> dict[str, Any]:
+    parameters = urllib.parse.urlencode(query | {"max_points": "20000"})
+    return _answer(loaded, f"{path}?{parameters}", None, TIMEOUT_S, "a viewer's")
+
+
+def _answer(loaded: Loaded, path: str, body: bytes | None, timeout_s: float, whose: str) -> dict[str, Any]:
     api = loaded.site.api
     host = _ANYWHERE.get(api.host, api.host)
     where = f"{'https' if api.tls_cert else 'http'}://{f'[{host}]' if ':' in host else host}:{api.port}"
-    parameters = urllib.parse.urlencode(query | {"max_points": "20000"})
-    request = urllib.request.Request(f"{where}{path}?{parameters}")  # noqa: S310 (http and https alone, made above)
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{where}{path}", body, headers)  # noqa: S310 (http and https alone, made above)
     key = os.environ.get(KEY_VARIABLE, "")
     if key:
         request.add_header("Authorization", f"Bearer {key}")
     context = ssl.create_default_context(cafile=str(loaded.folder / api.tls_cert)) if api.tls_cert else None
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S, context=context) as answer:  # noqa: S310
-            body: dict[str, Any] = json.load(answer)
-            return body
+        with urllib.request.urlopen(request, timeout=timeout_s, context=context) as answer:  # noqa: S310
+            found: dict[str, Any] = json.load(answer)
+            return found
     except urllib.error.HTTPError as error:
-        hint = f"; put a viewer's key into {KEY_VARIABLE}" if error.code in (401, 403) else ""
+        hint = f"; put {whose} key into {KEY_VARIABLE}" if error.code in (401, 403) else _detail(error)
         raise TransportError(f"{where} answered {error.code} to {path}{hint}") from error
     except (OSError, ValueError) as error:
         raise TransportError(f"no answer from {where}: {error}; check that `potwatt run` serves there") from error

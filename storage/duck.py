@@ -60,7 +60,7 @@ class Database:
 
     async def beside(self, work: Callable[[Execute], Answer]) -> Answer:
         """The answer of ``work``, which may take long: it has a connection of its own, and ``run`` does not wait for it.
-        Each statement sees what was committed before it; after ``pin``, all of them see what was committed then."""
+        Each statement sees what was committed before it; after ``pin`` comes ``copy_pinned``."""
         return await self._in(self._beside, lambda: work(self._execute_beside))
 
     async def _in(self, thread: ThreadPoolExecutor, work: Callable[[], Answer]) -> Answer:
@@ -77,14 +77,25 @@ class Database:
         return self._second.execute(sql).fetchall()
 
     def pin(self) -> None:
-        """From the worker thread: what ``beside`` reads from now on is what is committed now, until ``unpin`` there."""
+        """From the worker thread: what ``copy_pinned`` will read is what is committed now."""
         self._execute_beside("BEGIN")
         self._execute_beside("SELECT count(*) FROM about")  # a transaction sees what there is at its first statement
 
-    def unpin(self) -> None:
-        """From ``beside``: end what ``pin`` began."""
-        with suppress(duckdb.Error):
-            self._execute_beside("ROLLBACK")
+    def copy_pinned(self, path: Path) -> None:
+        """From ``beside``: write what ``pin`` fixed into a new file, and end that."""
+        quoted = "'" + str(path).replace("'", "''") + "'"
+        try:
+            [(name,)] = self._execute_beside("SELECT current_database()")
+            self._execute_beside(f"ATTACH {quoted} AS copied")
+            self._execute_beside(f'COPY FROM DATABASE "{name}" TO copied')
+            self._execute_beside("COMMIT")
+        except BaseException:
+            with suppress(duckdb.Error):
+                self._execute_beside("ROLLBACK")
+            raise
+        finally:
+            with suppress(duckdb.Error):
+                self._execute_beside("DETACH copied")
 
     def open(self) -> None:
         """Open or create the file. Raises StoreMisconfigured where another process has it or it is not ours."""

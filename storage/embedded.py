@@ -47,7 +47,7 @@ class EmbeddedStore:
     """
 
     def __init__(self, path: Path, plant: str, settings: StoreSettings, clock: Clock | None = None) -> None:
-        self._plant = plant
+        self._path, self._plant = path, plant
         self._settings = settings
         self._clock = clock
         self._database = Database(path)
@@ -274,6 +274,20 @@ class EmbeddedStore:
                 written = await self._database.beside(lambda execute: self._parts.write(execute, day, old, number))  # noqa: B023
                 if await self._database.run(partial(self._parts.adopt, written, old)):
                     await self._database.run(self._database.checkpoint)
+
+    async def copy_to(self, folder: Path, at_its_instant: Callable[[], None]) -> None:
+        """A copy of everything stored at one instant, in ``folder``, which exists. ``at_its_instant`` runs while nothing is
+        written, in a thread: what it copies belongs to the same instant. Writers wait for that alone. Raises StoreError."""
+
+        def begin() -> None:
+            at_its_instant()
+            self._database.pin()
+
+        async with self._keeping:
+            await self._database.run(begin)
+            await self._database.beside(lambda _: self._database.copy_pinned(folder / self._path.name))
+            target = folder / self._parts.folder.name
+            await self._database.beside(lambda _: self._parts.copy_files(target))
 
     async def _keep_trimming(self, clock: Clock) -> None:
         while True:

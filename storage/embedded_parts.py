@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -91,10 +92,6 @@ class Parts:
         self._database.execute("DELETE FROM part WHERE id = ?", [part.id])
         self._database.execute("DELETE FROM part_series WHERE part = ?", [part.id])
 
-    def files(self) -> list[Path]:
-        """Every file of the catalog."""
-        return [self.folder / part.file for part in self._by_day.values()]
-
     def touching(self, first_ms: int, last_ms: int) -> list[Part]:
         """Parts that hold something within [first, last], oldest first."""
         found = (part for part in self._by_day.values() if part.first_ms <= last_ms and first_ms <= part.last_ms)
@@ -158,6 +155,14 @@ class Parts:
         if old is not None:
             (self.folder / old.file).unlink(missing_ok=True)
         return True
+
+    def copy_files(self, folder: Path) -> None:
+        """Copy every file of the catalog."""
+        _make_folder(folder)
+        for part in self._by_day.values():
+            shutil.copyfile(self.folder / part.file, folder / part.file)
+            _sync(folder / part.file)
+        _sync(folder)
 
     def expire(self, before_ms: int) -> None:
         """Remove the files of days that are over before an instant."""
