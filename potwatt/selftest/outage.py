@@ -68,10 +68,10 @@ async def run_outage(settings: OutageSettings, console: Console) -> Outcome | No
     console.print(f"{PROVES}\nSeed {settings.seed}: --seed {settings.seed} repeats the choice of faults.\n", soft_wrap=True)
     outcome: Outcome | None = None
     try:
-        async with stand(settings, folder, console) as at:
+        async with stand(settings, folder) as at:
             outcome = await _unless_stopped(_run(at, console), stop)
     finally:
-        if stop.is_set() or (outcome is not None and outcome.holds):
+        if stop.is_set() or (outcome is not None and outcome.holds) or not (folder / "potwatt.log").exists():
             shutil.rmtree(folder, ignore_errors=True)
         else:
             console.print(f"The site, its data and the program's words are kept in {folder}", soft_wrap=True)

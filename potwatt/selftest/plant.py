@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import orjson
@@ -30,7 +29,6 @@ class Addresses:
     """Where the program under test reaches its broker, its Modbus devices and, at a server, its store."""
 
     broker_port: int
-    mqtt_version: Literal[4, 5]
     gateway_port: int
     api_port: int
     client_id: str
@@ -70,7 +68,7 @@ def site_text(at: Addresses, published: list[str]) -> str:
         f"[api]\nport = {at.api_port}\n[spool]\nmax_mib = 512\nsegment_mib = 4\n{store}"
         f'[[endpoint]]\nid = "gateway"\nprotocol = "modbus_tcp"\nhost = "127.0.0.1"\nport = {at.gateway_port}\ntimeout_s = 10\n'
         f'[[endpoint]]\nid = "broker"\nprotocol = "mqtt"\nhost = "127.0.0.1"\nport = {at.broker_port}\ntimeout_s = 5\n'
-        f'mqtt_version = {at.mqtt_version}\nclient_id = "{at.client_id}"\n' + "".join([*polled, *feeders])
+        f'client_id = "{at.client_id}"\n' + "".join([*polled, *feeders])
     )
 
 

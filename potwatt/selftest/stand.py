@@ -11,9 +11,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-from rich.console import Console
 
 from plant.errors import InputError
 from potwatt.load import Loaded, load_site
@@ -22,10 +19,9 @@ from potwatt.selftest.link import Link
 from potwatt.selftest.plant import Addresses, host_and_port, published_meters, site_text
 from potwatt.selftest.publisher import Publisher
 from potwatt.selftest.writer import Writer
-from simulators.broker import broker_for, mosquitto_path
+from simulators.broker import MosquittoBroker, mosquitto_path
 
 PASSWORD_VARIABLE = "POTWATT_SELFTEST_PASSWORD"  # noqa: S105  (the name of a variable)
-RATE_EMBEDDED_BROKER_MAX = 300.0  # what the broker in this process carries beside everything else
 _ANSWER_S = 5.0
 
 
@@ -66,22 +62,16 @@ class Stand:
 
 
 @asynccontextmanager
-async def stand(settings: OutageSettings, folder: Path, console: Console) -> AsyncIterator[Stand]:
+async def stand(settings: OutageSettings, folder: Path) -> AsyncIterator[Stand]:
     """Everything up but the program; everything gone at the end. Raises PotwattError where a part cannot be started."""
     broker_port, broker_link_port, store_link_port, gateway_port, api_port = _free_ports(5)
     run_id = f"{settings.seed:06d}-{os.getpid()}"
     async with AsyncExitStack() as stack:
         host, port = host_and_port(settings.broker) if settings.broker else ("127.0.0.1", broker_port)
-        version: Literal[4, 5] = 5
-        rate = settings.rate
         if not settings.broker:
-            broker = broker_for(port, folder / "broker")
-            version = broker.mqtt_version
+            broker = _keeping_broker(port, folder / "broker")
             await broker.start()
             stack.push_async_callback(broker.stop)
-            if mosquitto_path() is None and rate > RATE_EMBEDDED_BROKER_MAX:
-                rate = RATE_EMBEDDED_BROKER_MAX
-                console.print(f"Mosquitto is not installed: the broker in this process carries {rate:g} readings a second.")
         broker_link = await _link(stack, broker_link_port, host, port)
         store_link = None
         database = f"potwatt_selftest_{run_id}".replace("-", "_")
@@ -94,7 +84,6 @@ async def stand(settings: OutageSettings, folder: Path, console: Console) -> Asy
         stack.push_async_callback(devices.stop)
         at = Addresses(
             broker_link_port,
-            version,
             gateway_port,
             api_port,
             f"potwatt-selftest-{run_id}",
@@ -103,12 +92,12 @@ async def stand(settings: OutageSettings, folder: Path, console: Console) -> Asy
             username=settings.username,
             password_env=PASSWORD_VARIABLE,
         )
-        meters = published_meters(rate)
+        meters = published_meters(settings.rate)
         site = folder / "site.toml"
         site.write_text(site_text(at, meters), "utf-8")
         writer = Writer(site, folder / "potwatt.log")
         stack.push_async_callback(writer.discard)
-        publisher = Publisher(broker_link_port, meters, rate, f"potwatt-selftest-meters-{run_id}")
+        publisher = Publisher(broker_link_port, meters, settings.rate, f"potwatt-selftest-meters-{run_id}")
         yield Stand(settings, load_site(site), folder, devices, publisher, writer, broker_link, store_link)
 
 
@@ -117,6 +106,16 @@ async def _link(stack: AsyncExitStack, listen_port: int, host: str, port: int) -
     await link.start()
     stack.push_async_callback(link.stop)
     return link
+
+
+def _keeping_broker(port: int, folder: Path) -> MosquittoBroker:
+    """Raises InputError without Mosquitto: the embedded broker of the demo drops what it queued for a client that was cut off."""
+    path = mosquitto_path()
+    if path is None:
+        raise InputError(
+            "mosquitto is not installed, and the test needs a broker that keeps sessions; install it, or give --broker"
+        )
+    return MosquittoBroker(path, port, folder)
 
 
 def _store_address(url: str) -> tuple[str, int]:
