@@ -12,14 +12,15 @@ from typing import Literal
 
 import msgspec
 
-from collector.disk import OS_DISK, Disk, DiskFile, replace_durably, write_whole
-from collector.spool_format import HEADER_BYTES, Record, Rot, ends_whole, next_record, read_header, sound_length
-from plant.errors import SpoolError, SpoolRotten
+from collector.disk import OS_DISK, Disk, DiskFile, write_whole
+from collector.spool_format import Record, Rot, ends_whole, next_record, sound_length
+from collector.spool_small import SmallFiles
+from plant.errors import SpoolError
 from plant.frame import FrameBlock
 from plant.ports import SpoolCursor
 
 READ_BYTES = 2 * 2**20
-SUFFIX = ".seg"
+SUFFIX, UNREADABLE = ".seg", ".unreadable"
 
 
 class _CursorFile(msgspec.Struct, forbid_unknown_fields=True):
@@ -188,16 +189,15 @@ def set_aside(disk: Disk, directory: Path, number: int) -> None:
     """Keep an unreadable segment, under a name that is none of the spool's, for whoever can rescue it."""
     path = segment_path(directory, number)
     with suppress(OSError):  # it may be gone, or the disk broken: then there is nothing to keep
-        disk.rename(path, path.with_suffix(".unreadable"))
+        disk.rename(path, path.with_suffix(UNREADABLE))
 
 
-def first_instant(disk: Disk, directory: Path, number: int, offset: int) -> int | None:
-    """Oldest instant (UTC ns) of the record at a cursor; None where its header is rotten or nothing is there."""
-    try:
-        header = read_header(_slice(disk, directory, number, offset, HEADER_BYTES))
-    except SpoolRotten:
-        return None
-    return None if header is None else header.first_t_ns
+def remove_unreadable(disk: Disk, directory: Path) -> None:
+    """Remove the segments that were set aside, as far as the disk lets them go."""
+    with suppress(OSError):
+        for name in disk.sizes(directory):
+            if name.endswith(UNREADABLE):
+                disk.remove(directory / name)
 
 
 def load_cursor(disk: Disk, directory: Path, sink: str) -> SpoolCursor | None:
@@ -212,10 +212,9 @@ def load_cursor(disk: Disk, directory: Path, sink: str) -> SpoolCursor | None:
     return SpoolCursor(kept.segment, kept.offset)
 
 
-def save_cursor(disk: Disk, directory: Path, sink: str, cursor: SpoolCursor) -> None:
+def save_cursor(small: SmallFiles, sink: str, cursor: SpoolCursor) -> None:
     """Replace a sink's cursor in one step that a power cut cannot halve. Raises OSError."""
-    text = msgspec.json.encode(_CursorFile(cursor.segment, cursor.offset))
-    replace_durably(disk, directory / f"{sink}.cursor", text)
+    small.replace(f"{sink}.cursor", msgspec.json.encode(_CursorFile(cursor.segment, cursor.offset)))
 
 
 def remove_segments(disk: Disk, directory: Path, numbers: Sequence[int]) -> None:

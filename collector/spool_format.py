@@ -1,7 +1,8 @@
 """The spool's record: one FrameBlock as bytes, with a checked header and a checked body. Pure.
 
-Record = header (40 bytes, little endian, its own CRC32) + body (CRC32 in the header). The header alone says how many
-Frames of which span a rotten body held, so that a loss can be named. Body = length of the names (uint32), names as
+Record = header (48 bytes, little endian, its own CRC32) + body (CRC32 in the header). The header alone says how many
+Frames of which span a rotten body held, so that a loss can be named, and when by the spool's own running time it was
+taken in. Version 1 had no such time and is still read. Body = length of the names (uint32), names as
 msgpack, then the columns one after the other: position of the meter (1, 2 or 4 bytes), instant (int64 ms), values
 (float64), and the quality words (int16) unless all are good.
 """
@@ -20,13 +21,15 @@ import numpy.typing as npt
 from plant.errors import SpoolError, SpoolRotten
 from plant.frame import FRAMES_MAX, NS_PER_MS, FrameBlock
 
-VERSION = 1
+VERSION = 2
 MAGIC = b"PWFB"
 BODY_BYTES_MAX = 16 * 2**20  # far above any block: a longer length is a rotten header
 BLOCK_BYTES_MAX = 256 * 2**10
-_HEADER = struct.Struct("<4sHHIIqqII")  # magic, version, 0, body bytes, frames, first ns, last ns, body crc, header crc
+_START = struct.Struct("<4sHH")  # magic, version, 0: of every version
+_HEADER = struct.Struct("<4sHHIIqqqII")  # ..., body bytes, frames, first ns, last ns, taken ns, body crc, header crc
+_HEADER_1 = struct.Struct("<4sHHIIqqII")  # without taken ns
+_LAYOUTS = {1: _HEADER_1, VERSION: _HEADER}
 HEADER_BYTES = _HEADER.size
-_CRC_AT = HEADER_BYTES - 4
 _LENGTH = struct.Struct("<I")
 
 
@@ -42,18 +45,21 @@ class _Names(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class RecordHeader:
-    """What a record's header says of its body: size, Frames and the span of their instants (UTC ns)."""
+    """What a record's header says of its body: size, Frames and the span of their instants (UTC ns); ``taken_ns`` is
+    the spool's own running time when it took the record in, 0 where version 1 did not tell."""
 
     body_bytes: int
     frames: int
     first_t_ns: int
     last_t_ns: int
     body_crc: int
+    taken_ns: int = 0
+    header_bytes: int = HEADER_BYTES
 
     @property
     def record_bytes(self) -> int:
         """Header and body."""
-        return HEADER_BYTES + self.body_bytes
+        return self.header_bytes + self.body_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +93,9 @@ def split_block(block: FrameBlock) -> list[FrameBlock]:
     return [block.take(slice(at, at + rows)) for at in range(0, len(block), rows)]
 
 
-def encode_block(block: FrameBlock) -> bytes:
-    """One record. Raises ``ValueError`` for an empty block or one that does not fit a record (see ``split_block``)."""
+def encode_block(block: FrameBlock, taken_ns: int = 0) -> bytes:
+    """One record, taken in at ``taken_ns`` of the spool's running time. Raises ``ValueError`` for an empty block or one
+    that does not fit a record (see ``split_block``)."""
     if not len(block):
         raise ValueError("an empty block is no record")
     index_bytes = 1 if len(block.meters) <= 2**8 else 2 if len(block.meters) <= 2**16 else 4
@@ -105,9 +112,9 @@ def encode_block(block: FrameBlock) -> bytes:
     body = b"".join([_LENGTH.pack(len(packed)), packed, *columns])
     if len(body) > BODY_BYTES_MAX:
         raise ValueError(f"a block of {len(block)} Frames takes {len(body)} bytes, a record at most {BODY_BYTES_MAX}")
-    head = _HEADER.pack(
-        MAGIC, VERSION, 0, len(body), len(block), int(block.t_ns.min()), int(block.t_ns.max()), zlib.crc32(body), 0
-    )[:_CRC_AT]
+    first_ns, last_ns = int(block.t_ns.min()), int(block.t_ns.max())
+    whole = _HEADER.pack(MAGIC, VERSION, 0, len(body), len(block), first_ns, last_ns, taken_ns, zlib.crc32(body), 0)
+    head = whole[: -_LENGTH.size]
     return head + _LENGTH.pack(zlib.crc32(head)) + body
 
 
@@ -115,16 +122,21 @@ def read_header(data: memoryview, at: int = 0) -> RecordHeader | None:
     """The header at byte ``at``; None where fewer bytes than a header are left. Raises SpoolRotten, and SpoolError for a
     sound record of another version."""
     if len(data) - at < HEADER_BYTES:
-        return None
-    magic, version, _, body_bytes, frames, first_ns, last_ns, body_crc, head_crc = _HEADER.unpack_from(data, at)
-    if magic != MAGIC or zlib.crc32(data[at : at + _CRC_AT]) != head_crc:
+        return None  # of a version 1 record too: no body is shorter than the eight bytes between the two headers
+    magic, version, _ = _START.unpack_from(data, at)
+    layout = _LAYOUTS.get(version, _HEADER)
+    crc_at = at + layout.size - _LENGTH.size
+    if magic != MAGIC or zlib.crc32(data[at:crc_at]) != _LENGTH.unpack_from(data, crc_at)[0]:
         raise SpoolRotten("the header's checksum does not fit")
-    if version != VERSION:
+    if version not in _LAYOUTS:
         # sound, and not ours to step over or to cut: nobody may go on from here
-        raise SpoolError(f"the spool holds records of version {version}, this program reads {VERSION}: use the one that wrote it")
+        raise SpoolError(
+            f"the spool holds records of version {version}, this program reads up to {VERSION}: use the one that wrote it"
+        )
+    body_bytes, frames, first_ns, last_ns, *taken, body_crc, _ = layout.unpack_from(data, at)[3:]
     if body_bytes > BODY_BYTES_MAX:
         raise SpoolRotten(f"a body of {body_bytes} bytes")
-    return RecordHeader(body_bytes, frames, first_ns, last_ns, body_crc)
+    return RecordHeader(body_bytes, frames, first_ns, last_ns, body_crc, taken[0] if taken else 0, layout.size)
 
 
 def decode_body(header: RecordHeader, body: memoryview) -> FrameBlock:
@@ -167,17 +179,18 @@ def next_record(data: memoryview, at: int) -> Record | Rot | None:
     try:
         header = read_header(data, at)
     except SpoolRotten as error:
-        return Rot(at, _next_header(data, at + 1), str(error))
+        return Rot(at, next_header(data, at + 1), str(error))
     if header is None or at + header.record_bytes > len(data):
         return None
     end = at + header.record_bytes
     try:
-        return Record(at, end, decode_body(header, data[at + HEADER_BYTES : end]))
+        return Record(at, end, decode_body(header, data[at + header.header_bytes : end]))
     except SpoolRotten as error:
         return Rot(at, end, str(error), header.frames, header.first_t_ns, header.last_t_ns)
 
 
-def _next_header(data: memoryview, at: int) -> int:
+def next_header(data: memoryview, at: int) -> int:
+    """Where the next sound header stands from byte ``at`` on; the length of the data where none does."""
     raw = bytes(data[at:])
     found = raw.find(MAGIC)
     while found >= 0:
@@ -197,7 +210,7 @@ def sound_length(data: memoryview) -> int:
         found = next_record(data, at)
         if found is None:
             # a length that reaches past the end may itself be the damage: a sound record may still follow
-            at = _next_header(data, at + 1)
+            at = next_header(data, at + 1)
             continue
         at = found.end
         if isinstance(found, Record):

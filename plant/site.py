@@ -246,7 +246,7 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class SpoolSettings:
-    """Bound of the spool and its group commit."""
+    """Bounds of the spool, its group commit, and ``when_full`` hold | drop_oldest | drop_newest | thin."""
 
     max_mib: int = 2048
     max_hours: float = 168.0

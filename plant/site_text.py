@@ -223,13 +223,13 @@ class StoreText(StrictText):
 
 
 class SpoolText(StrictText):
-    """[spool]: bound and group commit."""
+    """[spool]: bounds, group commit, and what goes first when it is full."""
 
     max_mib: Annotated[int, Field(ge=8)] = 2048
     max_hours: Positive = 168.0
     segment_mib: Annotated[int, Field(ge=1)] = 16
     commit_ms: Annotated[float, Field(ge=1, le=5000)] = 50.0
-    when_full: Literal["hold"] = "hold"
+    when_full: Literal["hold", "drop_oldest", "drop_newest", "thin"] = "hold"
 
 
 class ApiText(StrictText):

@@ -1,0 +1,162 @@
+"""What the spool could not keep for a sink: counted, named as spans, durable before anything is let go.
+
+``losses.json`` in the spool's directory is replaced in one step. It also says up to which segment everything was given
+up, so that a kill between telling and removing leaves nothing that is both told lost and delivered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import msgspec
+
+from collector.disk import Disk
+from collector.spool_small import SmallFiles
+from plant.errors import SpoolError
+from plant.ports import Clock, HealthBoard
+
+VERSION = 1
+FILE = "losses.json"
+PART = "spool:lost"
+SPANS_MAX = 200  # older ones are folded into one another: the counts stay, the spans become coarser
+FOLD_NS = 900 * 1_000_000_000  # what goes on being lost for one cause is one span
+RECENT_NS = 24 * 3600 * 1_000_000_000
+ANY_SINK = ""
+
+
+class Cause(Enum):
+    """Why Frames were lost."""
+
+    DROP_OLDEST = "drop_oldest"  # spool.when_full: the oldest made room
+    DROP_NEWEST = "drop_newest"  # spool.when_full: not taken in
+    THIN = "thin"  # spool.when_full: left out between two that were kept
+    FELL_BEHIND = "fell_behind"  # a best-effort sink that the required ones did not wait for
+    ROT = "rot"  # the disk did not give back what was written to it
+
+
+@dataclass(frozen=True, slots=True)
+class LostSpan:
+    """Frames that will not reach ``sink`` (empty: any sink): at most ``frames`` of them, None where nobody can tell, with
+    instants (UTC ns) within the span. ``segment`` and ``offset`` name a rotten place, so that it is told once."""
+
+    cause: Cause
+    sink: str
+    frames: int | None
+    first_t_ns: int | None
+    last_t_ns: int | None
+    bytes: int
+    told_ns: int
+    segment: int | None = None
+    offset: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LossRecord:
+    """Everything told, oldest first; segments up to ``gone_through`` are given up."""
+
+    spans: tuple[LostSpan, ...] = ()
+    gone_through: int = -1
+    version: int = VERSION
+
+    def frames(self, since_ns: int = 0) -> int:
+        """Frames lost at most, of those spans that tell, told since an instant (UTC ns)."""
+        return sum(span.frames or 0 for span in self.spans if span.told_ns >= since_ns)
+
+
+def read_losses(disk: Disk, directory: Path) -> LossRecord:
+    """The record in a spool's directory, empty where nothing was lost. Raises SpoolError for a damaged or newer file."""
+    path = directory / FILE
+    try:
+        found = msgspec.json.decode(disk.read(path), type=LossRecord)
+    except FileNotFoundError:
+        return LossRecord()
+    except (OSError, msgspec.MsgspecError) as error:
+        raise SpoolError(f"{path}: {error}; move it away to go on without the record of earlier losses") from error
+    if found.version != VERSION:
+        raise SpoolError(f"{path} is of version {found.version}, this program reads {VERSION}: use the one that wrote it")
+    return found
+
+
+class Losses:
+    """The durable record of one open spool."""
+
+    def __init__(self, small: SmallFiles, record: LossRecord, clock: Clock, health: HealthBoard) -> None:
+        self._small, self._clock, self._health = small, clock, health
+        self.record = record
+        self._lock = asyncio.Lock()
+
+    async def tell(self, spans: Sequence[LostSpan], gone_through: int = -1) -> None:
+        """Return when the spans are durable; one told before is left out. Raises OSError, having told nothing."""
+        async with self._lock:
+            new = [span for span in spans if span.segment is None or not self._knows(span)]
+            if not new and gone_through <= self.record.gone_through:
+                return
+            told = self.record.spans
+            for span in new:
+                told = _folded(told, span)
+            record = LossRecord(_bounded(told), max(gone_through, self.record.gone_through))
+            await asyncio.to_thread(self._small.replace, FILE, msgspec.json.encode(record))
+            self.record = record
+        for span in new:
+            self._health.count("spool_lost_frames", {"cause": span.cause.value, "sink": span.sink or "any"}, span.frames or 0)
+        self.report()
+
+    def _knows(self, span: LostSpan) -> bool:
+        return any((s.cause, s.segment, s.offset) == (span.cause, span.segment, span.offset) for s in self.record.spans)
+
+    def report(self) -> None:
+        """Put the losses into health: degraded for a day after the last one."""
+        spans = self.record.spans
+        if not spans:
+            return
+        since = self._clock.now_ns() - RECENT_NS
+        recent = [span for span in spans if span.told_ns >= since]
+        detail = f"{self.record.frames()} Frames at most were lost in {len(spans)} spans; {in_words(spans[-1])}"
+        self._health.set(
+            PART,
+            "degraded" if recent else "ok",
+            detail,
+            frames=float(self.record.frames()),
+            spans=float(len(spans)),
+            recent_frames=float(sum(span.frames or 0 for span in recent)),
+            recent_spans=float(len(recent)),
+        )
+
+
+def in_words(span: LostSpan) -> str:
+    """One span for a reader."""
+    frames = "an unknown number of" if span.frames is None else f"at most {span.frames}"
+    reach = "" if span.first_t_ns is None else f" from {span.first_t_ns} to {span.last_t_ns} (UTC ns)"
+    return f"{span.cause.value}: {frames} Frames{reach} do not reach {span.sink or 'any store'}"
+
+
+def _folded(told: tuple[LostSpan, ...], span: LostSpan) -> tuple[LostSpan, ...]:
+    for at in range(len(told) - 1, -1, -1):
+        old = told[at]
+        if (old.cause, old.sink) == (span.cause, span.sink) and span.segment is None:
+            if abs(span.told_ns - old.told_ns) > FOLD_NS:
+                break
+            return (*told[:at], *told[at + 1 :], _joined(old, span))
+    return (*told, span)
+
+
+def _bounded(told: tuple[LostSpan, ...]) -> tuple[LostSpan, ...]:
+    """Fold the oldest spans of the commonest kind until the record has its size."""
+    while len(told) > SPANS_MAX:
+        kind, _ = Counter((span.cause, span.sink) for span in told).most_common(1)[0]
+        first, second = [at for at, span in enumerate(told) if (span.cause, span.sink) == kind][:2]
+        told = (*told[:first], _joined(told[first], told[second]), *told[first + 1 : second], *told[second + 1 :])
+    return told
+
+
+def _joined(old: LostSpan, new: LostSpan) -> LostSpan:
+    frames = None if old.frames is None and new.frames is None else (old.frames or 0) + (new.frames or 0)
+    firsts = [t for t in (old.first_t_ns, new.first_t_ns) if t is not None]
+    lasts = [t for t in (old.last_t_ns, new.last_t_ns) if t is not None]
+    first, last = min(firsts, default=None), max(lasts, default=None)
+    return LostSpan(new.cause, new.sink, frames, first, last, old.bytes + new.bytes, new.told_ns)

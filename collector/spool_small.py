@@ -1,0 +1,46 @@
+"""The spool's small files (cursors, losses), replaced in one step also when the disk is full: a reserve gives way."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import suppress
+from pathlib import Path
+
+from collector.disk import Disk, replace_durably, write_whole
+
+RESERVE = "reserve"
+RESERVE_BYTES = 128 * 2**10
+BYTES_MAX = 512 * 2**10  # what reserve, cursors, losses and their drafts take at most, set aside from the bound
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+class SmallFiles:
+    """Small files of one directory. Blocking."""
+
+    def __init__(self, directory: Path, disk: Disk) -> None:
+        self._directory, self._disk = directory, disk
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Give a file new contents durably. Raises OSError where even the reserve made no room."""
+        try:
+            replace_durably(self._disk, self._directory / name, data)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            self._disk.remove(self._directory / RESERVE)
+            replace_durably(self._disk, self._directory / name, data)
+
+    def keep_reserve(self) -> None:
+        """Set room aside, unless it is there or the disk has none."""
+        path = self._directory / RESERVE
+        with suppress(OSError):
+            if self._disk.sizes(self._directory).get(RESERVE) == RESERVE_BYTES:
+                return
+            if self._disk.free_bytes(self._directory) < 2 * RESERVE_BYTES:
+                return
+            file = self._disk.open(path, "replace")
+            try:
+                write_whole(file, bytes(RESERVE_BYTES))
+                file.sync()
+            finally:
+                file.close()
