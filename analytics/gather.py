@@ -102,6 +102,10 @@ class Gather:
             wanted = {t: group for t, group in again.items() if abs(t - t_ns) < reach_s * 1e9}
         return found
 
+    async def amounts(self, span: Span) -> dict[Pair, Series]:
+        """Amounts that begin in the span, or up to a day before and so may reach into it."""
+        return await self._store.read_many(self._amounts, Span(span.start_ns - round(AMOUNT_REACH_S * 1e9), span.end_ns))
+
     async def next_reading_ns(self, t_ns: int, reach_s: float = 100 * 366 * 86_400.0) -> int | None:
         """Instant of the first reading of any meter at or after ``t_ns``, None where there is none within ``reach_s``."""
         found = await self._store.first_from(self.pairs, t_ns, reach_s)

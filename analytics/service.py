@@ -15,6 +15,7 @@ import numpy as np
 
 from analytics.checkpoints import DAY_NS
 from analytics.derive import Derived, Evidence, PlantModel, derive, faraday_yield
+from analytics.expired import Expired
 from analytics.figures import Live, PeriodFigures
 from analytics.gather import Gather, Pair, reached
 from analytics.limits import PeriodKind
@@ -66,6 +67,7 @@ class Analytics:
         self._gather = Gather(self._model, quantities_of, store)
         self._state = State(site, ledger)
         self._refit = Refit(self._model, self._gather, self._state, store=store, ledger=ledger, clock=clock, health=health)
+        self._expired = Expired(site, self._gather, ledger, clock, health)
         self._reader = Reader(site, rulebook, self._gather, ledger, self._state)
         self._loading = asyncio.Lock()
         self._working = False
@@ -217,8 +219,7 @@ class Analytics:
         done_ns = self._state.done_ns
         if extent is None or done_ns is None:
             return
-        kept_ns = self._clock.now_ns() - (self._site.store.raw_days - 1) * DAY_NS
-        first = max(extent.start_ns, kept_ns) // QUARTER_NS * QUARTER_NS
+        first = max(extent.start_ns // QUARTER_NS * QUARTER_NS, self._expired.first_kept_ns())
         await self._ledger.mark_dirty(self._site.id, nodes.PLANT, list(range(first, done_ns, QUARTER_NS)))
         await self._refit.note_from(first)
 
@@ -280,9 +281,11 @@ class Analytics:
         if self._site.branches_of("storage"):
             # from where the pools are known, since every slot starts from those of the slot before
             known_ns, _ = self._state.checkpoints.before(first)
-            await self._compute(span if known_ns is None else Span(known_ns, span.end_ns))
+            wanted = span if known_ns is None else Span(known_ns, span.end_ns)
         else:
-            await self._compute(Span(first, max((d.last_slot_ns for d in dirty), default=first) + QUARTER_NS))
+            wanted = Span(first, max((d.last_slot_ns for d in dirty), default=first) + QUARTER_NS)
+        for part in await self._expired.computable(wanted, dirty):
+            await self._compute(part)
         await self._state.rows_changed()
         await self._clear(span, dirty)
         return True
