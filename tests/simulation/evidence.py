@@ -1,0 +1,232 @@
+"""What was sent and promised, and where it can be found: in the store, in the ledger, in quarantine, on the platter."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from collector.segments import SUFFIX
+from collector.spool import Spool
+from collector.spool_format import Record, next_record
+from plant.frame import FrameBlock
+from plant.ports import SpoolCursor
+
+from .process import EVENT_METER, POLLED_METER, QUARANTINES, SPOOL
+
+if TYPE_CHECKING:
+    from .world import World
+
+T0_MS = 1_795_000_000_000
+FRACTION = 0.33371  # makes the eight bytes of a reading's value unlike anything else in a file
+METERS = ("f-1", "f-2")
+Kind = Literal["reading", "poison", "unreadable", "event"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing that a device said, once."""
+
+    number: int
+    kind: Kind
+    by: Literal["mqtt", "poll"]
+
+
+def meter_of(message: Message) -> str:
+    if message.kind == "event":
+        return EVENT_METER
+    return METERS[message.number % len(METERS)] if message.by == "mqtt" else POLLED_METER
+
+
+def t_ns_of(number: int) -> int:
+    return (T0_MS + number * 100) * 1_000_000
+
+
+def value_of(message: Message) -> float:
+    return float(message.number) if message.kind == "event" else message.number + FRACTION
+
+
+def topic_of(message: Message) -> str:
+    return f"plant/{meter_of(message)}"
+
+
+def payload_of(message: Message) -> bytes:
+    if message.kind == "unreadable":
+        return f"garbage {message.number} of a device".encode()
+    return json.dumps({"ts": T0_MS + message.number * 100, "p_w": 1500, "e": {"imp": value_of(message)}}).encode()
+
+
+class Evidence:
+    """Holds the world against the promises."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.sent: dict[int, Message] = {}
+        self.kept: set[int] = set()  # promised
+        self.unheard: set[int] = set()  # polls that still wait to be taken by this process
+        self._cursor: SpoolCursor | None = None
+        self._history: dict[str, list[int]] = {}  # of each meter, everything that the store was given, in order
+
+    def begin_process(self) -> None:
+        """Polls of an ended process were never promised."""
+        self.unheard.clear()
+        self._cursor = None
+
+    def new(self, kind: Kind, by: Literal["mqtt", "poll"]) -> Message:
+        message = Message(len(self.sent) + 1, kind, by)
+        self.sent[message.number] = message
+        return message
+
+    def is_poison(self, number: int) -> bool:
+        return number in self.sent and self.sent[number].kind == "poison"
+
+    # ---- at every step ----
+
+    def promise(self, numbers: Sequence[int]) -> None:
+        """What is promised has to be found after a power cut at this very instant."""
+        files = self._world.disk.durable_files()
+        spooled = [data for path, data in files.items() if path.suffix == SUFFIX]
+        aside = [data for path, data in files.items() if path.suffix == ".jsonl"]
+        for number in numbers:
+            message = self.sent[number]
+            if message.kind == "unreadable":
+                marker, where = base64.b64encode(payload_of(message)), aside
+            else:
+                marker, where = struct.pack("<d", value_of(message)), spooled
+            if not any(marker in data for data in where) and number not in self._delivered():
+                raise self._world.violation(f"message {number} ({message.kind}) is promised and not durable")
+        self.kept.update(numbers)
+
+    def check_spool(self, spool: Spool | None) -> None:
+        """Committed <= durable <= appended, going forward only, within the bound."""
+        if spool is None:
+            return
+        world = self._world
+        committed, durable = spool.cursor("store"), spool.durable
+        if committed > durable:
+            raise world.violation(f"committed {committed} > durable {durable}")
+        if self._cursor is not None and committed < self._cursor:
+            raise world.violation(f"the cursor went back from {self._cursor} to {committed}")
+        self._cursor = committed
+        appended = world.disk.size_of(SPOOL / f"{durable.segment:012d}{SUFFIX}")
+        if appended < durable.offset:
+            raise world.violation(f"durable {durable} > appended {appended}")
+        if spool.size_bytes > world.scenario.spool_bytes and self._names_are_sound():
+            raise world.violation(f"the spool counts {spool.size_bytes} of {world.scenario.spool_bytes} bytes")
+
+    def check_written(self, blocks: Sequence[FrameBlock]) -> None:
+        """Nothing reaches the store that was not sent, and each with its own meter and instant."""
+        for block in blocks:
+            for row, value in enumerate(block.value[:, -1].tolist()):
+                message = self.sent.get(int(value))
+                found = (block.meter_of(row), int(block.t_ns[row]), value)
+                self._history.setdefault(block.meter_of(row), []).append(int(value))
+                if message is None or found != (meter_of(message), t_ns_of(message.number), value_of(message)):
+                    raise self._world.violation(f"the store was given {found}, which nobody sent")
+
+    # ---- at the end of a process ----
+
+    def check_after_end(self) -> None:
+        """From the files alone: what was promised is there, in its place or behind the cursor."""
+        world = self._world
+        files = world.disk.files()
+        at = self._start(files)
+        delivered = self._delivered()
+        found: list[int] = []
+        for path in sorted(path for path in files if path.suffix == SUFFIX):
+            for record in _records(files[path]):
+                numbers = [int(x) for x in record.block.value[:, -1].tolist()]
+                if at is None or SpoolCursor(int(path.stem), record.start) >= at:
+                    found += numbers
+        missing = self.kept - delivered - set(found)
+        if missing:
+            raise world.violation(f"promised and lost: {sorted(missing)}; the next process goes on at {at}")
+        size, bound = world.disk.bytes_of(SPOOL, SUFFIX), world.scenario.spool_bytes
+        # beside it a write that failed half-way, and a segment whose removal was not synced yet
+        if size > bound + bound // 2 and self._names_are_sound():
+            raise world.violation(f"the segments take {size} of {bound} bytes")
+
+    def _names_are_sound(self) -> bool:
+        """Whether the disk always removed what it was told to."""
+        faults = self._world.scenario.disk
+        return not faults.names_fail and not faults.sync_fails
+
+    def _start(self, files: dict[Path, bytes]) -> SpoolCursor | None:
+        kept = files.get(SPOOL / "store.cursor")
+        own = self._world.store.own_cursor()
+        if own is not None:
+            return own
+        if kept is None:
+            return None
+        try:
+            return SpoolCursor(**json.loads(kept))
+        except (ValueError, TypeError) as error:
+            raise self._world.violation(f"the cursor's file is damaged: {kept!r}") from error
+
+    # ---- at the very end ----
+
+    def check_end(self) -> None:
+        """All that was promised, and all that the broker ever had, is in its place once, and nothing else is anywhere."""
+        world = self._world
+        stored, aside = self._stored(), self._aside()
+        if world.store.conflicts:
+            raise world.violation(f"{world.store.conflicts} second values for one reading")
+        by_broker = {n for n, m in self.sent.items() if m.by == "mqtt"} - world.broker.dropped
+        due = self.kept | by_broker
+        missing = {n for n in due if n not in (aside if self.sent[n].kind in ("poison", "unreadable") else stored)}
+        if missing:
+            raise world.violation(f"not in their place at the end: {sorted(missing)}")
+        wrong = {n for n in aside if self.sent[n].kind not in ("poison", "unreadable")} | {n for n in stored if self.is_poison(n)}
+        if wrong:
+            raise world.violation(f"in quarantine without being poison, or the other way round: {sorted(wrong)}")
+        self._check_order(self.kept & stored)
+        world.counts["stored"] += len(stored)
+        world.counts["quarantined"] += len(aside)
+
+    def _check_order(self, numbers: set[int]) -> None:
+        """What comes again comes in order again: behind all repeats each meter's readings are one ascending series."""
+        for meter, history in self._history.items():
+            due = sorted(n for n in numbers if meter_of(self.sent[n]) == meter)
+            given = iter(history)
+            if not all(number in given for number in due):
+                raise self._world.violation(f"{meter}'s order is lost: {due} came as {history}")
+
+    def _delivered(self) -> set[int]:
+        return self._stored() | self._aside()
+
+    def _stored(self) -> set[int]:
+        world = self._world
+        events = {entry.amount for entry in world.ledger.entries.values()}
+        return {int(value) for value in world.store.readings.values()} | events
+
+    def _aside(self) -> set[int]:
+        """Numbers in quarantine that a power cut leaves there."""
+        files = self._world.disk.durable_files()
+        return {n for path, data in files.items() if path.parent in QUARANTINES for n in _quarantined(data)}
+
+
+def _records(data: bytes) -> Iterator[Record]:
+    at, view = 0, memoryview(data)
+    while at < len(view):
+        found = next_record(view, at)
+        if found is None:
+            return
+        if isinstance(found, Record):
+            yield found
+        at = found.end
+
+
+def _quarantined(data: bytes) -> Iterator[int]:
+    for text in data.splitlines():
+        try:
+            payload = base64.b64decode(json.loads(text)["payload_base64"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        if payload.startswith((b"garbage ", b"line ")):
+            yield int(payload.split()[1])
+        else:
+            yield from (int(x) for record in _records(payload) for x in record.block.value[:, -1].tolist())
