@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import NoReturn
 
 import numpy as np
@@ -30,7 +31,7 @@ from collector.forward_step import (
     step,
 )
 from collector.late import Owners, event_entries, late_slots
-from collector.quarantine import Quarantine, Rejected
+from collector.quarantine import PAYLOAD_BYTES_MAX, Quarantine, Rejected
 from collector.spool import Spool
 from collector.spool_format import encode_block
 from plant.errors import InputError, SpoolError, StoreError, StoreMisconfigured, StoreRejected
@@ -42,6 +43,8 @@ SINK = "store"
 ANALYTICS_STATE = "analytics"
 REPORT_S = 2.0
 RETRY_S = 1.0
+EXPIRED = "beyond retention policy"  # in the words of the server
+SPAN_BYTES = PAYLOAD_BYTES_MAX  # of an expired span in one entry, which holds its lines whole
 
 
 class Forwarder:
@@ -220,6 +223,17 @@ def _contradicting(block: FrameBlock, entry: LedgerEntry) -> Rejected:
 
 
 def _aside(reason: str, block: FrameBlock | None, lines: tuple[str, ...]) -> list[Rejected]:
+    if block is None and EXPIRED in reason:
+        longest = max(map(len, lines)) * 4  # bytes of a character
+        count = max(1, SPAN_BYTES // longest)
+        return [_span_of(reason, lines[first : first + count]) for first in range(0, len(lines), count)]
     if block is None:
         return [Rejected(SINK, reason, line.encode()) for line in lines]
     return [Rejected(", ".join(block.meters[:5]), reason, encode_block(block))]
+
+
+def _span_of(reason: str, lines: Sequence[str]) -> Rejected:
+    """Readings older than the store keeps: one entry for many of them, with what they span."""
+    t_ms = sorted(int(line.rpartition(" ")[2]) for line in lines)
+    first, last = (datetime.fromtimestamp(t / 1e3, UTC).isoformat(timespec="seconds") for t in (t_ms[0], t_ms[-1]))
+    return Rejected(SINK, f"{len(lines)} points from {first} to {last}: {reason}", "\n".join(lines).encode())

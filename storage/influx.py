@@ -25,7 +25,7 @@ from storage import influx_derived as derived
 from storage.influx_http import InfluxHttp, LinesRefused, RowsCut, Table
 from storage.influx_setup import databases, set_up
 from storage.influxql import EVER, identifier, select, where
-from storage.line_protocol import QUALITY_SUFFIX, reading_lines
+from storage.line_protocol import QUALITY_SUFFIX, line_t_ms, reading_lines
 from storage.readings import check_block, check_derived, is_interval, newest_of_each
 
 Pair = tuple[str, str]
@@ -103,6 +103,9 @@ class InfluxStore:
         except LinesRefused as refusal:
             if refusal.dropped == len(lines) or len(lines) == 1:
                 return [(line, str(refusal)) for line in lines]
+            if refusal.beyond_retention and refusal.dropped:
+                # one instant divides what is kept from what is not: no need to look for it with more requests
+                return [(line, str(refusal)) for line in sorted(lines, key=line_t_ms)[: refusal.dropped]]
             half = len(lines) // 2
             return await self._bisect(database, lines[:half]) + await self._bisect(database, lines[half:])
         return []

@@ -18,16 +18,19 @@ from plant.errors import StoreError, StoreMisconfigured, StoreRejected, StoreUna
 from plant.site import StoreSettings
 
 GZIP_LEVEL = 1
+BEYOND_RETENTION = "beyond retention policy"
 _DROPPED = re.compile(r"dropped=(\d+)")
 _MISCONFIGURED = ("database not found", "authorization failed", "not authorized", "unable to parse authentication")
 
 
 class LinesRefused(StoreRejected):
-    """400, 413 or 422 for a body; ``dropped`` is how many points InfluxDB says it left out, 0 where it does not say."""
+    """400, 413 or 422 for a body; ``dropped`` is how many points InfluxDB says it left out, 0 where it does not say.
+    ``beyond_retention``: they are older than the database keeps."""
 
     def __init__(self, message: str) -> None:
         found = _DROPPED.search(message)
         self.dropped = int(found[1]) if found else 0
+        self.beyond_retention = BEYOND_RETENTION in message
         super().__init__(message)
 
 

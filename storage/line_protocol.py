@@ -108,6 +108,11 @@ def derived_lines(block: DerivedBlock, measurement: str, t_ms: npt.NDArray[np.in
     return lines
 
 
+def line_t_ms(line: str) -> int:
+    """Instant of a line made here."""
+    return int(line.rpartition(" ")[2])
+
+
 def retired_line(plant: str, node: str, measurement: str, t_ms: int) -> str:
     """The line that makes a stored row of figures invalid and leaves the rest of it."""
     return f"{measurement},plant={escape(plant)},node={escape(node)} valid=0i {t_ms}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -165,6 +165,31 @@ async def test_points_beyond_retention_are_named_and_the_others_stored(influxdb:
             await store.write([old, new])
         assert len(caught.value.lines) == 700
         assert await stored(store) == 300
+
+
+async def test_points_beyond_retention_among_others_are_told_apart_without_more_requests(
+    influxdb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(settings(influxdb, raw_days=3650)) as store:
+        await store.setup()
+        mixed = block(1000)
+        old = np.arange(1000) % 3 == 0
+        mixed.t_ns[old] = 86_400_000_000_000 + np.flatnonzero(old) * 1_000_000_000
+        requests: list[int] = []
+        write = InfluxHttp.write
+
+        async def counting(self: InfluxHttp, database: str, lines: Sequence[str]) -> None:
+            requests.append(len(lines))
+            await write(self, database, lines)
+
+        monkeypatch.setattr(InfluxHttp, "write", counting)
+        with pytest.raises(StoreRejected, match="334 of 1000 points") as caught:
+            await store.write([mixed])
+        assert requests == [1000]
+        assert {line.partition("active_power=")[2].split(".")[0] for line in caught.value.lines} == set(
+            map(str, range(0, 1000, 3))
+        )
+        assert await stored(store) == 666
 
 
 async def test_a_field_of_another_type_never_blocks_the_good_points(influxdb: str) -> None:

@@ -154,6 +154,17 @@ async def test_refused_block_goes_to_quarantine_with_the_stores_words_and_the_re
     assert (entry["source"], entry["reason"]) == ("m-1", "the store's own words")
 
 
+async def test_readings_older_than_the_store_keeps_are_one_entry_that_names_their_span(bench: Bench) -> None:
+    lines = tuple(f"reading,meter=m-1 active_power={n}.0 {T0_NS // 1_000_000 + n * 1000}" for n in range(500))
+    store = FaultyStore([StoreRejected("400 points beyond retention policy dropped=500", lines)])
+    async with bench.forwarding(store) as spool:
+        await spool.append([block(5)])
+    (entry,) = await bench.quarantine.entries()
+    span = "500 points from 2026-11-18T11:06:40+00:00 to 2026-11-18T11:14:59+00:00: 400 points beyond retention"
+    assert str(entry["reason"]).startswith(span)
+    assert entry["payload"] == "\n".join(lines).encode()
+
+
 async def test_late_slots_are_marked_behind_the_write_and_before_the_cursor(bench: Bench) -> None:
     """What analytics computes and clears while the write lasts has to be computed again; being killed may not skip that."""
     dirty: list[tuple[str, int]] = []
