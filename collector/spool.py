@@ -66,15 +66,24 @@ class Spool:
         self._directory, self._clock, self._health, self._disk = directory, clock, health, disk
         self._settings = settings
         self._shelf = Shelf(sinks, best_effort)
-        self._small = SmallFiles(directory, disk)
+        bound_bytes = int(settings.max_mib * MIB)
+        self._small = SmallFiles(directory, disk, bound_bytes)
+        self._bytes_max = bound_bytes - self._small.bytes_max
         self._losses = Losses(self._small, LossRecord(), clock, health)
         self._room = RoomKeeper(
-            self._shelf, self._losses, settings, directory=directory, disk=disk, clock=clock, elapsed_ns=self.elapsed_ns
+            self._shelf,
+            self._losses,
+            settings,
+            self._bytes_max,
+            directory=directory,
+            disk=disk,
+            clock=clock,
+            elapsed_ns=self.elapsed_ns,
         )
         self._reader = Reader(self._shelf, self._losses, directory=directory, disk=disk, clock=clock, health=health)
         pace = CommitSettings(
             settings.commit_ms / 1e3,
-            min(settings.segment_mib * MIB, settings.max_mib * MIB // SHARE_OF_BOUND),
+            min(int(settings.segment_mib * MIB), self._bytes_max // SHARE_OF_BOUND),
             round(settings.max_hours * NS_PER_H / SHARE_OF_BOUND),
         )
         self._writing = GroupCommit(
@@ -112,8 +121,9 @@ class Spool:
             for sink in self._shelf.cursors:
                 self._shelf.cursors[sink] = files.load_cursor(self._disk, self._directory, sink)
             self._look_back(sizes)
-            # A wiped directory starts above every number it ever gave out: a cursor that a sink kept must not fit by chance.
-            number = max([*sizes, gone_through, -1]) + 1 or self._clock.now_ns() // NS_PER_S
+            # Above every number it ever gave out, also where the directory was wiped: no cursor may fit by chance.
+            known = [cursor.segment for cursor in self._shelf.cursors.values() if cursor is not None]
+            number = max([*sizes, *known, gone_through]) + 1 or self._clock.now_ns() // NS_PER_S
             self._writing.begin(number)
             self._shelf.put(number, 0, self._elapsed_before_ns)
             files.remove_segments(self._disk, self._directory, [n for n, size in sizes.items() if not size])
@@ -286,11 +296,11 @@ class Spool:
         self._unsaved.add(sink)
         failed: OSError | None = None
         try:
-            if kept_by == "spool":
+            if kept_by == "spool" or self._shelf.passed:
                 await self._save_cursors()
         except OSError as error:
             failed = error  # what every required sink has passed may go nevertheless: that may be the room it takes
-        if self._shelf.slowest.segment > min(self._shelf.sizes):
+        if self._shelf.passed:
             await self._room.trim()
         if failed is not None:
             raise SpoolError(f"spool {self._directory}: cursor of {sink}: {failed.strerror}; check the disk") from failed
@@ -306,7 +316,7 @@ class Spool:
     async def report(self) -> Backlog:
         """Put the spool's state into health: ok, degraded past half of a bound; the backlog told, also that of each sink."""
         backlog = await self.backlog()
-        share = self.size_bytes / self._room.bytes_max
+        share = self.size_bytes / self._bytes_max
         held_share = backlog.held_h / self._settings.max_hours
         detail = (
             "empty"
@@ -318,7 +328,7 @@ class Spool:
             "degraded" if max(share, held_share) > 0.5 else "ok",
             detail,
             bytes=float(self.size_bytes),
-            bytes_max=float(self._room.bytes_max),
+            bytes_max=float(self._bytes_max),
             backlog_bytes=float(backlog.bytes),
             backlog_h=backlog.age_h,
             held_h=backlog.held_h,

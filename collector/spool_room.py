@@ -13,7 +13,6 @@ from collector.spool_commit import GroupCommit, Room
 from collector.spool_losses import ANY_SINK, Cause, Losses, LostSpan
 from collector.spool_scan import extent, header_at
 from collector.spool_shelf import Shelf
-from collector.spool_small import BYTES_MAX
 from collector.spool_thin import Thinned, Thinner, slot_s
 from plant.errors import SpoolFull
 from plant.frame import FrameBlock
@@ -26,13 +25,14 @@ SPARE_SHARE = 0.5  # of the bound: up to there, segments wait for best-effort si
 
 
 class RoomKeeper:
-    """Keeps a shelf within the bounds of its settings, by their policy. ``elapsed_ns`` tells the spool's running time."""
+    """Keeps a shelf within ``bytes_max`` and the hours of its settings, by their policy; ``elapsed_ns`` is the running time."""
 
     def __init__(
         self,
         shelf: Shelf,
         losses: Losses,
         settings: SpoolSettings,
+        bytes_max: int,
         *,
         directory: Path,
         disk: Disk,
@@ -40,7 +40,7 @@ class RoomKeeper:
         elapsed_ns: Callable[[], int],
     ) -> None:
         self._shelf, self._losses, self._directory, self._disk, self._clock = shelf, losses, directory, disk, clock
-        self.bytes_max = settings.max_mib * MIB - BYTES_MAX
+        self.bytes_max = bytes_max
         self._when_full, self._held_max_h = settings.when_full, settings.max_hours
         self._elapsed_ns = elapsed_ns
         self._thinner = Thinner()

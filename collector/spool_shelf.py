@@ -42,6 +42,11 @@ class Shelf:
         """How far every required sink is."""
         return min(self.cursor(sink) for sink in self.required)
 
+    @property
+    def passed(self) -> bool:
+        """Whether there are segments that every required sink has passed."""
+        return min(self.sizes) < self.slowest.segment
+
     def put(self, number: int, size: int, elapsed_ns: int) -> None:
         """A segment has this many durable bytes now."""
         self.begun_ns.setdefault(number, elapsed_ns)

@@ -9,16 +9,17 @@ from pathlib import Path
 from collector.disk import Disk, replace_durably, write_whole
 
 RESERVE = "reserve"
-RESERVE_BYTES = 128 * 2**10
-BYTES_MAX = 512 * 2**10  # what reserve, cursors, losses and their drafts take at most, set aside from the bound
+SHARE_OF_BOUND, BYTES_MAX = 16, 512 * 2**10  # of the spool's bound, for reserve, cursors, losses and their drafts
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class SmallFiles:
     """Small files of one directory. Blocking."""
 
-    def __init__(self, directory: Path, disk: Disk) -> None:
+    def __init__(self, directory: Path, disk: Disk, bound_bytes: int) -> None:
         self._directory, self._disk = directory, disk
+        self.bytes_max = min(BYTES_MAX, bound_bytes // SHARE_OF_BOUND)
+        self._reserve_bytes = self.bytes_max // 4
 
     def replace(self, name: str, data: bytes) -> None:
         """Give a file new contents durably. Raises OSError where even the reserve made no room."""
@@ -34,13 +35,13 @@ class SmallFiles:
         """Set room aside, unless it is there or the disk has none."""
         path = self._directory / RESERVE
         with suppress(OSError):
-            if self._disk.sizes(self._directory).get(RESERVE) == RESERVE_BYTES:
+            if self._disk.sizes(self._directory).get(RESERVE) == self._reserve_bytes:
                 return
-            if self._disk.free_bytes(self._directory) < 2 * RESERVE_BYTES:
+            if self._disk.free_bytes(self._directory) < 2 * self._reserve_bytes:
                 return
             file = self._disk.open(path, "replace")
             try:
-                write_whole(file, bytes(RESERVE_BYTES))
+                write_whole(file, bytes(self._reserve_bytes))
                 file.sync()
             finally:
                 file.close()
