@@ -218,6 +218,8 @@ def save_cursor(small: SmallFiles, sink: str, cursor: SpoolCursor) -> None:
 
 
 def remove_segments(disk: Disk, directory: Path, numbers: Sequence[int]) -> None:
-    """Delete segments that every sink has passed. Raises OSError."""
+    """Delete segments, durably: a power cut could bring them back, beyond the bound. Raises OSError."""
     for number in numbers:
         disk.remove(segment_path(directory, number))
+    if numbers:
+        disk.sync_directory(directory)

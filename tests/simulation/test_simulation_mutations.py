@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from collector import forward, stamps
+from collector import forward
 from collector import quarantine as quarantine_module
 from collector import segments as files
+from collector import spool_small
 from collector.disk import Disk, write_whole
 from collector.forward import Forwarder
 from collector.forward_step import Advance, Event, Fetched, ForwardSettings, ForwardState, Posted, PutAside, Step, step
@@ -19,6 +20,7 @@ from collector.mqtt import MqttSource
 from collector.mqtt_link import Delivery
 from collector.segments import SegmentWriter
 from collector.spool import Spool
+from collector.spool_shelf import Shelf
 from plant.errors import SpoolFull, StoreError
 from plant.frame import FrameBlock
 from plant.ports import SpoolCursor
@@ -109,8 +111,7 @@ def draft_not_synced(patch: pytest.MonkeyPatch) -> None:
         disk.rename(path.with_suffix(".draft"), path)
         disk.sync_directory(path.parent)
 
-    patch.setattr(files, "replace_durably", hasty)
-    patch.setattr(stamps, "replace_durably", hasty)
+    patch.setattr(spool_small, "replace_durably", hasty)
 
 
 def one_write(patch: pytest.MonkeyPatch) -> None:
@@ -196,8 +197,8 @@ def batch_cut(patch: pytest.MonkeyPatch) -> None:
 
 def unknown_cursor_goes_to_the_end(patch: pytest.MonkeyPatch) -> None:
     """A sink without a cursor begins with what comes next."""
-    resolve = Spool.resolve
-    patch.setattr(Spool, "resolve", lambda spool, cursor: spool.durable if cursor is None else resolve(spool, cursor))
+    resolve = Shelf.resolve
+    patch.setattr(Shelf, "resolve", lambda shelf, cursor: shelf.durable if cursor is None else resolve(shelf, cursor))
 
 
 def first_failing(seeds: range) -> None:
