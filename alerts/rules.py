@@ -6,7 +6,7 @@ Energy per tonne is held against the benchmark in force by the band's near edge:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -17,11 +17,16 @@ from plant.indicators import INDICATORS, Figure
 from plant.rulebook import EXCEEDED, MISSED, Rule, Rulebook, status
 from plant.site import IMPORTED, Site
 
-RuleId = Literal["e1-over-benchmark", "green-share-under-target", "meter-silent", "session-lost"]
+RuleId = Literal[
+    "e1-over-benchmark", "green-share-under-target", "meter-silent", "session-lost", "store-failing", "broker-dropped"
+]
 E1: Final = "e1-over-benchmark"
 GREEN_SHARE: Final = "green-share-under-target"
 SILENT: Final = "meter-silent"
 SESSION: Final = "session-lost"
+STORE: Final = "store-failing"
+DROPPED: Final = "broker-dropped"
+STORE_FOR_S = 300.0  # a store is started anew and upgraded in less; readings wait in the spool meanwhile
 WINDOW: Final = "interval"  # what the last 24 h are to a rule: no day, month or year
 Figures = Mapping[str, Mapping[str, Figure]]
 _NOT_TOLD = Sample(None, None, None)
@@ -42,6 +47,7 @@ class Watch:
     document: str
     timing: Timing
     completeness: float | None = None
+    words: str = ""  # of whoever is in trouble
 
     @property
     def key(self) -> str:
@@ -56,6 +62,17 @@ class Inactive:
     rule: RuleId
     reason_en: str
     reason_zh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What a part of the program says of itself: a store that fails (``amount`` 1 while it does), a broker that dropped
+    messages (how many lately). ``amount`` 0 is well; None where nothing is known."""
+
+    rule: Literal["store-failing", "broker-dropped"]
+    subject: str
+    amount: float | None
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +99,7 @@ def watches(
     heard: Mapping[str, Heard],
     now_ns: int,
     sessions_lost_s: Mapping[str, float] | None = None,
+    troubles: Sequence[Trouble] = (),
 ) -> tuple[list[Watch], list[Inactive]]:
     """Everything to look at now, and the rules that have nothing to look at.
 
@@ -100,6 +118,7 @@ def watches(
             found.append(item)
         else:
             inactive.append(item)
+    found += [_troubled(site, trouble) for trouble in troubles]
     return found, inactive
 
 
@@ -205,6 +224,25 @@ def _sessions(site: Site, lost_s: Mapping[str, float]) -> Iterator[Watch]:
             f"endpoint[{broker}] (site@{site.edition})",
             Timing(0.0, 0.0, site.alerts.remind_after_s),
         )
+
+
+def _troubled(site: Site, trouble: Trouble) -> Watch:
+    is_store, amount = trouble.rule == STORE, trouble.amount
+    timing = Timing(STORE_FOR_S if is_store else 0.0, 0.0, site.alerts.remind_after_s)
+    return Watch(
+        trouble.rule,
+        trouble.subject,
+        "store" if is_store else f"broker {trouble.subject}",
+        "数据库" if is_store else f"消息服务器 {trouble.subject}",
+        # what is not known is no reason to raise, and no sign that could end an alert raised before
+        Condition.BETWEEN if amount is None else Condition.BREACHED if amount > 0 else Condition.CLEAR,
+        Sample(amount, amount, amount),
+        0.0,
+        "",
+        f"{'store' if is_store else f'endpoint[{trouble.subject}]'} (site@{site.edition})",
+        timing,
+        words=trouble.words,
+    )
 
 
 def _silence(last: Heard, silent_after_s: float, now_ns: int) -> tuple[Condition, Sample]:

@@ -19,7 +19,7 @@ from alerts import texts
 from alerts.engine import Acknowledged, AlertState, Condition, Event, Looked, Notice, Phase, step
 from alerts.notify import Address, send
 from alerts.outbox import Message, Outbox, outbox_from_state, outbox_to_state
-from alerts.rules import Heard, Inactive, Watch, hear, watches
+from alerts.rules import DROPPED, STORE, Heard, Inactive, Trouble, Watch, hear, watches
 from analytics.figures import Live
 from plant.errors import PotwattError, StoreError
 from plant.ports import Bus, Clock, HealthBoard, Ledger
@@ -98,7 +98,8 @@ class AlertService:
         last_24h, trouble = await self._figures()
         now_ns = self._clock.now_ns()
         self._heard = hear(self._heard, self._site, {m: f.received_ns for m, f in self._bus.latest().items()}, now_ns)
-        found, inactive = watches(self._site, self._rulebook, last_24h, self._heard, now_ns, self._sessions_lost_s())
+        lost_s, troubles = self._sessions_lost_s(), self._troubles()
+        found, inactive = watches(self._site, self._rulebook, last_24h, self._heard, now_ns, lost_s, troubles)
         self._watches = {watch.key: watch for watch in found}
         self._withdraw(now_ns)
         for watch in found:
@@ -110,6 +111,18 @@ class AlertService:
         """By broker of this process, as its collector put it on the board."""
         brokers = {f"broker:{e.id}": e.id for e in self._site.endpoints.values()}
         return {brokers[h.part]: h.numbers.get("session_lost_s", 0.0) for h in self._health.all() if h.part in brokers}
+
+    def _troubles(self) -> list[Trouble]:
+        """What the parts of this process say of themselves."""
+        parts = {health.part: health for health in self._health.all()}
+        store = parts.get("store")
+        found = [Trouble(STORE, "store", float(store.state == "down") if store else None, store.detail if store else "")]
+        for endpoint in self._site.endpoints.values():
+            if endpoint.protocol == "mqtt":
+                queues = parts.get(f"broker-queues:{endpoint.id}")
+                lost = queues.numbers.get("dropped_lately") if queues else None
+                found.append(Trouble(DROPPED, endpoint.id, lost, queues.detail if queues else ""))
+        return found
 
     async def acknowledge(self, key: str, who: str) -> bool:
         """Take note of a raised alert; False when there is none of that key. No reminders follow until it ends."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from alerts.engine import Notice
-from alerts.rules import E1, GREEN_SHARE, SESSION, SILENT, Watch
+from alerts.rules import DROPPED, E1, GREEN_SHARE, SESSION, SILENT, STORE, Watch
 from plant.calendar import PlantCalendar
 
 Language = Literal["en", "zh"]
@@ -31,6 +31,14 @@ _RULE: Mapping[str, Mapping[Language, str]] = {
         "en": "the broker forgot our session: what was published meanwhile is lost",
         "zh": "消息服务器丢失会话:期间发布的数据已丢失",
     },
+    STORE: {
+        "en": "the store takes no readings; they wait in the spool",
+        "zh": "数据库不接收数据;读数暂存于本地缓冲",
+    },
+    DROPPED: {
+        "en": "the broker dropped messages: readings are lost",
+        "zh": "消息服务器丢弃了消息:部分读数已丢失",
+    },
 }
 _LABEL = {
     "value": {"en": "value", "zh": "当前值"},
@@ -38,6 +46,8 @@ _LABEL = {
     "to": {"en": "to", "zh": "至"},
     "silence": {"en": "no new reading for", "zh": "无新读数时长"},
     "lost": {"en": "messages may be missing for", "zh": "可能缺失数据的时长"},
+    "dropped": {"en": "messages dropped", "zh": "丢弃的消息数"},
+    "words": {"en": "it says", "zh": "原文"},
     "limit": {"en": "limit", "zh": "限值"},
     "basis": {"en": "after", "zh": "依据"},
     "since": {"en": "since", "zh": "开始时间"},
@@ -49,7 +59,7 @@ _LABEL = {
     },
     "by": {"en": "by", "zh": "确认人"},
 }
-_DECIMALS = {"kWh/t": 0, "%": 2, "s": 0}
+_DECIMALS = {"kWh/t": 0, "%": 2, "s": 0, "": 0}
 
 
 def title(watch: Watch, notice: Notice, language: Language) -> str:
@@ -60,7 +70,9 @@ def title(watch: Watch, notice: Notice, language: Language) -> str:
 
 def body(watch: Watch, notice: Notice, calendar: PlantCalendar, language: Language) -> str:
     """Value, band, limit with its document, since when (plant's zone), completeness; a line each."""
-    lines = [*_figures(watch, language), ("limit", _number(watch.limit, watch.unit)), ("basis", watch.document)]
+    lines = [*_figures(watch, language)]
+    if watch.rule not in (STORE, DROPPED):  # these have no limit
+        lines += [("limit", _number(watch.limit, watch.unit)), ("basis", watch.document)]
     lines.append(("since", calendar.local(notice.since_ns).isoformat(sep=" ", timespec="seconds")))
     if watch.completeness is not None:
         lines.append(("completeness", f"{100 * watch.completeness:.1f} %"))
@@ -81,6 +93,9 @@ def withdrawn_body(language: Language) -> str:
 
 def _figures(watch: Watch, language: Language) -> list[tuple[str, str]]:
     sample = watch.sample
+    if watch.rule in (STORE, DROPPED):
+        dropped = [("dropped", f"{sample.value:.0f}")] if watch.rule == DROPPED and sample.value else []
+        return [*dropped, ("words", watch.words)]
     if sample.value is None:
         return [("value", _LABEL["none"][language])]
     if watch.rule == SILENT:
@@ -95,4 +110,4 @@ def _figures(watch: Watch, language: Language) -> list[tuple[str, str]]:
 
 
 def _number(value: float, unit: str) -> str:
-    return f"{value:.{_DECIMALS[unit]}f} {unit}"
+    return f"{value:.{_DECIMALS[unit]}f} {unit}".rstrip()

@@ -15,6 +15,7 @@ from alerts.service import AlertService
 from analytics.service import Analytics
 from api.app import close_streams, create_app
 from api.auth import Keys, parse_keys, refuse_unsafe_binding
+from collector.broker_stats import BrokerStats
 from collector.claim import Claim, claim, names_of
 from collector.dlt645 import Dlt645Collector
 from collector.forward import Forwarder
@@ -38,6 +39,7 @@ from potwatt.roles import ROLES
 from potwatt.server import bind, make_server
 from potwatt.store_tail import follow_store
 from potwatt.supervise import keep_running
+from potwatt.verify import SpoolVerifier
 from storage.embedded import EmbeddedStore
 from storage.influx import InfluxStore
 from storage.ledger import SqlLedger
@@ -227,6 +229,8 @@ class Program:
             meters = [m for m in self.site.meters.values() if m.endpoint == endpoint.id]
             if meters and endpoint.protocol != "import":
                 loops[f"endpoint:{endpoint.id}"] = self._source(endpoint, meters, gatherer).run
+                if endpoint.protocol == "mqtt":
+                    loops[f"queues:{endpoint.id}"] = self._broker_stats(endpoint).run
         return loops
 
     def _source(self, endpoint: Endpoint, meters: list[Meter], gatherer: Gatherer) -> Poller | MqttSource:
@@ -247,6 +251,17 @@ class Program:
             quarantine=unreadable,
             clock=clock,
             health=health,
+            secrets=self._secrets,
+            state_dir=self.loaded.data_dir / "sessions",
+            folder=self.loaded.folder,
+        )
+
+    def _broker_stats(self, endpoint: Endpoint) -> BrokerStats:
+        return BrokerStats(
+            endpoint,
+            self.site.id,
+            clock=self.clock,
+            health=self.health,
             secrets=self._secrets,
             state_dir=self.loaded.data_dir / "sessions",
             folder=self.loaded.folder,
@@ -280,6 +295,7 @@ class Program:
             rulebook=self.loaded.rulebook,
             alerts=alerts,
             copies=Copies(self.loaded, self.store, self.clock),
+            verifier=SpoolVerifier(self.loaded.data_dir / "spool", self.store) if self.spool is not None else None,
         )
         server = make_server(app, self.site.api, self.loaded.folder)
 

@@ -8,7 +8,7 @@ import pytest
 
 from alerts import texts
 from alerts.engine import Condition, Notice
-from alerts.rules import E1, GREEN_SHARE, SILENT, Heard, hear, watches
+from alerts.rules import DROPPED, E1, GREEN_SHARE, SILENT, STORE, Heard, Trouble, hear, watches
 from plant.config import parse_site
 from plant.indicators import Figure
 from plant.rulebook import Rulebook, parse_rules, shipped_rule_texts
@@ -179,3 +179,19 @@ def test_a_forgotten_session_is_breached_until_its_broker_is_told_to_be_well():
     assert look_at({"main": 90.0})["session-lost/main"].condition is Condition.BREACHED
     assert look_at({"main": 0.0})["session-lost/main"].condition is Condition.CLEAR
     assert "session-lost/main" not in look_at({}), "a process that reads no broker says nothing of one"
+
+
+def test_a_store_that_fails_and_a_broker_that_drops_are_watched_with_their_own_words():
+    def look_at(*troubles):
+        return {w.key: w for w in watches(SITE, RULEBOOK, {}, {}, NOW, None, troubles)[0]}
+
+    failing = look_at(Trouble(STORE, "store", 1.0, "503 the disk is full"))["store-failing/store"]
+    assert (failing.condition, failing.timing.raise_for_s) == (Condition.BREACHED, 300.0)
+    told = texts.body(failing, Notice("raised", NOW, NOW), SITE.calendar, "en")
+    assert told.splitlines()[0] == "it says: 503 the disk is full"
+    assert "limit" not in told
+    assert look_at(Trouble(STORE, "store", 0.0, "writes"))["store-failing/store"].condition is Condition.CLEAR
+    assert look_at(Trouble(STORE, "store", None, ""))["store-failing/store"].condition is Condition.BETWEEN
+    dropping = look_at(Trouble(DROPPED, "main", 25.0, "queues are full"))["broker-dropped/main"]
+    assert (dropping.condition, dropping.timing.raise_for_s) == (Condition.BREACHED, 0.0)
+    assert "丢弃的消息数: 25\n原文: queues are full" in texts.body(dropping, Notice("raised", NOW, NOW), SITE.calendar, "zh")

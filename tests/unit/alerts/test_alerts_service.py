@@ -193,3 +193,18 @@ async def test_a_session_that_the_broker_forgot_is_raised_at_once_and_ends_by_it
     plant.board.set(f"broker:{broker}", "ok", "connected")
     await plant.look(2)
     assert [e for e in await plant.history() if e[1] == key] == [("raised", key), ("cleared", key)]
+
+
+async def test_a_store_that_fails_on_is_raised_with_its_words_and_ends_when_it_writes(plant):
+    key = "store-failing/store"
+    plant.board.set("store", "down", "ledger: something nobody has seen before")
+    await plant.look(20)
+    assert key not in [a["key"] for a in plant.service.active()], "a restart of the store is no alert"
+    plant.clock.t_ns += 301 * 1_000_000_000
+    await plant.look(70)
+    (active,) = [a for a in plant.service.active() if a["key"] == key]
+    assert "it says: ledger: something nobody has seen before" in active["text_en"]
+    plant.board.set("store", "ok", "writes")
+    await plant.look(2)
+    kinds = [kind for kind, at in await plant.history() if at == key]
+    assert (kinds[0], kinds[-1]) == ("raised", "cleared")
