@@ -8,16 +8,37 @@ from functools import partial
 
 from fastapi import FastAPI
 
-from api import problem, routes_alerts, routes_copies, routes_health, routes_ledger, routes_plants, routes_reports, routes_series
+from api import (
+    problem,
+    routes_alerts,
+    routes_copies,
+    routes_health,
+    routes_ledger,
+    routes_plants,
+    routes_reports,
+    routes_series,
+    routes_upkeep,
+)
 from api.assets import asset_router, load_assets
 from api.auth import Keys
-from api.context import AlertView, Analytics, Context, Copies
+from api.context import AlertView, Analytics, Context, Copies, Verifier
 from api.guard import Guard
 from api.hub import LiveHub
 from api.live import live_document
 from plant.ports import Bus, Clock, HealthBoard, Ledger, SeriesStore
 from plant.rulebook import Rulebook
 from plant.site import Site
+
+_ROUTES = (
+    routes_plants,
+    routes_series,
+    routes_reports,
+    routes_ledger,
+    routes_alerts,
+    routes_copies,
+    routes_upkeep,
+    routes_health,
+)
 
 
 def create_app(
@@ -34,9 +55,10 @@ def create_app(
     rulebook: Rulebook,
     alerts: AlertView | None = None,
     copies: Copies | None = None,
+    verifier: Verifier | None = None,
 ) -> FastAPI:
     """The HTTP application of one plant, not yet listening. Raises ConfigError when a file of the page is missing."""
-    context = Context(site, analytics, store, ledger, bus, health, clock, auth, version, rulebook, alerts, copies)
+    context = Context(site, analytics, store, ledger, bus, health, clock, auth, version, rulebook, alerts, copies, verifier)
     hub = LiveHub(partial(live_document, context), bus, clock)
 
     @asynccontextmanager
@@ -58,7 +80,7 @@ def create_app(
     app.state.context = context
     app.state.hub = hub
     problem.install(app)
-    for module in (routes_plants, routes_series, routes_reports, routes_ledger, routes_alerts, routes_copies, routes_health):
+    for module in _ROUTES:
         app.include_router(module.router)
     app.include_router(asset_router(load_assets()))
     app.add_middleware(Guard, loopback_only=auth is None)

@@ -32,6 +32,12 @@ class Analytics(Protocol):
         """The current report of a day, month or year."""
         ...
 
+    async def close_period(
+        self, kind: str, period: str, cause: str, who: str, waiting: Literal["kept", "waived"] = "kept"
+    ) -> ReportVersion:
+        """Freeze a report."""
+        ...
+
 
 class AlertView(Protocol):
     """The alerts that stand now."""
@@ -61,6 +67,14 @@ class Copies(Protocol):
         ...
 
 
+class Verifier(Protocol):
+    """Compares the spool that the process holds with the store."""
+
+    async def verify(self, span: Span) -> dict[str, dict[str, int]]:
+        """Counts by meter, ready for JSON."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Everything the wiring hands to the API. ``auth`` None: no keys, local users read and write."""
@@ -77,6 +91,7 @@ class Context:
     rulebook: Rulebook
     alerts: AlertView | None
     copies: Copies | None = None
+    verifier: Verifier | None = None
 
 
 def context_of(request: Request) -> Context:

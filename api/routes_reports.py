@@ -62,7 +62,7 @@ async def _answer(context: Context, site: Site, kind: Kind, text: str, form: For
         )
     report = await context.analytics.report(kind, period)
     if form == "json":
-        return json_answer(_report_json(span, report))
+        return json_answer(report_json(span, report))
     table = report_table(site, span, report, lang)
     body, media_type = await asyncio.to_thread(_rendered, table, form, lang)
     headers = {"Cache-Control": "no-store"}
@@ -107,7 +107,8 @@ def figures_of(body: Mapping[str, Any]) -> dict[str, dict[str, Figure]]:
     }
 
 
-def _report_json(span: Span, report: ReportVersion) -> dict[str, Any]:
+def report_json(span: Span, report: ReportVersion) -> dict[str, Any]:
+    """A report as the API and the command line give it."""
     rows = [
         {"label": row["label"], **_bounds(row["span"]), "figures": figures_json(figures_of(row))}
         for row in report.body.get("rows", [])

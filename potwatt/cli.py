@@ -21,6 +21,7 @@ from potwatt.probe_cli import probe
 from potwatt.read_cli import read
 from potwatt.roles import ROLES
 from potwatt.selftest.cli import selftest_app
+from potwatt.verify_cli import verify
 
 app = typer.Typer(
     help="Energy monitoring and microgrid telemetry for aluminium smelters. "
@@ -42,6 +43,7 @@ app.command()(read)
 app.command()(backup)
 app.command()(restore)
 app.command()(export)
+app.command()(verify)
 console = Console(highlight=False)
 
 SiteFile = Annotated[Path, typer.Argument(help="The site file.")]

@@ -14,7 +14,9 @@ from typing import Literal
 import orjson
 from rich.console import Console
 
+from analytics.report import plan
 from analytics.service import Analytics
+from api.routes_reports import report_json
 from collector.import_report import report_lines
 from collector.import_store import import_file
 from plant.errors import ConfigError, Fault, InputError
@@ -25,6 +27,7 @@ from potwatt.ledger_csv import parse_entries
 from potwatt.live_bus import LiveBus
 from potwatt.load import Loaded
 from potwatt.program import build_analytics, build_ledger, build_store
+from potwatt.running import ask, fetch, holds_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,17 @@ async def import_history(loaded: Loaded, secrets: Mapping[str, str], file: Path,
 
 
 async def print_report(loaded: Loaded, secrets: Mapping[str, str], kind: str, period: str) -> None:
-    """Write a report to standard output as JSON; computes what is still open first."""
-    async with opened(loaded, secrets) as at:
-        while await at.analytics.step():
-            pass
-        version = await at.analytics.report(kind, period)
-    sys.stdout.write(orjson.dumps(version.body, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode() + "\n")
+    """Write a report to standard output as JSON. A program that holds the files is asked; else what is open is computed first."""
+    if holds_files(loaded):
+        path = f"/api/v1/plants/{loaded.site.id}/reports/{kind}/{period}"
+        document = await asyncio.to_thread(fetch, loaded, path)
+    else:
+        async with opened(loaded, secrets) as at:
+            while await at.analytics.step():
+                pass
+            version = await at.analytics.report(kind, period)
+        document = report_json(plan(loaded.site.calendar, kind, period).span, version)
+    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode() + "\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +100,19 @@ class Closing:
 async def close_report(
     loaded: Loaded, secrets: Mapping[str, str], kind: str, period: str, closing: Closing, console: Console
 ) -> None:
-    """Freeze the report of a period; computes what is still open first."""
-    async with opened(loaded, secrets) as at:
-        while await at.analytics.step():
-            pass
-        closed = await at.analytics.close_period(kind, period, closing.cause, closing.who, closing.waiting)
-    console.print(f"{kind} {period} closed as version {closed.version}, intervals {closed.interval_hash[:12]}")
+    """Freeze the report of a period. A program that holds the files is asked; else what is open is computed first."""
+    if holds_files(loaded):
+        path = f"/api/v1/plants/{loaded.site.id}/reports/{kind}/{period}/versions"
+        body = {"who": closing.who, "cause": closing.cause, "early": closing.waiting == "waived"}
+        answer = await asyncio.to_thread(ask, loaded, path, body)
+        version, interval_hash = answer["version"], answer["interval_hash"]
+    else:
+        async with opened(loaded, secrets) as at:
+            while await at.analytics.step():
+                pass
+            closed = await at.analytics.close_period(kind, period, closing.cause, closing.who, closing.waiting)
+            version, interval_hash = closed.version, closed.interval_hash
+    console.print(f"{kind} {period} closed as version {version}, intervals {interval_hash[:12]}")
 
 
 async def import_ledger(loaded: Loaded, file: Path, console: Console) -> None:

@@ -72,6 +72,16 @@ def ask(loaded: Loaded, path: str, body: dict[str, Any]) -> dict[str, Any]:
     return _answer(loaded, path, json.dumps(body).encode(), PATIENT_S, "an editor's")
 
 
+def fetch(loaded: Loaded, path: str) -> dict[str, Any]:
+    """The answer of the running program to a GET that may take long. Raises TransportError in words."""
+    return _answer(loaded, path, None, PATIENT_S, "a viewer's")
+
+
+def holds_files(loaded: Loaded) -> bool:
+    """Whether a running program has the site's embedded files, which no second process may open."""
+    return loaded.site.store.kind != "influxdb" and is_running(loaded)
+
+
 def _detail(error: urllib.error.HTTPError) -> str:
     """What the program said of its refusal."""
     try:
