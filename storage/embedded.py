@@ -183,16 +183,19 @@ class EmbeddedStore:
 
     async def _nearest(self, pairs: Sequence[Pair], span: Span, pick: str) -> dict[Pair, Series]:
         bounds_ms = _bounds_ms(span)
+        first_ms, end_ms = bounds_ms
+        near_ms = [max(first_ms, end_ms - DAY_MS), end_ms] if pick == "max" else [first_ms, min(first_ms + DAY_MS, end_ms)]
 
-        def nearest_in(relation: str, series: npt.NDArray[np.int32]) -> LongRows:
+        def nearest_in(relation: str, series: npt.NDArray[np.int32], within_ms: list[int] = bounds_ms) -> LongRows:
             nearest = (
                 f"(SELECT series, {pick}(t_ms) t_ms, arg_{pick}(value, t_ms) AS value, arg_{pick}(quality, t_ms) AS quality "
-                f"FROM {relation} WHERE t_ms >= {bounds_ms[0]} AND t_ms < {bounds_ms[1]} AND value IS NOT NULL GROUP BY series)"
+                f"FROM {relation} WHERE t_ms >= {within_ms[0]} AND t_ms < {within_ms[1]} AND value IS NOT NULL GROUP BY series)"
             )
             return self._rows_of(nearest, series, "true", [])
 
         def rows(table: str, series: npt.NDArray[np.int32]) -> LongRows:
-            found = nearest_in(table, series)
+            found = nearest_in(table, series, near_ms)  # mostly it is there, and DuckDB skips what is far
+            found = join([found, nearest_in(table, np.setdiff1d(series, found.series))])
             parts = self._parts.touching(bounds_ms[0], bounds_ms[1] - 1) if table == "reading" else []
             # file by file from near to far, only for series that may have something nearer there
             for part in parts[::-1] if pick == "max" else parts:
