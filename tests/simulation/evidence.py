@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from collector.segments import SUFFIX
 from collector.spool import Spool
 from collector.spool_format import Record, next_record
+from collector.spool_losses import FILE as LOSSES
+from collector.spool_losses import Cause
 from plant.frame import FrameBlock
 from plant.ports import SpoolCursor
 
@@ -97,7 +99,7 @@ class Evidence:
                 marker, where = base64.b64encode(payload_of(message)), aside
             else:
                 marker, where = struct.pack("<d", value_of(message)), spooled
-            if not any(marker in data for data in where) and number not in self._delivered():
+            if not any(marker in data for data in where) and number not in self._delivered() | self._told([number]):
                 raise self._world.violation(f"message {number} ({message.kind}) is promised and not durable")
         self.kept.update(numbers)
 
@@ -143,6 +145,7 @@ class Evidence:
                 if at is None or SpoolCursor(int(path.stem), record.start) >= at:
                     found += numbers
         missing = self.kept - delivered - set(found)
+        missing -= self._told(missing)
         if missing:
             raise world.violation(f"promised and lost: {sorted(missing)}; the next process goes on at {at}")
         size, bound = world.disk.bytes_of(SPOOL, SUFFIX), world.scenario.spool_bytes
@@ -178,12 +181,18 @@ class Evidence:
         by_broker = {n for n, m in self.sent.items() if m.by == "mqtt"} - world.broker.dropped
         due = self.kept | by_broker
         missing = {n for n in due if n not in (aside if self.sent[n].kind in ("poison", "unreadable") else stored)}
+        told = self._told(missing)
+        if len(told) > sum(span["frames"] or 0 for span in self._losses()):
+            raise world.violation(f"more is lost than was told: {sorted(told)} of {self._losses()}")
+        missing -= told
+        world.counts["lost and told"] += len(told)
         if missing:
             raise world.violation(f"not in their place at the end: {sorted(missing)}")
         wrong = {n for n in aside if self.sent[n].kind not in ("poison", "unreadable")} | {n for n in stored if self.is_poison(n)}
         if wrong:
             raise world.violation(f"in quarantine without being poison, or the other way round: {sorted(wrong)}")
-        self._check_order(self.kept & stored)
+        if world.scenario.when_full != "thin":  # which keeps what comes again late, and may have left it out at first
+            self._check_order(self.kept & stored)
         world.counts["stored"] += len(stored)
         world.counts["quarantined"] += len(aside)
 
@@ -194,6 +203,19 @@ class Evidence:
             given = iter(history)
             if not all(number in given for number in due):
                 raise self._world.violation(f"{meter}'s order is lost: {due} came as {history}")
+
+    def _losses(self) -> list[dict[str, Any]]:
+        """The spans that the spool durably says are lost by its policy; only a policy that drops has any."""
+        told = self._world.disk.durable_files().get(SPOOL / LOSSES)
+        spans = [] if not told else [span for span in json.loads(told)["spans"] if span["cause"] != Cause.ROT.value]
+        if spans and self._world.scenario.when_full == "hold":
+            raise self._world.violation(f"policy hold let go of {spans}")
+        return spans
+
+    def _told(self, numbers: Collection[int]) -> set[int]:
+        """Those that lie within a span told as lost."""
+        reach = [(span["first_t_ns"], span["last_t_ns"]) for span in self._losses()] if numbers else []
+        return {n for n in numbers if any(first <= t_ns_of(n) <= last for first, last in reach)}
 
     def _delivered(self) -> set[int]:
         return self._stored() | self._aside()

@@ -163,7 +163,8 @@ class Process:
         self._clock, self._board = SimClock(world), SimBoard(world)
         disk: SimDisk = world.disk
         size_mib = plan.spool_bytes / MIB
-        settings = replace(SpoolSettings(commit_ms=plan.commit_ms), max_mib=size_mib, segment_mib=size_mib)  # type: ignore[arg-type]
+        pace = SpoolSettings(max_hours=plan.max_hours, commit_ms=plan.commit_ms, when_full=plan.when_full)
+        settings = replace(pace, max_mib=size_mib, segment_mib=size_mib)  # type: ignore[arg-type]
         self._opening = Spool(SPOOL, settings, self._clock, self._board, disk=disk)
         self.spool: Spool | None = None
         self._intake = Intake(self._opening, {"feeder": FEEDER}, NoBus(), self._board)  # type: ignore[arg-type]

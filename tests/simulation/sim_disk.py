@@ -157,8 +157,8 @@ class SimDisk:
         return found[:size]
 
     def durable_files(self) -> dict[Path, bytes]:
-        """What is certainly there after a power cut now."""
-        return {path: bytes(inode.platter) for path, inode in self._durable.items() if self._names.get(path) is inode}
+        """What is certainly there after a power cut now; of a file that was replaced, and its directory not synced, the old."""
+        return {path: bytes(inode.platter) for path, inode in self._durable.items() if path in self._names}
 
     def files(self) -> dict[Path, bytes]:
         """What a process sees."""

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from collector import forward
+from collector import forward, spool_small
 from collector import quarantine as quarantine_module
 from collector import segments as files
-from collector import spool_small
 from collector.disk import Disk, write_whole
 from collector.forward import Forwarder
 from collector.forward_step import Advance, Event, Fetched, ForwardSettings, ForwardState, Posted, PutAside, Step, step

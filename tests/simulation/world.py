@@ -39,6 +39,8 @@ class Scenario:
     crashes: int
     steps_to_crash: int
     spool_bytes: int
+    when_full: str
+    max_hours: float
     commit_ms: float
     frames_max: int
     gather_s: float
@@ -69,6 +71,8 @@ class Scenario:
             crashes=rng.choice((0, 1, 2, 4)),
             steps_to_crash=rng.choice((30, 200, 1_000)),
             spool_bytes=rng.choice((4_096, 16_384, 65_536)),
+            when_full=rng.choice(("hold", "hold", "hold", "drop_oldest", "drop_newest", "thin")),
+            max_hours=rng.choice((168.0, 168.0, 168.0, 0.005)),
             commit_ms=rng.choice((0.0, 5.0, 50.0)),
             frames_max=rng.choice((1, 7, 1_000)),
             gather_s=rng.choice((0.0, 0.5)),
