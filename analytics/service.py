@@ -29,6 +29,7 @@ from analytics.silence import stale_slots
 from analytics.state import State, settings_of_rows
 from plant import nodes
 from plant.errors import StoreError
+from plant.frame import ERA_FROM_NS
 from plant.ports import Annotation, Bus, Clock, DirtyNode, HealthBoard, Ledger, ReportVersion, SeriesStore
 from plant.rulebook import Rulebook
 from plant.series import MINUTE_NS, QUARTER_NS, Series, Span
@@ -206,7 +207,8 @@ class Analytics:
                 extent = await self._store.extent()
                 if extent is None:
                     return
-                state.settled_ns = state.done_ns = state.refit_from_ns = extent.start_ns // QUARTER_NS * QUARTER_NS
+                first_ns = max(extent.start_ns, ERA_FROM_NS)  # a clock that was never set tells no beginning
+                state.settled_ns = state.done_ns = state.refit_from_ns = first_ns // QUARTER_NS * QUARTER_NS
             elif state.computed_by not in ("", settings):
                 await self._recompute_all()
             state.computed_by = settings
@@ -219,7 +221,7 @@ class Analytics:
         done_ns = self._state.done_ns
         if extent is None or done_ns is None:
             return
-        first = max(extent.start_ns // QUARTER_NS * QUARTER_NS, self._expired.first_kept_ns())
+        first = max(extent.start_ns // QUARTER_NS * QUARTER_NS, ERA_FROM_NS, self._expired.first_kept_ns())
         await self._ledger.mark_dirty(self._site.id, nodes.PLANT, list(range(first, done_ns, QUARTER_NS)))
         await self._refit.note_from(first)
 
@@ -270,6 +272,10 @@ class Analytics:
         if not oldest or done_ns is None or oldest[0].slot_ns >= done_ns:
             return False
         first = oldest[0].slot_ns
+        if first < ERA_FROM_NS:  # an entry with the stamp of a clock that was never set: there is nothing to compute
+            never = Span(first, ERA_FROM_NS)
+            await self._clear(never, await self._ledger.dirty_nodes(self._site.id, never))
+            return True
         # up to midnight, where the storage pools that later slots started from are known
         midnight = (first // DAY_NS + (COARSE_DAYS if self._coarse else 1)) * DAY_NS
         span = Span(first, min(midnight, done_ns))

@@ -22,7 +22,8 @@ async def live_document(context: Context) -> dict[str, Any]:
     site = context.site
     live = await context.analytics.live()
     latest, now_ns, parts = context.bus.latest(), context.clock.now_ns(), context.health.all()
-    speaking = {p.part.removeprefix(_METER_PART) for p in parts if p.part.startswith(_METER_PART) and p.state == "ok"}
+    told = {p.part.removeprefix(_METER_PART): p for p in parts if p.part.startswith(_METER_PART)}
+    speaking = {meter for meter, part in told.items() if part.state == "ok"}
     return {
         "plant": site.id,
         "t": rfc3339(now_ns),
@@ -36,7 +37,10 @@ async def live_document(context: Context) -> dict[str, Any]:
         "branches": {name: asdict(branch) for name, branch in live.branches.items()},
         "storage": {name: {"state_of_charge_percent": p} for name, p in charge_percent(site, latest, now_ns).items()},
         "periods": {name: _window_json(period) for name, period in live.windows.items()},
-        "meters": {name: asdict(state) for name, state in meter_states(site, latest, now_ns, speaking).items()},
+        "meters": {
+            name: asdict(state) | ({"detail": told[name].detail} if name in told and name not in speaking else {})
+            for name, state in meter_states(site, latest, now_ns, speaking).items()
+        },
         "parts": [health_json(part) for part in parts if not part.part.startswith(_METER_PART)],
         "alerts": context.alerts.active() if context.alerts else [],
     }

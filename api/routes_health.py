@@ -19,6 +19,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 STATES = ("ok", "degraded", "down", "unknown")
 _NEEDED = ("store", "ledger")
 _WHERE_COLLECTING = ("spool", "role:forward")  # a process that only serves has none
+_ROLE = "role:"
 _NOT_A_NAME = re.compile(r"[^a-zA-Z0-9_]")
 
 
@@ -30,11 +31,13 @@ async def healthz(context: Ctx) -> Response:
 
 @router.get("/readyz")
 async def readyz(context: Ctx) -> Response:
-    """200 when store, ledger and spool take data, else 503 with the parts that do not or that have not said so."""
+    """200 when store, ledger and spool take data and no role has stopped working, else 503 with the parts that do not or
+    that have not said so."""
     await _ask_ledger(context)
     parts = {h.part: h for h in context.health.all()}
     lacking = [part for part in _NEEDED if part not in parts]
     failing = [h for h in parts.values() if _keeps_data(h.part) and h.state in ("down", "unknown")]
+    failing += [h for h in parts.values() if h.part.startswith(_ROLE) and h.state == "down" and h not in failing]
     ready = not lacking and not failing
     body = {"state": "ok" if ready else "down", "parts": [health_json(h) for h in failing], "not_heard_of": lacking}
     return json_answer(body, 200 if ready else 503)

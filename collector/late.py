@@ -12,7 +12,7 @@ import numpy.typing as npt
 from collector.quarantine import Rejected
 from collector.spool_format import encode_block
 from plant import nodes
-from plant.frame import FrameBlock
+from plant.frame import ERA_FROM_NS, FrameBlock
 from plant.ports import LEDGER_KINDS, LedgerEntry
 from plant.quality import usable
 from plant.series import QUARTER_NS
@@ -60,7 +60,8 @@ def late_slots(
     slots: dict[str, set[int]] = defaultdict(set)
     for block in blocks:
         owned = np.array([meter in owners.nodes for meter in block.meters], bool)
-        late = (block.t_ns - block.t_ns % QUARTER_NS < limit_ns) & owned[block.meter_index]
+        # what a clock that was never set has stamped names no slot
+        late = (block.t_ns - block.t_ns % QUARTER_NS < limit_ns) & (block.t_ns >= ERA_FROM_NS) & owned[block.meter_index]
         if not late.any():
             continue
         for position, slot in _touched(block.meter_index[late], block.t_ns[late], interval_ns):

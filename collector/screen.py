@@ -12,12 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from devices.maps import Check, Profile
-from plant.frame import FrameBlock
+from plant.frame import ERA_FROM_NS, ERA_UNTIL_NS, FrameBlock
 from plant.quality import ABSENT, Quality, usable
-
-# A clock that was never set counts from 1970 or 2000; one before 2001 or after 2100 names no instant of a live meter.
-CLOCK_FROM_NS = 978_307_200 * 10**9
-CLOCK_UNTIL_NS = 4_102_444_800 * 10**9
 
 _OUT = int(Quality.INVALID | Quality.OUT_OF_RANGE)
 _OVERFLOW = int(Quality.INVALID | Quality.OVERFLOW)
@@ -73,7 +69,7 @@ def screen(block: FrameBlock, rules: ScreenRules) -> FrameBlock:
     quality[(value < rules.low) | (value > rules.high)] |= _OUT
     for check in rules.checks:
         _check(check, block.quantities, value, quality)
-    quality[(block.t_ns < CLOCK_FROM_NS) | (block.t_ns >= CLOCK_UNTIL_NS)] |= _UNSET
+    quality[(block.t_ns < ERA_FROM_NS) | (block.t_ns >= ERA_UNTIL_NS)] |= _UNSET
     return replace(block, value=value, quality=quality)
 
 
@@ -90,12 +86,12 @@ def _check(check: Check, quantities: tuple[str, ...], value: npt.NDArray[np.floa
 def clock_offsets_s(block: FrameBlock, received_ns: int) -> dict[str, float]:
     """By meter, the newest instant of the block minus its receipt: + means a clock ahead. Unset clocks are left out."""
     newest = np.full(len(block.meters), np.iinfo(np.int64).min)
-    plausible = (block.t_ns >= CLOCK_FROM_NS) & (block.t_ns < CLOCK_UNTIL_NS)
+    plausible = (block.t_ns >= ERA_FROM_NS) & (block.t_ns < ERA_UNTIL_NS)
     if plausible.all():
         np.maximum.at(newest, block.meter_index, block.t_ns)
     else:
         np.maximum.at(newest, block.meter_index[plausible], block.t_ns[plausible])
-    known = newest >= CLOCK_FROM_NS
+    known = newest >= ERA_FROM_NS
     if known.all():
         return dict(zip(block.meters, ((newest - received_ns) / 1e9).tolist(), strict=True))
     return {block.meters[at]: (int(newest[at]) - received_ns) / 1e9 for at in np.flatnonzero(known)}

@@ -9,6 +9,9 @@ import numpy.typing as npt
 
 FRAMES_MAX = 1_000
 NS_PER_MS = 1_000_000
+# A clock that was never set counts from 1970 or 2000; an instant before 2001 or after 2100 is none of a live meter.
+ERA_FROM_NS = 978_307_200 * 10**9
+ERA_UNTIL_NS = 4_102_444_800 * 10**9
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -186,6 +186,7 @@ export function showMeters(list, hint, plant, meters) {
     const item = make("li", meter.state);
     const words = meter.state === "ok" ? (meter.age_s === null ? t("ok") : age(meter.age_s)) : meter.state === "silent" ? t("silent", { age: age(meter.age_s) }) : t("never");
     item.dataset.meter = meter.id;
+    item.title = meter.detail || "";
     item.append(make("span", "dot"), make("span", "name", title(meter.title)), make("span", "meta", words));
     return item;
   }));

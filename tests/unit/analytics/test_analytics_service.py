@@ -179,6 +179,21 @@ async def test_late_readings_restate_a_gap(plant: Plant) -> None:
     assert await plant.ledger.dirty("p", 10) == []
 
 
+async def test_the_stamp_of_a_clock_that_was_never_set_stops_nothing(plant: Plant) -> None:
+    for meter in POWER_KW:
+        await plant.feed(meter, range(-START // (60 * NS), -START // (60 * NS) + 2))
+        await plant.feed(meter, range(241))
+    plant.clock.t_ns = START + 4 * 3600 * NS + 300 * NS
+    await plant.work()
+    await plant.ledger.mark_dirty("p", "point:mill", [0, QUARTER_NS, START])
+    await plant.work()
+    found = await plant.analytics.figures(Span(START, START + 4 * 3600 * NS))
+    load = found.figure("plant", "load_energy")
+    assert load is not None
+    assert load.value == pytest.approx(4000.0)
+    assert await plant.ledger.dirty("p", 10) == []
+
+
 async def test_a_counter_bridges_an_outage_of_all_meters(plant: Plant) -> None:
     for meter in POWER_KW:
         await plant.feed(meter, range(31))

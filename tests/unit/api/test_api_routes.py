@@ -237,6 +237,8 @@ async def test_a_raised_alert_is_acknowledged_under_the_callers_name(client: htt
         ("spool", "down", 503),
         ("store", "unknown", 503),
         ("role:forward", "down", 503),
+        ("role:analyse", "down", 503),
+        ("role:analyse", "ok", 200),
     ],
 )
 async def test_ready_until_a_part_that_keeps_data_does_not(
@@ -247,6 +249,13 @@ async def test_ready_until_a_part_that_keeps_data_does_not(
     answer = await client.get("/readyz")
     assert answer.status_code == status
     assert [p["part"] for p in answer.json()["parts"]] == ([part] if status == 503 else [])
+
+
+async def test_live_says_why_a_meter_is_not_well(client: httpx.AsyncClient, sample: Sample) -> None:
+    sample.board.set("meter:tie-1-main", "down", "no answer within 1 s; check power, wiring and unit number")
+    meters = (await get(client, "/live"))["meters"]
+    assert meters["tie-1-main"]["detail"].startswith("no answer within 1 s")
+    assert all("detail" not in meter for name, meter in meters.items() if name != "tie-1-main")
 
 
 async def test_not_ready_while_the_store_has_not_been_heard_of(tmp_path: Path) -> None:

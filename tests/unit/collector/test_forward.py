@@ -197,6 +197,11 @@ async def test_a_slot_that_is_settled_during_the_write_is_marked(bench: Bench) -
     assert slots == [("point:tie", SLOT_NS + i * QUARTER_NS) for i in (-1, 0, 1)]
 
 
+def test_the_stamp_of_a_clock_that_was_never_set_is_late_for_no_slot(bench: Bench) -> None:
+    unset = replace(block(3), t_ns=np.zeros(3, np.int64))
+    assert late_slots([unset], OWNERS, None, bench.clock.t_ns) == {}
+
+
 async def test_taps_go_to_the_ledger_once_and_one_without_weight_to_quarantine(bench: Bench) -> None:
     taps = block(3, meters=("scale",), event_ids=("t-1", "t-2", "t-3"), quantities=TAP)
     taps.value[:] = [[117, 2350.5], [118, 2001.2], [119, np.nan]]
