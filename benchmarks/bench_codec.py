@@ -1,4 +1,5 @@
-"""The register codec in points per second, beside `struct` called once a reading, on the same words in the same process.
+"""The register codec in points per second (types, orders, scales, missing values), beside `struct` that unpacks as many 16-bit
+words of the same readings, one call each, and does nothing else with them.
 
 Run: python benchmarks/bench_codec.py
 """

@@ -40,7 +40,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What polling so many devices cost."""
+    """What polling so many devices cost. ``polls`` were stored of ``due``."""
 
     core_percent: float
     p99_lag_ms: float
@@ -101,14 +101,19 @@ def potwatt(folder: Path, server: Path, load: Load, seconds: float) -> Run:
 
 
 def lags_ms(store: int, living: Sequence[int], interval_s: float, begin_s: float, end_s: float) -> list[float]:
-    """Of every stored poll, how long after its turn its reply came; the turns are those of the schedule."""
+    """Of every turn in the span, how long after it its reply came; the turns are those of the schedule. A turn without a reply
+    before the next one counts as a whole interval late, and so does the reply that came after that."""
     found: list[float] = []
     when = f"time >= {int(begin_s * 1e9)} AND time < {int(end_s * 1e9)}"
+    interval_ms = 1000 * interval_s
     for n in living:
         name = f"m{n:04}"
         phase_ms = first_turn(name, interval_s, 0).due_ns / 1e6
         rows = query(store, "bench_raw", f"SELECT {NAMES[0]} FROM reading WHERE meter = '{name}' AND {when}")
-        found += [(row[0] - phase_ms) % (1000 * interval_s) for row in rows]
+        since_ms = [row[0] - phase_ms for row in rows]
+        turns = {int(t // interval_ms) for t in since_ms}
+        missed = int((end_s - begin_s) / interval_s) - 1 - len(turns)  # the first and the last may lie half outside
+        found += [t % interval_ms for t in since_ms] + [interval_ms] * max(missed, 0)
     return found
 
 

@@ -13,7 +13,7 @@ import time
 
 METERS = 2_000
 FILTER = "plant/bench/feeder/#"
-IN_FLIGHT_MAX = 60_000
+IN_FLIGHT_MAX = 60_000  # to a broker, which allows 65 535 unless it says otherwise
 CHUNK = 400  # messages a write
 START_MS = round(time.time()) * 1000  # now: history is a load of its own
 
@@ -74,7 +74,7 @@ async def publish(port: int, messages: int) -> None:
     await reader.readexactly(4)
     print("ready", flush=True)
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
-    await _send(packets, messages, reader, writer)
+    await _send(packets, messages, reader, writer, IN_FLIGHT_MAX)
     print("done", time.time(), flush=True)
 
 
@@ -84,13 +84,13 @@ async def blast(port: int, messages: int) -> None:
     finished = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await _packet(reader, 0x10)
+        in_flight = receive_maximum(await _packet(reader, 0x10))
         writer.write(b"\x20\x03\0\0\0")
         subscribe = await _packet(reader, 0x82)
         writer.write(b"\x90\x04" + subscribe[:2] + b"\0\1")
         await asyncio.sleep(1.0)
         print("first", time.time(), flush=True)
-        await _send(packets, messages, reader, writer)
+        await _send(packets, messages, reader, writer, in_flight)
         print("last", time.time(), flush=True)
         finished.set()
         while await reader.read(1 << 16):
@@ -102,12 +102,25 @@ async def blast(port: int, messages: int) -> None:
         await asyncio.sleep(3600)
 
 
-async def _send(packets: list[bytes], messages: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Write packets, never more of them unacknowledged than a receiver allows; return when all are acknowledged."""
+def receive_maximum(connect: bytes) -> int:
+    """What a CONNECT of MQTT 5 allows to be unacknowledged."""
+    sizes = {0x11: 4, 0x21: 2, 0x27: 4}  # the properties before it that our client sends
+    at, end = 11, 11 + connect[10]
+    while at < end:
+        if connect[at] == 0x21:
+            return int.from_bytes(connect[at + 1 : at + 3])
+        at += 1 + sizes[connect[at]]
+    return 65_535
+
+
+async def _send(
+    packets: list[bytes], messages: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, in_flight_max: int
+) -> None:
+    """Write packets, never more of them unacknowledged than the receiver allows; return when all are acknowledged."""
     acknowledged = sent = 0
     have = 0
     for packet in packets:
-        while sent - acknowledged > IN_FLIGHT_MAX - CHUNK:
+        while sent - acknowledged > in_flight_max - CHUNK:
             have += len(await reader.read(1 << 16))
             acknowledged = have // 4
         writer.write(packet)
