@@ -54,12 +54,14 @@ class Dlt645Dialect:
         return decode(_map(profile), raw)
 
     def refusals(self, profile: Profile, known: Known) -> str:
-        """Which identifiers the meter refuses and what is missing for that."""
-        refused = sorted(cast("Acquaintance", known).refused)
-        if not refused:
+        """Which identifiers the meter refuses or leaves unanswered, and what is missing for that."""
+        met = cast("Acquaintance", known)
+        if not met.refused and not met.unanswered:
             return ""
         names = [name for name, absent in zip(profile.quantities, known.absent, strict=True) if absent]
-        return f"refuses data {', '.join(refused)}, so {', '.join(names)} is missing; check that the profile fits the meter"
+        ways = (("refuses data", met.refused), ("leaves unanswered data", met.unanswered))
+        what = " and ".join(f"{way} {', '.join(sorted(of))}" for way, of in ways if of)
+        return f"{what}, so {', '.join(names)} is missing; check that the profile fits the meter"
 
 
 def _map(profile: Profile) -> Dlt645Map:

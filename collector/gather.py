@@ -53,18 +53,27 @@ class Gatherer:
             self._filled.set()
 
     async def run(self) -> None:
-        """Until cancelled; then what is in hand is handed over once more. An error of the sink ends it and loses nothing:
-        run again, it begins with the same readings."""
+        """Until cancelled; then what is in hand is handed over, and what finds no room is counted. An error of the sink ends it
+        and loses nothing: run again, it begins with the same readings."""
         try:
             while True:
                 await self._filled.wait()
                 await self._clock.sleep(GATHER_S)
                 await self._deliver()
         except asyncio.CancelledError:
-            with suppress(TimeoutError, SpoolFull):
-                async with asyncio.timeout(LAST_HAND_OVER_S):
-                    await self._hand_over()
+            await self._hand_over_the_last()
             raise
+
+    async def _hand_over_the_last(self) -> None:
+        with suppress(TimeoutError, SpoolFull):
+            async with asyncio.timeout(LAST_HAND_OVER_S):
+                while self._waiting:
+                    await self._hand_over()
+        for reading in self._waiting:
+            self._health.count("polls_given_up", reading.device.labels)
+        if self._waiting:
+            detail = f"stopped with {len(self._waiting)} readings in hand that the spool did not take in time; they are lost"
+            self._health.set("polling", "degraded", detail)
 
     async def _deliver(self) -> None:
         """Offer what is in hand until it is taken."""

@@ -59,10 +59,16 @@ class ModbusDialect:
         return decode(profile, np.stack(raw))
 
     def refusals(self, profile: Profile, known: Known) -> str:
-        """Which registers the meter refuses and what is missing for that."""
-        holes = cast("Introduction", known).holes
-        if not holes:
+        """Which registers the meter refuses or leaves unanswered, and what is missing for that."""
+        met = cast("Introduction", known)
+        if not met.holes:
             return ""
+        refused = [hole for hole in met.holes if hole not in met.unanswered]
         names = [name for name, absent in zip(profile.quantities, known.absent, strict=True) if absent]
-        spans = ", ".join(f"{h.table} {h.address}-{h.end - 1}" for h in holes)
-        return f"refuses {spans}, so {', '.join(names)} is missing; check that the profile fits the firmware"
+        ways = (("refuses", refused), ("leaves unanswered", met.unanswered))
+        what = " and ".join(f"{way} {_spans(holes)}" for way, holes in ways if holes)
+        return f"{what}, so {', '.join(names)} is missing; check that the profile fits the firmware"
+
+
+def _spans(requests: Sequence[ReadRequest]) -> str:
+    return ", ".join(f"{r.table} {r.address}-{r.end - 1}" for r in requests)

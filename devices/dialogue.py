@@ -45,6 +45,7 @@ class Introduction:
     ``absent`` bool[k] marks quantities that the meter does not tell, ``holes`` names registers that it refuses or leaves
     unanswered, ``notes`` says in words what it simply does not have. ``guards`` are read once more at the end of a poll
     and have to say the same. ``description`` is what the device says of itself: maker, model, serial, firmware, hardware.
+    ``unanswered`` are the holes that it was silent about, where the others were refused.
     """
 
     requests: tuple[tuple[ReadRequest, int], ...]
@@ -53,6 +54,12 @@ class Introduction:
     guards: tuple[tuple[ReadRequest, int], ...] = ()
     description: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    unanswered: tuple[ReadRequest, ...] = ()
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether frames that were lost may be all that is amiss."""
+        return bool(self.unanswered)
 
 
 def introduce(profile: Profile, meter: MeterAddress) -> Asking[Introduction]:
@@ -163,8 +170,10 @@ class _Survey:
     answers: bool  # whether the device has answered anything at all
     readable: list[ReadRequest] = field(default_factory=list)
     holes: list[ReadRequest] = field(default_factory=list)
+    unanswered: list[ReadRequest] = field(default_factory=list)
     silences: int = 0
     failures: int = 0
+    _repeated: set[ReadRequest] = field(default_factory=set)
 
     def split(self, map_: ModbusMap, request: ReadRequest) -> None:
         """Ask for the halves of a request next, or note it as a hole."""
@@ -173,6 +182,20 @@ class _Survey:
             self.holes.append(request)
         else:
             self.waiting += halves[::-1]
+
+    def repeat(self, map_: ModbusMap, request: ReadRequest) -> bool:
+        """Whether what cannot be split is asked for once more: a frame that was lost, or a device busy for an instant, is
+        no hole."""
+        if request in self._repeated or split_request(map_, request) is not None:
+            return False
+        self._repeated.add(request)
+        self.waiting.append(request)
+        return True
+
+    def leave(self, request: ReadRequest) -> None:
+        """Note what stays unanswered."""
+        self.holes.append(request)
+        self.unanswered.append(request)
 
 
 def _survey(map_: ModbusMap, located: Located, meter: MeterAddress) -> Asking[_Survey]:
@@ -209,10 +232,13 @@ def _take_silence(
             raise silence
         survey.answers = True
     survey.silences += 1
-    if survey.silences <= SILENCES_MAX:
-        survey.split(map_, request)
-    else:
-        survey.holes.append(request)
+    if survey.silences > SILENCES_MAX:
+        survey.leave(request)
+    elif not survey.repeat(map_, request):
+        if split_request(map_, request) is None:
+            survey.leave(request)
+        else:
+            survey.split(map_, request)
 
 
 def _take_refusal(map_: ModbusMap, survey: _Survey, request: ReadRequest, answer: Refused, trouble: DeviceError) -> None:
@@ -223,7 +249,8 @@ def _take_refusal(map_: ModbusMap, survey: _Survey, request: ReadRequest, answer
         survey.failures += answer.code not in NOT_THERE
         if survey.failures > FAILURES_MAX and not survey.readable:
             raise trouble
-        survey.split(map_, request)
+        if answer.code in NOT_THERE or not survey.repeat(map_, request):
+            survey.split(map_, request)
     else:
         raise trouble
 
@@ -244,6 +271,7 @@ def _introduction(profile: Profile, located: Located, survey: _Survey, descripti
         placed(guards(modbus_map(profile), survey.readable)),
         description,
         located.notes,
+        tuple(r.located(located.bases) for r in survey.unanswered),
     )
 
 

@@ -61,36 +61,50 @@ class Dlt645Map:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Acquaintance:
-    """What is known of a meter: data identifiers it refuses, and ``absent`` bool[k], the quantities missing for that."""
+    """What is known of a meter: data identifiers it refuses or leaves ``unanswered``, and ``absent`` bool[k], the quantities
+    missing for that."""
 
     refused: frozenset[str]
     absent: npt.NDArray[np.bool_]
+    unanswered: frozenset[str] = frozenset()
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether frames that were lost may be all that is amiss."""
+        return bool(self.unanswered)
 
 
 def introduce(map_: Dlt645Map, meter: str, address: str) -> Generator[DataRequest, Answer, Acquaintance]:
     """Ask for everything once, to know what the meter refuses or, as some do instead, leaves unanswered twice.
 
-    Raises DeviceRefused where the meter has nothing of it or is in trouble of its own, DeviceSilent where it is silent
-    before it has answered at all.
+    Raises DeviceRefused where the meter has nothing of it or is in trouble of its own, DeviceSilent where it answers
+    neither of the first two.
     """
     refused: dict[str, DeviceError] = {}
-    data: bytes | Denied | DeviceSilent
-    for di in map_.requests:
-        try:
-            data = yield from _read(di, meter, address)
-        except DeviceSilent:
-            if di == map_.requests[0]:
-                raise
-            data = yield from _ask_again(di, meter, address)
+    unanswered: dict[str, DeviceError] = {}
+    answers = False
+    waiting = list(map_.requests)
+    while waiting:
+        di = waiting.pop(0)
+        data = yield from _try(di, meter, address)
+        if isinstance(data, DeviceSilent):
+            if not answers and (unanswered or not waiting):
+                raise data
+            if di not in unanswered:  # lost, or its way of refusing: asked once more, of a meter that answers otherwise
+                waiting.insert(0 if answers else 1, di)
+            unanswered[di] = data
+            continue
+        answers = True
+        unanswered.pop(di, None)
         if isinstance(data, Denied):
             refused[di] = _refusal(di, data, meter, address)
             if not data.is_about_data:
                 raise refused[di]
-        elif isinstance(data, DeviceSilent):
-            refused[di] = data
-    if len(refused) == len(map_.requests):
-        raise refused[map_.requests[0]]
-    return Acquaintance(frozenset(refused), np.array([p.di in refused for p in map_.points], bool))
+    missing = refused.keys() | unanswered.keys()
+    if len(missing) == len(map_.requests):
+        raise (refused | unanswered)[map_.requests[0]]
+    absent = np.array([p.di in missing for p in map_.points], bool)
+    return Acquaintance(frozenset(refused), absent, frozenset(unanswered))
 
 
 def poll(map_: Dlt645Map, known: Acquaintance, meter: str, address: str) -> Generator[DataRequest, Answer, Row]:
@@ -99,7 +113,7 @@ def poll(map_: Dlt645Map, known: Acquaintance, meter: str, address: str) -> Gene
     without end)."""
     row: list[bytes | None] = []
     for di in map_.requests:
-        if di in known.refused:
+        if di in known.refused or di in known.unanswered:
             row.append(None)
             continue
         try:
@@ -153,8 +167,8 @@ def format_of(text: str) -> tuple[int, int]:
     return digits, len(decimals)
 
 
-def _ask_again(di: str, meter: str, address: str) -> Generator[DataRequest, Answer, bytes | Denied | DeviceSilent]:
-    """For a meter that answers otherwise: the frame may have been lost, or this is its way of refusing."""
+def _try(di: str, meter: str, address: str) -> Generator[DataRequest, Answer, bytes | Denied | DeviceSilent]:
+    """What comes of an identifier, silence too."""
     try:
         return (yield from _read(di, meter, address))
     except DeviceSilent as silence:

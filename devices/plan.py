@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from devices.maps import BIT_TABLES, SECTION_SPAN, ModbusMap, ModbusPoint, Table
 
+ADDRESSES = 65_536  # of each table
+
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:

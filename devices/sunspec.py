@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 from devices.maps import Table
-from devices.plan import ReadRequest
+from devices.plan import ADDRESSES, ReadRequest
 
 MARKER = (0x5375, 0x6E53)
 STARTS = (40_000, 50_000, 0)
@@ -61,13 +61,17 @@ def walk_models(table: Table = "holding") -> Walk:
 
 def _walk(table: Table, address: int) -> Walk:
     seen: list[FoundModel] = []
-    while len(seen) < MODELS_MAX and address <= 0xFFFE:
+    while len(seen) < MODELS_MAX and address + 2 <= ADDRESSES:
         header = yield ReadRequest(table, address, 2)
         if header is None:
             return Chain(tuple(seen), f"the list breaks off at {address} after models {_names(seen)}")
         model, length = header
         if model == END_MODEL:
             return Chain(tuple(seen))
+        if address + 2 + length > ADDRESSES:
+            return Chain(
+                tuple(seen), f"model {model} at {address} with {length} words, beyond the last register, after {_names(seen)}"
+            )
         seen.append(FoundModel(model, address, length))
         address += 2 + length
     return Chain(tuple(seen), f"a list without an end, starting with models {_names(seen[:8])}")

@@ -79,6 +79,7 @@ class Board:
 
     told: list[tuple[str, str, str]] = field(default_factory=list)
     counted: dict[str, float] = field(default_factory=dict)
+    given_up: float = 0.0
 
     def set(self, part: str, state: str, detail: str, **numbers: float) -> None:
         self.told.append((part, state, detail))
@@ -87,6 +88,9 @@ class Board:
         return []
 
     def count(self, name: str, labels: dict[str, str], by: float = 1.0) -> None:
+        if name == "polls_given_up":
+            self.given_up += by
+            return
         self.counted[labels["meter"]] = self.counted.get(labels["meter"], 0) + by
 
     def counters(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -117,6 +121,16 @@ class Bench:
         known = Whole(columns, refused)
         device.introduced(known, self.clock.t_ns)
         return Reading(device, known, self.clock.t_ns + after_s * SECOND_NS, [value] * columns, 0.01)
+
+    async def stop_while_full(self) -> None:
+        """Run until the first offer, then stop."""
+        task = asyncio.create_task(self.gatherer.run())
+        async with asyncio.timeout(20):
+            while not self.offered:  # noqa: ASYNC110 (on what the task has caused)
+                await asyncio.sleep(0)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
     async def hand_over(self, frames: int) -> None:
         """Run until so many Frames have been taken."""
@@ -194,6 +208,29 @@ async def test_pollers_wait_while_too_much_is_in_hand() -> None:
     await bench.hand_over(READINGS_MAX + 1)
     assert waiting.done()
     assert bench.board.counted == {"m": READINGS_MAX + 1}
+
+
+async def test_a_stop_hands_over_all_that_is_in_hand() -> None:
+    bench = Bench()
+    device = bench.meter("m")
+    for second in range(3 * FRAMES_MAX):
+        await bench.gatherer.put(bench.reading(device, after_s=second))
+    bench.trouble = [SpoolFull("no room")]
+    await bench.stop_while_full()
+    assert bench.board.counted == {"m": 3 * FRAMES_MAX}
+
+
+async def test_what_finds_no_room_at_a_stop_is_counted_and_told() -> None:
+    bench = Bench()
+    for second in range(3):
+        await bench.gatherer.put(bench.reading(bench.meter("m"), after_s=second))
+    bench.trouble = [SpoolFull("no room")] * 9
+    await bench.stop_while_full()
+    assert bench.taken == []
+    assert bench.board.given_up == 3
+    assert ("polling", "degraded", "stopped with 3 readings in hand that the spool did not take in time; they are lost") in (
+        bench.board.told
+    )
 
 
 async def test_an_error_of_the_sink_ends_it_and_loses_nothing() -> None:

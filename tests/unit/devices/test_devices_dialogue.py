@@ -104,6 +104,19 @@ def test_a_list_without_an_end_is_left() -> None:
     assert outcome.in_words.startswith("a list without an end")
 
 
+@pytest.mark.parametrize("beyond", [1, 100, 40_000])
+def test_a_list_never_leads_beyond_the_last_register(beyond: int) -> None:
+    length = 65_536 - 40_072 + beyond
+    found = walk(chain(40_000, [(1, 66), (103, length)]))
+    assert found.find([103]) is None, "it cannot be read whole"
+    assert found.in_words == f"model 103 at 40070 with {length} words, beyond the last register, after 1"
+
+
+def test_a_list_may_end_with_the_last_register() -> None:
+    found = walk(chain(40_000, [(1, 66), (103, 65_536 - 40_072)]))
+    assert found.find([103]) == FoundModel(103, 40_070, 65_536 - 40_072)
+
+
 def test_introduction_and_poll_of_a_sunspec_device() -> None:
     registers = served(INVERTER, {"active_power": 12.5, "energy_import": 77.16})
     known = play(introduce(INVERTER, METER), registers)

@@ -216,6 +216,22 @@ def test_one_bad_register_never_costs_the_others(bad: Reply) -> None:
     known = meet(profile, registers, bad=bad)
     assert [(h.address, h.count) for h in known.holes] == [(14, 1)]
     assert list(read(profile, known, registers)) == [q for i, q in enumerate(profile.quantities) if i != 2]
+    assert known.unanswered == (known.holes if bad is SILENCE else ())
+
+
+@pytest.mark.parametrize("bad", [Refused(4), SILENCE], ids=["4", "silence"])
+def test_what_happens_once_is_no_hole(bad: Reply) -> None:
+    profile = made("read = { gap_max = 0, span_max = 1 }")
+    whole = device(served(profile, dict.fromkeys(profile.quantities, 7.0)))
+    troubled = [14]
+
+    def reply(request: ReadRequest) -> Reply:
+        return bad if request.address in troubled and troubled.pop() else whole(request)
+
+    known = play(introduce(profile, METER), reply, [])
+    assert not troubled
+    assert not known.holes
+    assert not known.absent.any()
 
 
 def test_a_dead_device_is_asked_twice_and_no_more() -> None:

@@ -118,12 +118,26 @@ def test_what_is_refused_is_found_out_once_and_left_out() -> None:
 def test_silence_about_one_identifier_counts_as_a_refusal_only_when_repeated() -> None:
     block = DataReply(b"\x56\x22\x57\x22")
     known, asked = drive(introduce(TWO, "m", "line"), {"0201FF00": block, "02800002": [SILENT, SILENT]})
-    assert known.refused == {"02800002"}
+    assert (known.refused, known.unanswered) == (frozenset(), {"02800002"})
+    assert known.is_unsure
+    assert known.absent.tolist() == [False, False, True]
     assert len(asked) == 3
     known, _ = drive(introduce(TWO, "m", "line"), {"0201FF00": block, "02800002": [SILENT, DataReply(b"\x98\x49")]})
-    assert not known.refused
+    assert not known.unanswered
     with pytest.raises(DeviceSilent):
-        drive(introduce(TWO, "m", "line"), {"0201FF00": SILENT})
+        drive(introduce(TWO, "m", "line"), {"0201FF00": SILENT, "02800002": SILENT})
+
+
+def test_a_meter_that_is_silent_about_the_first_identifier_alone_is_not_dead() -> None:
+    frequency = DataReply(b"\x98\x49")
+    known, asked = drive(introduce(TWO, "m", "line"), {"0201FF00": SILENT, "02800002": frequency})
+    assert known.unanswered == {"0201FF00"}
+    assert [r.di for r in asked] == ["0201FF00", "02800002", "0201FF00"]
+    row, asked = drive(poll(TWO, known, "m", "line"), {"02800002": frequency})
+    assert row == (None, b"\x98\x49")
+    block = DataReply(b"\x56\x22\x57\x22")
+    known, _ = drive(introduce(TWO, "m", "line"), {"0201FF00": [SILENT, block], "02800002": frequency})
+    assert not known.absent.any()
 
 
 def test_a_frame_that_is_lost_does_not_cost_the_others() -> None:
