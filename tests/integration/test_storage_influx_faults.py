@@ -430,3 +430,25 @@ async def test_figures_of_a_day_are_rewritten_in_bulk(influxdb: str) -> None:
             found = await store.read_derived(MINUTE, ["plant"], ["f"], Span(NOW_NS, NOW_NS + 1440 * MINUTE_NS))
             assert found.start_ns.tolist() == starts.tolist()
             assert np.array_equal(found.value, value, equal_nan=True)
+
+
+async def test_series_are_as_many_as_meters_and_nodes_whatever_is_written(influxdb: str) -> None:
+    """Late, mended, missing and repeated readings, other quantities and figures of many versions make no further series."""
+    setting = settings(influxdb)
+    async with opened(setting) as store:
+        await store.setup()
+        for repeat in range(3):
+            for at in range(5):
+                one = block(20, NOW_NS + at * 3_600_000_000_000)
+                one.quality[repeat::4] = 64
+                one.value[repeat::5] = np.nan
+                await store.write([replace(one, meters=(f"m{at}",)), replace(one, quantities=("frequency",))])
+            node, start = np.zeros(1, np.int32), np.array([NOW_NS])
+            value = np.full((1, 2), np.nan if repeat == 1 else 1.0)
+            version, valid = np.array([repeat + 1]), np.ones(1, bool)
+            await store.write_derived(DerivedBlock("p", MINUTE, ("f", "g"), ("plant",), node, start, value, version, valid))
+        http = InfluxHttp(setting, {})
+        for part, wanted in (("raw", 5), ("1m", 1), ("15m", 0)):
+            tables = await http.select(f"{setting.database}_{part}", "SHOW SERIES")
+            assert sum(len(table.rows) for table in tables) == wanted, part
+        await http.close()

@@ -1,0 +1,160 @@
+"""The whole program started into trouble: no broker, a spool that was not left in order, a clock that jumped back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiomqtt
+import orjson
+import pytest
+from mosquitto_server import MosquittoServer
+from real_servers import free_port
+
+from potwatt.clock import SystemClock
+from potwatt.load import load_text
+from potwatt.program import Program
+
+S = 1_000_000_000
+HOUR_NS = 3600 * S
+NOW_NS = time.time_ns() // S * S
+SITE = """
+plant = {{ id = "p", name = {{ en = "P" }}, zone = "Asia/Shanghai", data_dir = "data" }}
+bus = [{{ id = "b" }}]
+branch = [{{ id = "mill", kind = "feeder", bus = "b" }}]
+[[endpoint]]
+id = "main"
+protocol = "mqtt"
+host = "127.0.0.1"
+port = {broker}
+[[meter]]
+id = "mill"
+profile = "sim_feeder_mqtt"
+endpoint = "main"
+topic = "plant/mill"
+measures = {{ branch = "mill" }}
+[api]
+port = {api}
+"""
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[MosquittoServer]:
+    server = MosquittoServer(tmp_path / "broker")
+    server.start()
+    yield server
+    server.stop()
+
+
+@asynccontextmanager
+async def running(folder: Path, broker: MosquittoServer, clock: SystemClock | None = None) -> AsyncIterator[Program]:
+    text = SITE.format(broker=broker.port, api=free_port())
+    with pytest.MonkeyPatch.context() as patch:
+        if clock is not None:
+            patch.setattr("potwatt.program.SystemClock", lambda: clock)
+        program = Program(load_text(text, "site", folder), {})
+    await program.start()
+    task = asyncio.create_task(program.run())
+    try:
+        yield program
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await program.stop()
+
+
+async def publish(broker: MosquittoServer, numbers: Sequence[int], from_ns: int = NOW_NS) -> None:
+    async with aiomqtt.Client("127.0.0.1", broker.port, identifier="meter") as client:
+        for n in numbers:
+            reading = {"ts": (from_ns + n * S) // 1_000_000, "seq": n, "p_kw": 800.0, "e_imp_kwh": float(n), "e_exp_kwh": 0.0}
+            await client.publish("plant/mill", orjson.dumps(reading), qos=1)
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(40):
+        while not true():  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
+
+async def stored(program: Program, count: int) -> None:
+    async with asyncio.timeout(40):
+        while (await program.store.count()).get("mill", 0) < 3 * count:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+
+def state(program: Program, part: str) -> str:
+    return next((h.state for h in program.health.all() if h.part == part), "")
+
+
+async def energies(program: Program) -> list[tuple[int, float]]:
+    extent = await program.store.extent()
+    assert extent is not None
+    series = await program.store.read("mill", "energy_import", extent)
+    return list(zip(series.t_ns.tolist(), series.value.tolist(), strict=True))
+
+
+def expected(numbers: Sequence[int], from_ns: int = NOW_NS) -> list[tuple[int, float]]:
+    return [(from_ns + n * S, float(n)) for n in numbers]
+
+
+async def test_a_broker_that_comes_later_is_read_from_then_on(tmp_path: Path, broker: MosquittoServer) -> None:
+    broker.stop()
+    async with running(tmp_path, broker) as program:
+        await until(lambda: state(program, "broker:main") == "down")
+        broker.start()
+        await until(lambda: state(program, "broker:main") == "ok")
+        await publish(broker, range(50))
+        await stored(program, 50)
+        assert await energies(program) == expected(range(50))
+
+
+async def test_a_spool_left_torn_is_read_as_far_as_it_is_whole(tmp_path: Path, broker: MosquittoServer) -> None:
+    async with running(tmp_path, broker) as program:
+        await until(lambda: state(program, "broker:main") == "ok")
+        await publish(broker, range(50))
+        await stored(program, 50)
+        assert program.spool is not None
+        await program.store.close()  # what comes now stays in the spool
+        await publish(broker, range(50, 60))
+        size = program.spool.size_bytes
+        await until(lambda: program.spool is not None and program.spool.size_bytes > size)
+        await asyncio.sleep(0.5)
+    newest = max((tmp_path / "data/spool").glob("*.seg"), key=lambda path: path.name)
+    with newest.open("ab") as file:
+        file.write(b"half a record that a power cut left behind")
+    async with running(tmp_path, broker) as program:
+        await stored(program, 60)
+        await publish(broker, range(60, 80))
+        await stored(program, 80)
+        assert await energies(program) == expected(range(80))
+        assert program.health.counters()["spool_torn_bytes", ()] > 0
+
+
+class ClockSetBack(SystemClock):
+    """An hour behind the clock that ran before."""
+
+    def now_ns(self) -> int:
+        return super().now_ns() - HOUR_NS
+
+
+async def test_a_clock_that_jumped_back_loses_and_doubles_nothing(tmp_path: Path, broker: MosquittoServer) -> None:
+    first = NOW_NS - 3 * HOUR_NS
+    async with running(tmp_path, broker) as program:
+        await until(lambda: state(program, "broker:main") == "ok")
+        await publish(broker, range(40), first)
+        await stored(program, 40)
+        await publish(broker, range(10, 20), first)  # again
+    async with running(tmp_path, broker, ClockSetBack()) as program:
+        await until(lambda: state(program, "broker:main") == "ok")
+        await publish(broker, range(30, 70), first)
+        await stored(program, 70)
+        assert await energies(program) == expected(range(70), first)
+        await until(lambda: state(program, "store") == "ok")
+        assert state(program, "spool") == "ok"
+    async with running(tmp_path, broker) as program:  # and forward again
+        await publish(broker, range(70, 80), first)
+        await stored(program, 80)
+        assert await energies(program) == expected(range(80), first)
