@@ -149,7 +149,7 @@ def _scale_factor(at: int, points: list[ModbusPoint], columns: list[int]) -> Sca
     return ScaleFactor(
         at,
         np.array(columns, np.intp),
-        np.array([float(1 / p.scale) for p in points]),
+        np.array([float(1 / abs(p.scale)) for p in points]),
         np.array([float(number_range(t)[1]) - 1 for t in types]),
         nominal,
         points[0].word_order.swaps_bytes,

@@ -86,6 +86,8 @@ def check_registers(modbus: ModbusText, say: Say) -> None:
             say(f"{key}.sf", point.sf, "only whole numbers of whole registers have a scale factor register")
         if point.offset and counter:
             say(f"{key}.offset", point.offset, "none for a counter, whose zero is its own")
+        if point.sign < 0 and QUANTITIES[point.name].kind is not Kind.GAUGE:
+            say(f"{key}.sign", point.sign, "-1 for a gauge alone: a counter counts up, and a state is a name")
         if point.sf_nominal is not None and point.sf is None:
             say(f"{key}.sf_nominal", point.sf_nominal, "only with sf")
         if point.wraps_at is not None and not counter:
@@ -171,7 +173,7 @@ def _apart(one: ModbusPoint, other: ModbusPoint) -> bool:
 def _register(p: RegisterText, m: ModbusText) -> ModbusPoint:
     kind = REGISTER_TYPES[p.type]
     unit = Fraction(str(factor_to_canonical(p.name, p.unit)))
-    scale = Fraction(str(p.scale)) * unit
+    scale = p.sign * Fraction(str(p.scale)) * unit
     sentinels = tuple(p.sentinels or ())
     if p.sentinels is None and m.sentinels == "sunspec" and kind.sunspec_sentinel is not None and p.bits is None:
         sentinels = (kind.sunspec_sentinel,)

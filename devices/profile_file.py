@@ -53,7 +53,10 @@ class PointText(_Strict):
 
 
 class RegisterText(PointText):
-    """A point of ``[modbus]``; ``wraps_at`` is "register" or a number in ``unit``, ``bits`` first and last, 0 the lowest."""
+    """A point of ``[modbus]``; ``wraps_at`` is "register" or a number in ``unit``, ``bits`` first and last, 0 the lowest.
+
+    ``sign`` is -1 where the device's power has the other sign than its counters.
+    """
 
     at: Address
     type: str
@@ -67,6 +70,7 @@ class RegisterText(PointText):
     sentinels: list[Annotated[int, Field(ge=0, lt=1 << 64)]] | None = None
     wraps_at: Literal["register"] | Ratio | None = None
     states: dict[int, str] = {}
+    sign: Literal[1, -1] = 1
 
 
 class LocateText(_Strict):

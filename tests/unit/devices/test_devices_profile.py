@@ -99,7 +99,11 @@ def test_the_good_file_is_read() -> None:
             "modbus.points[active_power_l1].name: found 'active_power_l1'; each",
         ),
         ('at = 0, type = "int16", unit = "kW"', 'at = 0, type = "int16", unit = "V"', "points[active_power].unit: found 'V'"),
-        ('at = 0, type = "int16"', 'at = 0, type = "int15"', "points[active_power].type: found 'int15'; one of int8, uint8, int16"),
+        (
+            'at = 0, type = "int16"',
+            'at = 0, type = "int15"',
+            "points[active_power].type: found 'int15'; one of int8, uint8, int16",
+        ),
         ('at = 0, type = "int16"', 'at = 70000, type = "int16"', "modbus.points[active_power].at: found 70000"),
         ("limits = [-100, 100]", "limits = [100, -100]", "points[active_power].limits: found [100.0, -100.0]; low below high"),
         ("limits = [-100, 100]", "limits = [-10, 20]", "golden[1].expect.active_power: found 30.0; a value within the limits"),
@@ -118,6 +122,7 @@ def test_the_good_file_is_read() -> None:
         ),
         ("at = 1,", "at = 1, sf = 2,", "points[active_power_l2].at: found 2; addresses of its own"),
         ("at = 1,", "at = 1, wraps_at = 5,", "points[active_power_l1].wraps_at: found 5.0; only a counter wraps"),
+        ("at = 4,", "at = 4, sign = -1,", "points[energy_import].sign: found -1; -1 for a gauge alone"),
         ("at = 4,", "at = 4, sf = 6,", "points[energy_import].sf_nominal: found None; the usual exponent"),
         ('at = 4, type = "uint32"', 'at = 4, type = "int32"', "points[energy_import].wraps_at: found 'register'; a number"),
         ('at = 1, type = "int16"', 'at = 1, type = "int16", sentinels = [65536]', "sentinels: found 65536; bit patterns of 16"),
@@ -132,7 +137,11 @@ def test_the_good_file_is_read() -> None:
         ),
         ("words = { 0 = 30,", "words = { 0 = 30, 99 = 1,", "golden[1]: found 99 is not read by any request"),
         ("words = { 0", 'missing = ["active_power"]\nwords = { 0', "golden[1].missing: found active_power = 30.0"),
-        ("[modbus]", "[mqtt]\npoints = [{ name = 'current', path = '/a', unit = 'A' }]\n[modbus]", "modbus, mqtt, dlt645: found 'modbus, mqtt"),
+        (
+            "[modbus]",
+            "[mqtt]\npoints = [{ name = 'current', path = '/a', unit = 'A' }]\n[modbus]",
+            "modbus, mqtt, dlt645: found 'modbus, mqtt",
+        ),
     ],
 )
 def test_each_mistake_is_named_with_its_key(old: str, new: str, message: str) -> None:

@@ -224,6 +224,15 @@ def test_a_carlo_gavazzi_meter_sends_the_low_word_first() -> None:
     assert meaning(profile, placed(profile, 40, bytes.fromhex("FF F6 FF FF")))["active_power"] == pytest.approx(-0.001)
 
 
+def test_a_chint_meter_has_its_line_voltages_before_its_phase_voltages() -> None:
+    """Uab at 8192, Ubc at 8194, Uca at 8196, Ua at 8198, Ub at 8200, Uc at 8202, in tenths of a volt (sources in the profile)."""
+    profile = PROFILES["chint_dtsu666"]
+    data = struct.pack(">6f", 3985, 3990, 3980, 2301, 2303, 2299)
+    got = meaning(profile, placed(profile, 8192, data))
+    assert [got[f"voltage_{which}"] for which in ("l1_l2", "l2_l3", "l3_l1")] == pytest.approx([398.5, 399.0, 398.0])
+    assert [got[f"voltage_l{phase}_n"] for phase in (1, 2, 3)] == pytest.approx([230.1, 230.3, 229.9])
+
+
 def test_the_proven_meters_name_a_recording_or_a_makers_example_and_no_other_claims_to_be() -> None:
     assert {name for name in METERS if PROFILES[name].verified} == set(PROVEN)
     for name in METERS:

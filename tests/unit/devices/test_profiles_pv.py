@@ -71,7 +71,7 @@ REPLIES = {
         "ff4f0000080fdae519462403fffe01448402015e60540000000000000000011408200028f5e80053b62200b13867000000000000000000000000"
         "000000000000000000000000000000000000000000008000",
         {
-            "active_power": -0.058,
+            "active_power": 0.058,
             "current_l1": 4.8,
             "frequency": 49.97,
             "voltage_l1_n": 235.49,
@@ -133,6 +133,14 @@ def test_phases_of_the_recorded_meter_add_up() -> None:
     profile, first, published, _ = REPLIES["solaredge meter: evcc issue 15445, 40190"]
     got = reading(PROFILES[profile], first, published)
     assert sum(got[f"active_power_l{i}"] for i in (1, 2, 3)) == pytest.approx(got["active_power"], abs=0.001)
+
+
+def test_power_of_the_recorded_meter_has_the_sign_of_its_counters() -> None:
+    """On the wire -58 W while the site imports (sources in the profile): import is positive, as energy_import counts."""
+    profile, first, published, _ = REPLIES["solaredge meter: evcc issue 15445, 40190"]
+    got = reading(PROFILES[profile], first, published)
+    assert (got["active_power"], got["active_power_l1"], got["reactive_power"]) == pytest.approx((0.058, -1.087, 0.485))
+    assert all(p.scale < 0 for p in modbus_map(PROFILES[profile]).points if p.name.startswith(("active", "reactive")))
 
 
 @pytest.mark.parametrize("name", OURS)
