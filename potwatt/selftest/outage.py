@@ -94,22 +94,37 @@ async def _unless_stopped(run: Coroutine[Any, Any, Outcome], stop: asyncio.Event
 
 
 async def _run(at: Stand, console: Console) -> Outcome:
-    publisher, faults = at.publisher, Faults(at, at.settings.seed)
+    faults = Faults(at, at.settings.seed)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[told]}"))
+    with Progress(*columns, console=console) as progress:
+        line = progress.add_task("faults", total=at.settings.seconds, told="")
+        return await measure(
+            at, faults, _disturb(at, faults, progress, line), lambda: progress.update(line, description="catching up")
+        )
+
+
+async def measure(at: Stand, faults: Faults, disturbing: Coroutine[Any, Any, None], on_mended: Callable[[], object]) -> Outcome:
+    """Meters and program up, then ``disturbing`` to its end, then everything whole until the store has caught up; the count.
+
+    Raises PotwattError where the program does not come up, ends by itself, or not when asked.
+    """
+    publisher = at.publisher
     delay, enough = Delay(publisher.meters[0]), asyncio.Event()
     at.writer.start()
-    if not await _until(lambda: is_subscribed(at.api), READY_S, at):
-        raise WriterFailed(f"the program has no session at the broker after {READY_S:.0f} s; see {at.writer.log}")
-    tasks = [asyncio.create_task(t) for t in (publisher.make(enough), publisher.deliver(), _watch(at, delay))]
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TextColumn("{task.fields[told]}"))
     try:
-        with Progress(*columns, console=console) as progress:
-            line = progress.add_task("faults", total=at.settings.seconds, told="")
-            await _disturb(at, faults, progress, line)
-            enough.set()
-            await faults.mend()
-            progress.update(line, description="catching up")
-            drained = await _until(lambda: publisher.all_acknowledged and all_stored(at), DRAIN_S, at)
-            await _look(at, delay)
+        if not await _until(lambda: is_subscribed(at.api), READY_S, at):
+            raise WriterFailed(f"the program has no session at the broker after {READY_S:.0f} s; see {at.writer.log}")
+    except BaseException:
+        disturbing.close()
+        raise
+    tasks = [asyncio.create_task(t) for t in (publisher.make(enough), publisher.deliver(), _watch(at, delay))]
+    try:
+        await disturbing
+        enough.set()
+        await faults.mend()
+        on_mended()
+        drained = await _until(lambda: publisher.all_acknowledged and all_stored(at), DRAIN_S, at)
+        await _look(at, delay)
     finally:
         for task in tasks:
             task.cancel()

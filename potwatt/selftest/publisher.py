@@ -52,10 +52,14 @@ class Publisher:
             for number in range(len(self.sent), due):
                 meter = self.meters[number % len(self.meters)]
                 last_ms[meter] = max(now_ms, last_ms[meter] + 1)
-                self.sent.append(Sent(meter, last_ms[meter], time.monotonic()))
-                self._waiting[number] = None
-            self._grown.set()
+                self.offer(meter, last_ms[meter])
             await asyncio.sleep(_TICK_S)
+
+    def offer(self, meter: str, t_ms: int) -> None:
+        """Make the next reading."""
+        self._waiting[len(self.sent)] = None
+        self.sent.append(Sent(meter, t_ms, time.monotonic()))
+        self._grown.set()
 
     @property
     def all_acknowledged(self) -> bool:
