@@ -50,15 +50,17 @@ class Now:
 
 
 def now(model: PlantModel, rulebook: Rulebook, frames: Frames, t_ns: int, evidence: Evidence) -> Now:
-    """The plant at ``t_ns``. A Frame that came longer ago than its meter's ``silent_after_s`` counts as none: null, not the last
-    value.
+    """The plant at ``t_ns``. What came longer ago than its meter's ``silent_after_s`` counts as none: null, not the last value;
+    so does each quantity of a meter that reports by exception.
 
     ``evidence`` brings current efficiency, storage pools and verdicts; its readings are not looked at. What a verdict rejects
     is null as well.
     """
     bounds = np.array([t_ns, t_ns + HOUR_NS], np.int64)
     fresh = {m: f for m, f in frames.items() if m in model.site.meters and f.is_fresh(t_ns, model.site.meters[m].silent_after_s)}
-    fresh = {m: _unrejected(f, evidence.annotations) for m, f in fresh.items()}
+    fresh = {
+        m: _unrejected(f.fresh_part(t_ns, model.site.meters[m].silent_after_s), evidence.annotations) for m, f in fresh.items()
+    }
     per_point = {name: _instant(p, fresh, t_ns) for name, p in model.points.items()}
     fed = replace(evidence, readings=_feeds(model, fresh, t_ns))
     rows = assemble(model, fed, {n: [p, p] for n, p in per_point.items()}, bounds, 1).coarse
@@ -87,8 +89,7 @@ def _number(value: float) -> float | None:
 
 
 def _unrejected(frame: LastFrame, annotations: Sequence[Annotation]) -> LastFrame:
-    t_ns = np.array([frame.t_ns])
-    kept = {q: v for q, v in frame.value.items() if not rejected(t_ns, frame.meter, q, annotations)[0]}
+    kept = {q: v for q, v in frame.value.items() if not rejected(np.array([frame.instant_ns(q)]), frame.meter, q, annotations)[0]}
     return frame if len(kept) == len(frame.value) else replace(frame, value=kept)
 
 
@@ -109,9 +110,12 @@ def _value(frame: LastFrame | None, quantity: str) -> float | None:
     return float(value[0]) if usable(value, quality)[0] else None
 
 
+def _power_of(metered: MeteredPoint) -> str:
+    return "dc_power" if metered.point.side == "dc" else "active_power"
+
+
 def _mounted_power(metered: MeteredPoint, mounting: Mounting, frames: Frames) -> float | None:
-    quantity = "dc_power" if metered.point.side == "dc" else "active_power"
-    power = _value(frames.get(mounting.meter), quantity)
+    power = _value(frames.get(mounting.meter), _power_of(metered))
     return None if power is None else power * mounting.ratio * mounting.direction
 
 
@@ -146,7 +150,7 @@ def _branch_now(model: PlantModel, per_point: Mapping[str, PointIntervals], bran
         power,
         None if power is None else power - spread,
         None if power is None else power + spread,
-        None if frame is None else frame.age_s(t_ns),
+        None if frame is None else frame.age_s(t_ns, _power_of(model.points[points[owner].id])),
         mounting.meter if mounting else "",
         owner > 0,
         settings.kind,

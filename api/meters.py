@@ -16,8 +16,8 @@ _CHARGE = "state_of_charge"
 
 @dataclass(frozen=True, slots=True)
 class MeterState:
-    """Whether a meter speaks: ``ok``, ``silent`` (for longer than its own limit) or ``never`` heard; how long ago
-    its newest Frame came, by our clock."""
+    """Whether a meter speaks: ``ok``, ``silent`` (for longer than its own limit, or known to be off) or
+    ``never`` heard; how long ago its newest Frame came, by our clock."""
 
     state: Literal["ok", "silent", "never"]
     age_s: float | None
@@ -53,7 +53,7 @@ def _charge_percent(
         frame = latest.get(meter)
         if frame is None or states[meter].state != "ok":
             continue
-        percent = frame.value.get(_CHARGE, math.nan)
+        percent = frame.fresh_part(now_ns, site.meters[meter].silent_after_s).value.get(_CHARGE, math.nan)
         if math.isfinite(percent) and not frame.quality.get(_CHARGE, 0) & Quality.INVALID:
             return percent
     return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -265,21 +265,32 @@ class Ledger(Protocol):
 class LastFrame:
     """The newest Frame of a meter as it came from the wire: values and quality by quantity, instant of the reading by the
     clock that stamped it. ``received_ns`` is our clock when the reading first showed: age and freshness count from it, since
-    a device's clock may be off."""
+    a device's clock may be off. ``older`` has instant and receipt of each quantity that the newest Frame did not speak of, as
+    of a device that reports by exception. A meter that was withdrawn has no values."""
 
     meter: str
     t_ns: int
     value: dict[str, float]
     quality: dict[str, int]
     received_ns: int
+    older: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
-    def age_s(self, now_ns: int) -> float:
-        """Seconds since the reading came, at an instant of our clock."""
-        return (now_ns - self.received_ns) / 1e9
+    def instant_ns(self, quantity: str) -> int:
+        """When a quantity was read, by the clock that stamped it."""
+        return self.older[quantity][0] if quantity in self.older else self.t_ns
+
+    def age_s(self, now_ns: int, quantity: str = "") -> float:
+        """Seconds since the reading (of a quantity) came, at an instant of our clock."""
+        return (now_ns - (self.older[quantity][1] if quantity in self.older else self.received_ns)) / 1e9
 
     def is_fresh(self, now_ns: int, silent_after_s: float) -> bool:
         """Whether the meter still speaks. What came in the future, by a clock that was set back since, proves nothing."""
-        return 0.0 <= self.age_s(now_ns) <= silent_after_s
+        return bool(self.value) and 0.0 <= self.age_s(now_ns) <= silent_after_s
+
+    def fresh_part(self, now_ns: int, silent_after_s: float) -> LastFrame:
+        """The same with only those quantities that came no longer ago than that."""
+        stale = {q for q in self.older if not 0.0 <= self.age_s(now_ns, q) <= silent_after_s}
+        return replace(self, value={q: v for q, v in self.value.items() if q not in stale}) if stale else self
 
 
 class Bus(Protocol):
@@ -287,6 +298,10 @@ class Bus(Protocol):
 
     def publish(self, block: FrameBlock) -> None:
         """Take the newest Frame of each meter of a durable block."""
+        ...
+
+    def withdraw(self, meters: Collection[str]) -> None:
+        """What these meters said last holds no more, as their device is known to be off; their next Frame counts again."""
         ...
 
     def latest(self) -> dict[str, LastFrame]:

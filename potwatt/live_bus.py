@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -17,8 +17,9 @@ from potwatt.clock import SystemClock
 LISTENER_BACKLOG = 64
 PENDING_MAX = 20_000  # Frames that wait to be looked at
 
-# instant, our clock when it first showed, quantities, values, qualities
-_Row = tuple[int, int, tuple[str, ...], list[float], list[int]]
+_Times = tuple[int, int]  # instant, our clock when it first showed
+# times of the newest Frame, quantities, values, qualities; times of the quantities that this Frame did not speak of
+_Row = tuple[_Times, tuple[str, ...], list[float], list[int], dict[str, _Times]]
 
 
 class LiveBus:
@@ -80,13 +81,12 @@ class LiveBus:
         for number, at, t_ns, value, quality in newest:
             meter, now_ns = self._meters[number], now_ns_of[at]
             known = self._newest.get(meter)
-            # a stamp ahead of our clock says nothing of order: once the device's clock is right, its Frames count again
-            newer = known is None or known[0] <= t_ns or known[0] > now_ns
-            row = (t_ns, _received_ns(known, t_ns, now_ns), quantities, value, quality)
-            if known is not None and known[2] != quantities:
-                self._newest[meter] = _over(known, row) if newer else _over(row, known)
+            newer = known is None or _is_newer(known[0], t_ns, now_ns)
+            if known is not None and (known[1] != quantities or known[4]):
+                self._newest[meter] = _over(known, t_ns, zip(quantities, value, quality, strict=True), now_ns)
             elif newer:
-                self._newest[meter] = row
+                times = t_ns, _received_ns(None if known is None else known[0], t_ns, now_ns)
+                self._newest[meter] = (times, quantities, value, quality, {})
             else:
                 continue
             self._changed.add(meter)
@@ -95,12 +95,20 @@ class LiveBus:
         """Newest Frame by meter. They are made when asked for: far more Frames come than anybody looks at."""
         self._absorb()
         for meter in self._changed:
-            t_ns, received_ns, names, value, quality = self._newest[meter]
+            (t_ns, received_ns), names, value, quality, older = self._newest[meter]
             self._latest[meter] = LastFrame(
-                meter, t_ns, dict(zip(names, value, strict=True)), dict(zip(names, quality, strict=True)), received_ns
+                meter, t_ns, dict(zip(names, value, strict=True)), dict(zip(names, quality, strict=True)), received_ns, older
             )
         self._changed.clear()
         return self._latest
+
+    def withdraw(self, meters: Collection[str]) -> None:
+        """What these meters said last holds no more; when they were last heard stays known."""
+        self._absorb()
+        for meter in meters:
+            if meter in self._newest:
+                self._newest[meter] = (self._newest[meter][0], (), [], [], {})
+                self._changed.add(meter)
 
     def announce(self, topic: str, body: dict[str, Any]) -> None:
         """Hand an update to all listeners."""
@@ -120,12 +128,24 @@ class LiveBus:
             self._listeners.discard(queue)
 
 
-def _over(older: _Row, newer: _Row) -> _Row:
-    """A Frame that speaks of other quantities than the one before (a device that reports by exception) leaves those as they
-    were: instant and receipt are the newer one's."""
-    value = dict(zip(older[2], older[3], strict=True)) | dict(zip(newer[2], newer[3], strict=True))
-    quality = dict(zip(older[2], older[4], strict=True)) | dict(zip(newer[2], newer[4], strict=True))
-    return newer[0], newer[1], tuple(value), list(value.values()), list(quality.values())
+def _is_newer(known: _Times, t_ns: int, now_ns: int) -> bool:
+    # a stamp ahead of our clock says nothing of order: once the device's clock is right, its Frames count again
+    return known[0] <= t_ns or known[0] > now_ns
+
+
+def _over(known: _Row, t_ns: int, said: Iterable[tuple[str, float, int]], now_ns: int) -> _Row:
+    """A Frame beside those before it that spoke of other quantities (a device that reports by exception): of each quantity
+    the newest, with its own times."""
+    times, names, values, qualities, older = known
+    found = {name: (older.get(name, times), v, q) for name, v, q in zip(names, values, qualities, strict=True)}
+    for name, value, quality in said:
+        before = found[name][0] if name in found else None
+        if before is None or _is_newer(before, t_ns, now_ns):
+            found[name] = (t_ns, _received_ns(before, t_ns, now_ns)), value, quality
+    if _is_newer(times, t_ns, now_ns):
+        times = t_ns, _received_ns(times, t_ns, now_ns)
+    older = {name: own for name, (own, _, _) in found.items() if own != times}
+    return times, tuple(found), [value for _, value, _ in found.values()], [quality for _, _, quality in found.values()], older
 
 
 def _newest_of_each(number: npt.NDArray[np.intp], t_ns: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
@@ -137,7 +157,7 @@ def _newest_of_each(number: npt.NDArray[np.intp], t_ns: npt.NDArray[np.int64]) -
     return newest[newest >= 0]
 
 
-def _received_ns(known: _Row | None, t_ns: int, now_ns: int) -> int:
+def _received_ns(known: _Times | None, t_ns: int, now_ns: int) -> int:
     if known is None:
         # the first one after a start may have lain in a broker or a store: it is as old as it says
         return min(t_ns, now_ns)

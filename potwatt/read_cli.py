@@ -123,8 +123,9 @@ async def _show_stored(loaded: Loaded, meter: Meter, profile: Profile, how: str,
     while True:
         found = await asyncio.to_thread(last_reading, loaded, meter, profile)
         value = {n: math.nan if v is None else v for n, v in found.value.items()}
-        rows = [(n, value[n], found.quality[n], "") for n in profile.quantities]
-        _show_values(profile, found.t_ns, rows)
+        for t_ns in sorted({found.t_ns, *found.older.values()}):
+            names = [name for name in profile.quantities if found.older.get(name, found.t_ns) == t_ns]
+            _show_values(profile, t_ns, [(name, value[name], found.quality[name], "") for name in names])
         if how == "once":
             return
         await asyncio.sleep(max(meter.poll_interval_s, 1.0))

@@ -26,11 +26,13 @@ _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (what a server m
 
 @dataclass(frozen=True, slots=True)
 class LastReading:
-    """The newest stored reading: instant (UTC ns) with value and quality by quantity."""
+    """What is stored last of a meter: value and quality by quantity, the newest instant (UTC ns), and by quantity the instant
+    of those that are ``older``."""
 
     t_ns: int
     value: dict[str, float | None]
     quality: dict[str, int]
+    older: dict[str, int]
 
 
 def is_running(loaded: Loaded) -> bool:
@@ -53,18 +55,19 @@ def last_reading(loaded: Loaded, meter: Meter, profile: Profile) -> LastReading:
         name: _get(loaded, f"/api/v1/plants/{loaded.site.id}/series", meter=meter.id, quantity=name, start=start)
         for name in profile.quantities
     }
-    newest = max((s["t_ms"][-1] for s in series.values() if s["t_ms"]), default=None)
-    if newest is None:
+    # a poll may fall between two requests, and a device may send its quantities apart: each one's own last reading counts
+    last_ms = {name: int(found["t_ms"][-1]) for name, found in series.items() if found["t_ms"]}
+    if not last_ms:
         raise InputError(
             f"the running program has no reading of {meter.id} of the last {start[1:]}; its health says why: GET /metrics"
         )
-    value: dict[str, float | None] = {}
-    quality: dict[str, int] = {}
-    for name, found in series.items():
-        is_there = bool(found["t_ms"]) and found["t_ms"][-1] == newest
-        value[name] = found["value"][-1] if is_there else None
-        quality[name] = int(found["quality"][-1]) if is_there else 0
-    return LastReading(int(newest) * 1_000_000, value, quality)
+    newest = max(last_ms.values())
+    return LastReading(
+        newest * 1_000_000,
+        {name: found["value"][-1] if name in last_ms else None for name, found in series.items()},
+        {name: int(found["quality"][-1]) if name in last_ms else 0 for name, found in series.items()},
+        {name: t_ms * 1_000_000 for name, t_ms in last_ms.items() if t_ms < newest},
+    )
 
 
 def ask(loaded: Loaded, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -225,6 +225,17 @@ async def test_a_silent_meter_is_null_now(plant: Plant) -> None:
     assert share.value == pytest.approx(30.0)
 
 
+async def test_a_power_of_long_ago_is_null_though_its_meter_speaks(plant: Plant) -> None:
+    t_ns = plant.clock.t_ns
+    long_ago = (t_ns - 3600 * NS, t_ns - 3600 * NS)
+    for meter, power in POWER_KW.items():
+        said, older = {"active_power": power, "frequency": 50.0}, {"active_power": long_ago} if meter == "sun" else {}
+        plant.bus.frames[meter] = LastFrame(meter, t_ns, said, dict.fromkeys(said, 0), t_ns, older)
+    live = await plant.analytics.live()
+    assert live.branches["tie"].active_power_kw == pytest.approx(700.0)
+    assert (live.branches["sun"].active_power_kw, live.branches["sun"].age_s) == (None, 3600.0)
+
+
 async def test_imported_amounts_keep_their_sum(plant: Plant) -> None:
     days = 40
     t_ns = START + np.arange(days * 96, dtype=np.int64) * QUARTER_NS

@@ -62,6 +62,15 @@ async def test_a_silent_meter_has_no_charge_and_a_silent_branch_no_power(client:
     assert live["meters"]["tie-1-main"]["state"] == "silent"
 
 
+async def test_a_charge_of_long_ago_is_none_though_its_meter_speaks(client: httpx.AsyncClient, sample: Sample) -> None:
+    sample.clock.t_ns += 1_800 * 10**9
+    power = {"active_power": np.array([5.0])}
+    sample.bus.publish(block(sample.site, "battery-meter", np.array([sample.clock.t_ns]), power))
+    live = await get(client, "/live")
+    assert live["meters"]["battery-meter"]["state"] == "ok"
+    assert live["storage"]["battery"]["state_of_charge_percent"] is None
+
+
 async def test_a_meter_whose_clock_is_ahead_falls_silent_by_ours(client: httpx.AsyncClient, sample: Sample) -> None:
     ahead = np.array([sample.clock.t_ns + 3_600 * 10**9])
     sample.bus.publish(block(sample.site, "battery-meter", ahead, {"state_of_charge": np.array([70.0])}))
