@@ -18,7 +18,8 @@ from collector.spool_losses import Cause
 from plant.frame import FrameBlock
 from plant.ports import SpoolCursor
 
-from .process import EVENT_METER, POLLED_METER, QUARANTINES, SPOOL
+from .process import EVENT_METER, MIRROR, POLLED_METER, QUARANTINES, SPOOL
+from .sim_store import numbers_of
 
 if TYPE_CHECKING:
     from .world import World
@@ -69,6 +70,7 @@ class Evidence:
         self._world = world
         self.sent: dict[int, Message] = {}
         self.kept: set[int] = set()  # promised
+        self.mirrored: set[int] = set()
         self.unheard: set[int] = set()  # polls that still wait to be taken by this process
         self._cursor: SpoolCursor | None = None
         self._history: dict[str, list[int]] = {}  # of each meter, everything that the store was given, in order
@@ -136,33 +138,36 @@ class Evidence:
         """From the files alone: what was promised is there, in its place or behind the cursor."""
         world = self._world
         files = world.disk.files()
-        at = self._start(files)
-        delivered = self._delivered()
-        found: list[int] = []
-        for path in sorted(path for path in files if path.suffix == SUFFIX):
-            for record in _records(files[path]):
-                numbers = [int(x) for x in record.block.value[:, -1].tolist()]
-                if at is None or SpoolCursor(int(path.stem), record.start) >= at:
-                    found += numbers
-        missing = self.kept - delivered - set(found)
-        missing -= self._told(missing)
-        if missing:
-            raise world.violation(f"promised and lost: {sorted(missing)}; the next process goes on at {at}")
+        self._check_sink("store", world.store.own_cursor() or self._cursor_of("store", files), self._delivered(), files)
+        if world.scenario.mirror != "none":
+            self._check_sink(MIRROR, self._cursor_of(MIRROR, files), self.mirrored | self._unreadable(), files)
         size, bound = world.disk.bytes_of(SPOOL, SUFFIX), world.scenario.spool_bytes
         # beside it a write that failed half-way, and a segment whose removal was not synced yet
         if size > bound + bound // 2 and self._names_are_sound():
             raise world.violation(f"the segments take {size} of {bound} bytes")
+
+    def _check_sink(self, sink: str, at: SpoolCursor | None, delivered: set[int], files: dict[Path, bytes]) -> None:
+        found: set[int] = set()
+        for path in sorted(path for path in files if path.suffix == SUFFIX):
+            for record in _records(files[path]):
+                if at is None or SpoolCursor(int(path.stem), record.start) >= at:
+                    found.update(numbers_of(record.block))
+        missing = self.kept - delivered - found
+        missing -= self._told(missing, sink)
+        if missing:
+            raise self._world.violation(f"promised and lost for {sink}: {sorted(missing)}; the next process goes on at {at}")
+
+    def _unreadable(self) -> set[int]:
+        """What never was a reading."""
+        return {number for number, message in self.sent.items() if message.kind == "unreadable"}
 
     def _names_are_sound(self) -> bool:
         """Whether the disk always removed what it was told to."""
         faults = self._world.scenario.disk
         return not faults.names_fail and not faults.sync_fails
 
-    def _start(self, files: dict[Path, bytes]) -> SpoolCursor | None:
-        kept = files.get(SPOOL / "store.cursor")
-        own = self._world.store.own_cursor()
-        if own is not None:
-            return own
+    def _cursor_of(self, sink: str, files: dict[Path, bytes]) -> SpoolCursor | None:
+        kept = files.get(SPOOL / f"{sink}.cursor")
         if kept is None:
             return None
         try:
@@ -182,7 +187,7 @@ class Evidence:
         due = self.kept | by_broker
         missing = {n for n in due if n not in (aside if self.sent[n].kind in ("poison", "unreadable") else stored)}
         told = self._told(missing)
-        if len(told) > sum(span["frames"] or 0 for span in self._losses()):
+        if told and len(told) > sum(span["frames"] or 0 for span in self._losses()):
             raise world.violation(f"more is lost than was told: {sorted(told)} of {self._losses()}")
         missing -= told
         world.counts["lost and told"] += len(told)
@@ -191,8 +196,10 @@ class Evidence:
         wrong = {n for n in aside if self.sent[n].kind not in ("poison", "unreadable")} | {n for n in stored if self.is_poison(n)}
         if wrong:
             raise world.violation(f"in quarantine without being poison, or the other way round: {sorted(wrong)}")
-        if world.scenario.when_full != "thin":  # which keeps what comes again late, and may have left it out at first
+        if world.scenario.when_full == "hold":  # else what was told as lost may come all the same, by a slow network or again
             self._check_order(self.kept & stored)
+        if world.scenario.mirror != "none":
+            self._check_mirror(due)
         world.counts["stored"] += len(stored)
         world.counts["quarantined"] += len(aside)
 
@@ -204,17 +211,30 @@ class Evidence:
             if not all(number in given for number in due):
                 raise self._world.violation(f"{meter}'s order is lost: {due} came as {history}")
 
-    def _losses(self) -> list[dict[str, Any]]:
-        """The spans that the spool durably says are lost by its policy; only a policy that drops has any."""
+    def _check_mirror(self, due: set[int]) -> None:
+        """The second sink has everything, or what it lacks is told of it."""
+        missing = due - self.mirrored - self._unreadable()
+        told = self._told(missing, MIRROR)
+        if missing - told:
+            raise self._world.violation(f"not in the mirror, nor told: {sorted(missing - told)}")
+        if told and len(told) > sum(span["frames"] or 0 for span in self._losses(MIRROR)):
+            raise self._world.violation(f"the mirror lacks more than was told: {sorted(told)} of {self._losses(MIRROR)}")
+        self._world.counts["mirrored"] += len(self.mirrored)
+        self._world.counts["mirror lacks and told"] += len(told)
+
+    def _losses(self, sink: str = "store") -> list[dict[str, Any]]:
+        """The spans that the spool durably says are lost for a sink; only a policy that drops loses any for a required one."""
         told = self._world.disk.durable_files().get(SPOOL / LOSSES)
         spans = [] if not told else [span for span in json.loads(told)["spans"] if span["cause"] != Cause.ROT.value]
-        if spans and self._world.scenario.when_full == "hold":
+        spans = [span for span in spans if span["sink"] in ("", sink)]
+        required = sink == "store" or self._world.scenario.mirror == "required"
+        if spans and required and self._world.scenario.when_full == "hold":
             raise self._world.violation(f"policy hold let go of {spans}")
         return spans
 
-    def _told(self, numbers: Collection[int]) -> set[int]:
+    def _told(self, numbers: Collection[int], sink: str = "store") -> set[int]:
         """Those that lie within a span told as lost."""
-        reach = [(span["first_t_ns"], span["last_t_ns"]) for span in self._losses()] if numbers else []
+        reach = [(span["first_t_ns"], span["last_t_ns"]) for span in self._losses(sink)] if numbers else []
         return {n for n in numbers if any(first <= t_ns_of(n) <= last for first, last in reach)}
 
     def _delivered(self) -> set[int]:

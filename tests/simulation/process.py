@@ -31,12 +31,14 @@ from plant.site import Endpoint, Meter, MeteringPoint, Mounting, Potline, Site, 
 
 from .sim_broker import SimLink
 from .sim_disk import SimDisk
+from .sim_store import numbers_of
 
 if TYPE_CHECKING:
     from .evidence import Message
     from .world import World
 
 DATA = Path("/data")
+MIRROR = "mirror"
 SPOOL = DATA / "spool"
 QUARANTINES = (DATA / "quarantine" / "broker", DATA / "quarantine" / "store")
 T0_NS = 1_795_000_000_000_000_000
@@ -165,7 +167,9 @@ class Process:
         size_mib = plan.spool_bytes / MIB
         pace = SpoolSettings(max_hours=plan.max_hours, commit_ms=plan.commit_ms, when_full=plan.when_full)
         settings = replace(pace, max_mib=size_mib, segment_mib=size_mib)  # type: ignore[arg-type]
-        self._opening = Spool(SPOOL, settings, self._clock, self._board, disk=disk)
+        sinks = ("store", MIRROR) if plan.mirror == "required" else ("store",)
+        best_effort = (MIRROR,) if plan.mirror == "best_effort" else ()
+        self._opening = Spool(SPOOL, settings, self._clock, self._board, sinks, disk, best_effort)
         self.spool: Spool | None = None
         self._intake = Intake(self._opening, {"feeder": FEEDER}, NoBus(), self._board)  # type: ignore[arg-type]
         self._unreadable, self._refused = (Quarantine(q, self._clock, self._board, disk=disk) for q in QUARANTINES)
@@ -194,7 +198,8 @@ class Process:
             quarantine=self._refused,
             settings=ForwardSettings(world.scenario.frames_max, world.scenario.gather_s),
         )
-        self._tasks = [world.loop.create_task(loop) for loop in (source.run(), forwarder.run(), self._poll())]
+        loops = [source.run(), forwarder.run(), self._poll(), *([] if world.scenario.mirror == "none" else [self._mirror()])]
+        self._tasks = [world.loop.create_task(loop) for loop in loops]
 
     async def stop(self) -> None:
         """As on SIGTERM."""
@@ -210,7 +215,29 @@ class Process:
 
     def is_idle(self) -> bool:
         """Whether everything durable has been taken by the store."""
-        return self.spool is not None and self.spool.cursor("store") == self.spool.durable
+        sinks = ("store",) if self._world.scenario.mirror == "none" else ("store", MIRROR)
+        return self.spool is not None and all(self.spool.cursor(sink) == self.spool.durable for sink in sinks)
+
+    async def _mirror(self) -> None:
+        """A second sink at a pace of its own, often away."""
+        world, spool = self._world, self.spool
+        assert spool is not None
+        at = spool.cursor(MIRROR)
+        while True:
+            try:
+                blocks, behind = await spool.read(at, world.scenario.frames_max)
+                if behind == at:
+                    await spool.wait_beyond(at)
+                    continue
+                await self._clock.sleep(world.rng.random() * world.store.faults.delay_s)
+                if world.store.faults.down or world.rng.random() < world.store.faults.refuses:
+                    await self._clock.sleep(HOLD_S)
+                    continue
+                world.evidence.mirrored.update(n for block in blocks for n in numbers_of(block))
+                at = behind
+                await spool.commit(MIRROR, behind)
+            except SpoolError:
+                await self._clock.sleep(HOLD_S)
 
     async def _poll(self) -> None:
         """Devices that are asked: a reading counts once the intake took it. Some of them are events."""

@@ -16,7 +16,17 @@ from .world import Violation, World
 
 ROOT = Path(__file__).parents[2]
 CHUNKS, SEEDS = 16, 125
-SEEN = ("end power", "end kill", "end stop", "quarantined", "spool_write_errors", "spool_torn_bytes", "mqtt_disconnections")
+SEEN = (
+    "end power",
+    "end kill",
+    "end stop",
+    "quarantined",
+    "mirrored",
+    "lost and told",
+    "spool_write_errors",
+    "spool_torn_bytes",
+    "mqtt_disconnections",
+)
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))

@@ -19,6 +19,8 @@ from collector.mqtt import MqttSource
 from collector.mqtt_link import Delivery
 from collector.segments import SegmentWriter
 from collector.spool import Spool
+from collector.spool_losses import LostSpan
+from collector.spool_room import RoomKeeper
 from collector.spool_shelf import Shelf
 from plant.errors import SpoolFull, StoreError
 from plant.frame import FrameBlock
@@ -200,19 +202,34 @@ def unknown_cursor_goes_to_the_end(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Shelf, "resolve", lambda shelf, cursor: shelf.durable if cursor is None else resolve(shelf, cursor))
 
 
+def dropped_untold(patch: pytest.MonkeyPatch) -> None:
+    """A full spool makes room and says nothing."""
+
+    async def silent(_room: RoomKeeper, spans: Sequence[LostSpan], gone_through: int = -1) -> None:
+        return
+
+    patch.setattr(RoomKeeper, "tell", silent)
+
+
+def required_passed_over(patch: pytest.MonkeyPatch) -> None:
+    """Segments wait for the first sink alone."""
+    patch.setattr(Shelf, "slowest", property(lambda shelf: shelf.cursor("store")))
+    patch.setattr(Shelf, "lacking", lambda shelf, number: iter(()))
+
+
 def first_failing(seeds: range) -> None:
     for seed in seeds:
         World(seed).run()
 
 
 NOT_DURABLE = "is promised and not durable"
-LOST = "promised and lost|not in their place at the end"
+LOST = "promised and lost|not in their place at the end|not in the mirror"
 
 
 @pytest.mark.parametrize(
     ("bug", "found"),
     [
-        (no_sync, NOT_DURABLE),
+        (no_sync, f"{NOT_DURABLE}|{LOST}"),
         (no_waiting, NOT_DURABLE),
         (acknowledged_first, NOT_DURABLE),
         (cursor_before_post, LOST),
@@ -226,7 +243,9 @@ LOST = "promised and lost|not in their place at the end"
         (failure_is_posted, LOST),
         (segments_removed_early, f"not drained|{LOST}"),
         (batch_cut, LOST),
-        (unknown_cursor_goes_to_the_end, LOST),
+        (unknown_cursor_goes_to_the_end, f"the cursor went back|{LOST}"),
+        (dropped_untold, f"{NOT_DURABLE}|{LOST}"),
+        (required_passed_over, LOST),
     ],
     ids=lambda given: getattr(given, "__name__", ""),
 )

@@ -39,6 +39,7 @@ class Scenario:
     crashes: int
     steps_to_crash: int
     spool_bytes: int
+    mirror: Literal["none", "required", "best_effort"]
     when_full: str
     max_hours: float
     commit_ms: float
@@ -71,6 +72,7 @@ class Scenario:
             crashes=rng.choice((0, 1, 2, 4)),
             steps_to_crash=rng.choice((30, 200, 1_000)),
             spool_bytes=rng.choice((4_096, 16_384, 65_536)),
+            mirror=rng.choice(("none", "none", "required", "best_effort")),
             when_full=rng.choice(("hold", "hold", "hold", "drop_oldest", "drop_newest", "thin")),
             max_hours=rng.choice((168.0, 168.0, 168.0, 0.005)),
             commit_ms=rng.choice((0.0, 5.0, 50.0)),
@@ -142,11 +144,13 @@ class World:
             self._last_restart()
             self._drain()
             self.evidence.check_end()
-            self.loop.end_process()
         except Violation:
             raise
         except Exception as error:
             raise self.violation(f"{type(error).__name__}: {error}") from error
+        finally:
+            self._to_crash = None
+            self.loop.end_process()
         return self._hash.hexdigest()
 
     def _play(self, until_s: float, *, crash: bool) -> bool:
