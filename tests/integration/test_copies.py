@@ -30,6 +30,7 @@ from plant.site import SpoolSettings
 from potwatt.backup import back_up, restore
 from potwatt.board import Board
 from potwatt.clock import SystemClock
+from potwatt.copies import Copies
 from potwatt.export import export
 from potwatt.load import Loaded, load_site
 from potwatt.program import build_ledger
@@ -205,6 +206,20 @@ async def test_a_backup_into_a_disk_without_room_leaves_nothing(tmp_path: Path, 
             with pytest.raises(InputError, match="free some room"):
                 await back_up(old, plant.store, tmp_path / "copy", plant.clock.now_ns())
         assert names(tmp_path, "copy*") == []
+
+
+async def test_what_a_killed_backup_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    old = a_site(tmp_path / "old")
+    async with plant_of(old) as plant:
+        await plant.spool.append([some(0)])
+        await plant.drained()
+        left = old.data_dir / "backups/20260101T000000Z.unfinished/spool"
+        await asyncio.to_thread(left.mkdir, parents=True)
+        folder, byte_count, left_out = await Copies(old, plant.store, plant.clock).back_up()
+        assert names(old.data_dir / "backups", "*") == [folder.name]
+        assert byte_count > 0
+        assert left_out == ()
+        assert names(folder, "backups") == [], "a backup holds no backups"
 
 
 async def test_an_export_holds_every_value_of_the_span_and_no_other(tmp_path: Path) -> None:

@@ -323,3 +323,19 @@ async def test_an_upgrade_that_breaks_off_leaves_the_old_format(path: Path, monk
     store = await opened(path)
     assert len(await everything(store)) == 50
     await store.close()
+
+
+async def test_closing_does_not_wait_for_a_long_compaction_and_leaves_the_rows(path: Path, store: EmbeddedStore) -> None:
+    for part in range(20):
+        await store.write([block(20_000, NOW_NS + part // 4 * DAY_NS + part % 4 * 20_000 * S)])
+    compacting = asyncio.create_task(store.compact(LATER_NS))
+    await asyncio.sleep(0.05)
+    compacting.cancel()
+    await asyncio.gather(compacting, return_exceptions=True)
+    await store.close()
+    again = await opened(path)
+    assert await again.count() == {"m1": 400_000}
+    await again.compact(LATER_NS)
+    assert await again.count() == {"m1": 400_000}
+    assert await rows_in_table(again) == 0
+    await again.close()
