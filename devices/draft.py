@@ -89,9 +89,9 @@ def _text(head: DraftHead, points: Sequence[str], left: Sequence[str]) -> str:
 
 
 def golden_lines(origin: str, words: Mapping[str, int], expect: Mapping[str, float | str], missing: Sequence[str]) -> list[str]:
-    """A ``[[golden]]`` block as lines of TOML."""
+    """A ``[[golden]]`` block of a reading as lines of TOML; without words a placeholder, which proves nothing."""
     told = ", ".join(f"{name} = {_quoted(value) if isinstance(value, str) else repr(value)}" for name, value in expect.items())
-    lines = ["[[golden]]", f"origin = {_quoted(origin)}"]
+    lines = ["[[golden]]", f"origin = {_quoted(origin)}", *(['evidence = "recorded"'] if words else [])]
     lines.append(f"words = {{ {', '.join(f'{_key(label)} = {word}' for label, word in words.items())} }}")
     lines.append(f"expect = {{ {told} }}")
     return [*lines, f"missing = [{', '.join(map(_quoted, missing))}]"] if missing else lines

@@ -48,6 +48,13 @@ def golden_faults(profile: Profile, blocks: Sequence[GoldenText], file: str, tab
     return faults
 
 
+def proven_quantities(profile: Profile, blocks: Sequence[GoldenText]) -> tuple[str, ...]:
+    """Quantities that a recording or an example of the maker proves. A value of 0 proves neither scale nor type."""
+    seen = {name for block in blocks if block.evidence != "derived" for name, value in block.expect.items() if value != 0}
+    seen |= _alike(profile, seen)
+    return tuple(name for name in profile.quantities if name in seen)
+
+
 def _alike(profile: Profile, proven: set[str]) -> set[str]:
     """Quantities of a repeating group of which one repetition is proven: all are read by the same definition."""
     repeated = [p.name for p in profile.modbus.points if p.repetition] if profile.modbus else []

@@ -239,11 +239,15 @@ class Check:
     floor: float
 
 
+Evidence = Literal["recorded", "example", "derived"]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
     """A product that potwatt can read. Exactly one of ``modbus``, ``mqtt``, ``dlt645`` is set. Compares by identity.
 
-    ``verified`` says that the map was seen on a real device; ``golden_origin`` where its golden values come from.
+    ``verified`` says that its values were compared with a real device or its maker's words; ``golden_origin`` where its golden
+    values come from; ``proven`` are the quantities with a recorded value or one of the maker's examples that is not 0.
     """
 
     id: str
@@ -258,6 +262,7 @@ class Profile:
     limits: Mapping[str, Limits]
     checks: tuple[Check, ...]
     dlt645: Dlt645Map | None = None
+    proven: tuple[str, ...] = ()
 
     @property
     def protocol(self) -> Literal["modbus", "mqtt", "dlt645"]:

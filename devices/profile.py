@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Literal
 
 from pydantic import ValidationError
 
 from devices.dlt645_profile import check_dlt645, map_of
-from devices.golden import golden_faults
+from devices.golden import golden_faults, proven_quantities
 from devices.maps import (
     Check,
     Limits,
@@ -89,6 +90,9 @@ def parse_profile(
     profile = _build(parsed, definition_of)
     if profile.modbus is not None:
         check_layout(profile.modbus, say)
+    profile = replace(profile, proven=proven_quantities(profile, parsed.golden))
+    if profile.verified and not profile.proven and proof == "required":
+        say("profile.verified", True, 'a [[golden]] block with evidence = "recorded" or "example"; false without one')
     if not faults and proof == "required":
         faults += golden_faults(profile, parsed.golden, file, parsed.modbus.table if parsed.modbus else "holding")
     if faults:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from devices.maps import BIT_SPAN_MAX, REGISTER_TYPES, DescriptionName, DeviceKind, WordOrder
+from devices.maps import BIT_SPAN_MAX, REGISTER_TYPES, DescriptionName, DeviceKind, Evidence, WordOrder
 from devices.payload_map import PayloadFormat, TimeFormat
 
 Text = Annotated[str, Field(min_length=1)]
@@ -248,9 +248,13 @@ class GoldenText(_Strict):
 
     Of a message, ``topic`` is the last part of the topic of a value, ``metrics`` stand for a Sparkplug B payload, and ``sample``
     is the Frame meant, from 1, where it holds several.
+
+    ``evidence`` says whether a real device sent it (``recorded``), its maker prints it with its meaning (``example``), or
+    somebody worked it out from the map that it is held against (``derived``).
     """
 
     origin: Text
+    evidence: Evidence = "derived"
     words: dict[str, Word] = {}
     payload: str = ""
     topic: str = ""

@@ -63,6 +63,7 @@ def show(
     found = profiles[profile]
     console.print(f"{found.id}: {found.title}", style="bold")
     console.print(f"kind {found.kind}, {found.protocol}, verified: {'yes' if found.verified else 'no'}")
+    console.print(f"proven by a recording or the maker's example: {proven_in_words(found)}; {', '.join(found.proven) or 'none'}")
     console.print(f"source: {found.source}\ngolden values: {found.golden_origin}")
     for caveat in found.caveats:
         console.print(f"- {caveat}")
@@ -126,13 +127,17 @@ def list_in_words(profiles: dict[str, Profile], how: Literal["short", "long"]) -
     """One line a profile; the long form adds where its map and its golden values come from."""
     width = max(len(name) for name in profiles)
     kinds = max(len(p.kind) for p in profiles.values())
-    lines = [f"{'profile':<{width}}  {'protocol':<8}  {'kind':<{kinds}}  values  verified  title"]
+    lines = [f"{'profile':<{width}}  {'protocol':<8}  {'kind':<{kinds}}  {'proven':<8}  title"]
     for p in profiles.values():
-        verified = "yes" if p.verified else "no"
-        lines.append(f"{p.id:<{width}}  {p.protocol:<8}  {p.kind:<{kinds}}  {len(p.quantities):>6}  {verified:<8}  {p.title}")
+        lines.append(f"{p.id:<{width}}  {p.protocol:<8}  {p.kind:<{kinds}}  {proven_in_words(p):<8}  {p.title}")
         if how == "long":
             lines += [f"    map: {p.source}", f"    golden values: {p.golden_origin}"]
     return lines
+
+
+def proven_in_words(profile: Profile) -> str:
+    """How many of its quantities a recording of a real device or an example of the maker proves."""
+    return f"{len(profile.proven)} of {len(profile.quantities)}"
 
 
 def points_in_words(profile: Profile) -> list[str]:
@@ -159,9 +164,9 @@ def _where(point: Any) -> tuple[str, str, str]:
 
 def table_of(profiles: dict[str, Profile]) -> str:
     """The profiles as a table in Markdown, for the documents."""
-    lines = ["| profile | device | protocol | kind | values | verified | golden values from |", "|---|---|---|---|---|---|---|"]
+    lines = ["| profile | device | protocol | kind | proven | golden values from |", "|---|---|---|---|---|---|"]
     for p in profiles.values():
-        cells = [f"`{p.id}`", p.title, p.protocol, p.kind, str(len(p.quantities)), "yes" if p.verified else "no", p.golden_origin]
+        cells = [f"`{p.id}`", p.title, p.protocol, p.kind, proven_in_words(p), p.golden_origin]
         lines.append("| " + " | ".join(" ".join(cell.replace("|", "/").split()) for cell in cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -174,6 +179,7 @@ def _row(p: Profile) -> dict[str, Any]:
         "protocol": p.protocol,
         "quantities": list(p.quantities),
         "verified": p.verified,
+        "proven": list(p.proven),
         "golden_origin": p.golden_origin,
         "source": p.source,
         "caveats": list(p.caveats),

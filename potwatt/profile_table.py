@@ -13,15 +13,16 @@ TARGET = Path(__file__).parents[1] / "docs" / "profiles.md"
 
 def page(profiles: dict[str, Profile]) -> str:
     """The whole document."""
-    verified = sum(p.verified for p in profiles.values())
+    seen = [p for p in profiles.values() if p.proven]
+    values, proven = sum(len(p.quantities) for p in seen), sum(len(p.proven) for p in seen)
     own = sum(p.id.startswith("sim_") for p in profiles.values())
     head = f"""# Shipped device profiles
 
 Written by `python -m potwatt.profile_table` from `devices/profiles/`; not to be edited by hand.
 
-{len(profiles)} profiles: {len(profiles) - own} of products and standard maps, {verified} of them verified against a named dump or
-the maker's worked example, and {own} simulated devices of our own (`sim_`). `potwatt devices show ID` prints one with its
-registers, requests and caveats; `potwatt devices --long` names the source of every map.
+{len(profiles)} profiles: {len(profiles) - own} of products and standard maps, and {own} simulated devices of our own (`sim_`). *Proven* counts
+the values that a named recording of a real device or a worked example of the maker proves ({proven} of {values} in {len(seen)} profiles);
+all others were worked out from the map alone. `potwatt devices show ID` prints one with its registers, requests and caveats; `potwatt devices --long` names the source of every map.
 
 """
     return head + table_of(profiles)

@@ -168,6 +168,16 @@ def test_mistakes_in_message_maps(old: str, new: str, message: str) -> None:
     assert message in faults(SCALE.replace(old, new, 1))
 
 
+def test_a_quantity_is_proven_by_what_was_seen_and_is_not_zero() -> None:
+    assert parse_profile(GOOD, "made.toml").proven == (), "a block that says nothing is derived"
+    seen = GOOD.replace('origin = "written by hand"', 'origin = "a reading"\nevidence = "recorded"')
+    seen = seen.replace("2 = 20,", "2 = 0,").replace("active_power_l2 = 20", "active_power_l2 = 0")
+    profile = parse_profile(seen.replace('source = "this test"', 'source = "this test"\nverified = true'), "made.toml")
+    assert profile.proven == ("active_power", "active_power_l1", "energy_import")
+    claimed = GOOD.replace('source = "this test"', 'source = "this test"\nverified = true')
+    assert "profile.verified: found True; a [[golden]] block with evidence" in faults(claimed)
+
+
 def test_all_faults_come_at_once() -> None:
     text = GOOD.replace('unit = "kW", limits', 'unit = "V", limits').replace('"active_power_l2", at', '"nothing", at')
     assert len(faults(text).splitlines()) == 3

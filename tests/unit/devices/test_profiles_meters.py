@@ -39,7 +39,7 @@ METERS = (
     *("schneider_pm5300", "schneider_pm5500", "siemens_pac2200", "siemens_pac3200", "siemens_pac4200", "socomec_countis_e44"),
 )
 PROVEN = (
-    *("abb_a43", "accuenergy_acudc_240", "accuenergy_acuvim_ii", "circutor_cvm_c10"),
+    *("abb_a43", "accuenergy_acudc_240", "accuenergy_acuvim_ii"),
     *("eastron_sdm630", "lovato_dmg", "schneider_pm5300", "siemens_pac3200"),
 )
 PROFILES = shipped_profiles()
@@ -234,9 +234,26 @@ def test_a_chint_meter_has_its_line_voltages_before_its_phase_voltages() -> None
 
 
 def test_the_proven_meters_name_a_recording_or_a_makers_example_and_no_other_claims_to_be() -> None:
-    assert {name for name in METERS if PROFILES[name].verified} == set(PROVEN)
+    assert (
+        {name for name in METERS if PROFILES[name].verified} == {name for name in METERS if PROFILES[name].proven} == set(PROVEN)
+    )
     for name in METERS:
-        origins = [block["origin"] for block in tomllib.loads((DIRECTORY / f"{name}.toml").read_text("utf-8"))["golden"]]
-        seen = [o for o in origins if not o.startswith("worked out from the table")]
-        assert bool(seen) == (name in PROVEN)
-        assert all("p. " in o or "issue" in o for o in seen)
+        for block in tomllib.loads((DIRECTORY / f"{name}.toml").read_text("utf-8"))["golden"]:
+            seen = not block["origin"].startswith("worked out from the table") and name != "circutor_cvm_c10"
+            assert (block["evidence"] != "derived") == seen
+            assert not seen or "p. " in block["origin"] or "issue" in block["origin"]
+
+
+def test_an_example_whose_checksum_does_not_fit_proves_nothing() -> None:
+    frame = bytes.fromhex("0A 04 04 00 00 08 4D 86 21")
+    assert crc_of(frame[:-2]) != frame[-2:]
+    assert PROFILES["circutor_cvm_c10"].proven == ()
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
+def test_every_golden_block_says_what_it_is_and_nothing_worked_out_claims_to_be_seen(profile: Profile) -> None:
+    blocks = tomllib.loads((DIRECTORY / f"{profile.id}.toml").read_text("utf-8"))["golden"]
+    for block in blocks:
+        made = any(word in block["origin"] for word in ("worked out from", "worked out by hand from", "derived", "worked back"))
+        assert block["evidence"] in (("derived",) if made else ("recorded", "example", "derived"))
+    assert profile.verified == bool(profile.proven)

@@ -90,7 +90,7 @@ def test_a_ledger_file_counts_once(site: Path) -> None:
 def test_devices_and_dashboards(site: Path) -> None:
     listed = potwatt("devices", cwd=site.parent)
     assert "sunspec_inverter_103" in listed.stdout
-    assert "verified" in listed.stdout
+    assert "proven" in listed.stdout
     written = potwatt("dashboards", "write", "site.toml", "--folder", "boards", cwd=site.parent)
     assert written.returncode == 0, written.stderr
     assert list((site.parent / "boards").glob("*.json"))

@@ -101,7 +101,7 @@ def test_the_list_and_one_profile(tmp_path: Path) -> None:
     assert listed.returncode == 0, listed.stderr
     assert "sunspec_meter_203" in listed.stdout
     rows = json.loads(potwatt("devices", "--json", cwd=tmp_path).stdout)
-    assert {"id", "verified", "golden_origin", "source", "quantities"} <= set(rows[0])
+    assert {"id", "verified", "proven", "golden_origin", "source", "quantities"} <= set(rows[0])
     shown = potwatt("devices", "show", "sim_ac_meter", cwd=tmp_path).stdout
     assert "input 24-27" in shown
     assert "1 request a reading: input 2-31" in shown
