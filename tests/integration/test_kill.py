@@ -111,6 +111,7 @@ async def test_twenty_kills_lose_nothing_and_store_nothing_twice(tmp_path: Path,
     for meter in ("dc-1", "dc-2"):
         instants = series[meter].t_ns.tolist()
         assert len(instants) == len(set(instants)), "a poll is stored twice"
+        assert len(instants) == len(set(series[meter].value.tolist())), "a poll is stored under two instants"
         assert {int(t_ns) for name, t_ns in polls if name == meter} <= set(instants)
     with duckdb.connect(str(tmp_path / "store.duckdb"), read_only=True) as database:
         assert database.execute("SELECT count(*) FROM conflict").fetchone() == (0,)
