@@ -70,9 +70,7 @@ def posted(folder: Path, port: int, made: Iterable[FrameBlock]) -> float:
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert said[1] == "0", "InfluxDB refused lines"
     elapsed_s, values = float(said[0]), count * LINES_MAX * VALUES
-    print(
-        f"InfluxDB alone, ready lines: {values / elapsed_s / 1e6:.2f} M values/s over {CONNECTIONS} connections", flush=True
-    )
+    print(f"InfluxDB alone, ready lines: {values / elapsed_s / 1e6:.2f} M values/s over {CONNECTIONS} connections", flush=True)
     return values / elapsed_s
 
 
