@@ -34,6 +34,7 @@ Pair = tuple[str, str]
 
 LOG = logging.getLogger(__name__)
 TRIM_EVERY_S = 3_600.0
+HOUR_MS = 3_600_000
 _TABLES = ("reading", "interval_reading")
 _OF_TABLE = "SELECT series, min(t_ms) first_ms, max(t_ms) last_ms, count(value) value_count FROM {} GROUP BY series"
 _SUMMARY = " UNION ALL ".join([*map(_OF_TABLE.format, _TABLES), "SELECT series, first_ms, last_ms, value_count FROM part_series"])
@@ -184,7 +185,6 @@ class EmbeddedStore:
     async def _nearest(self, pairs: Sequence[Pair], span: Span, pick: str) -> dict[Pair, Series]:
         bounds_ms = _bounds_ms(span)
         first_ms, end_ms = bounds_ms
-        near_ms = [max(first_ms, end_ms - DAY_MS), end_ms] if pick == "max" else [first_ms, min(first_ms + DAY_MS, end_ms)]
 
         def nearest_in(relation: str, series: npt.NDArray[np.int32], within_ms: list[int] = bounds_ms) -> LongRows:
             nearest = (
@@ -194,8 +194,12 @@ class EmbeddedStore:
             return self._rows_of(nearest, series, "true", [])
 
         def rows(table: str, series: npt.NDArray[np.int32]) -> LongRows:
-            found = nearest_in(table, series, near_ms)  # mostly it is there, and DuckDB skips what is far
-            found = join([found, nearest_in(table, np.setdiff1d(series, found.series))])
+            found = join([])
+            for reach_ms in (HOUR_MS, DAY_MS, end_ms - first_ms):  # mostly it is near, and DuckDB skips what is far
+                near = (
+                    [max(first_ms, end_ms - reach_ms), end_ms] if pick == "max" else [first_ms, min(first_ms + reach_ms, end_ms)]
+                )
+                found = join([found, nearest_in(table, np.setdiff1d(series, found.series), near)])
             parts = self._parts.touching(bounds_ms[0], bounds_ms[1] - 1) if table == "reading" else []
             # file by file from near to far, only for series that may have something nearer there
             for part in parts[::-1] if pick == "max" else parts:
