@@ -78,6 +78,13 @@ class PayloadMap:
     header: Literal["none", "first_line"] = "none"
 
     @property
+    def places(self) -> tuple[str, ...]:
+        """Every place that it names, once."""
+        named = [place for point in self.points for place in (point.path, point.time, point.quality)]
+        named += [self.event_id, self.sequence, self.time.path if self.time else "", self.quality.path if self.quality else ""]
+        return tuple(dict.fromkeys(place for place in named if place))
+
+    @property
     def carries_time(self) -> bool:
         """Whether its messages say when they were measured; those of Sparkplug B always do."""
         return self.time is not None or self.format == "sparkplug"

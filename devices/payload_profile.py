@@ -49,7 +49,10 @@ def _check_point(mqtt: MqttText, point: PathText, say: Say) -> None:
 
 
 def _check_identity(mqtt: MqttText, say: Say) -> None:
-    """What adds up has to be told from its own repetition: by time, or by number. MQTT delivers at least once."""
+    """What adds up has to be told from its own repetition: by time, or by number. MQTT delivers at least once. The samples
+    of one message have to be told from each other."""
+    if mqtt.each and mqtt.time is None:
+        say("mqtt.time", "none", "where each sample says when: several of one message cannot all be of its receipt")
     if mqtt.time is not None or mqtt.payload == "sparkplug" or str(mqtt.sequence):
         return
     adding = [p.name for p in mqtt.points if p.name in QUANTITIES and QUANTITIES[p.name].kind in _ADDS_UP]

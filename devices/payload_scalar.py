@@ -6,7 +6,7 @@ All raise PayloadError with the place, what was found and what is expected.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -124,11 +124,22 @@ def _iso(found: Any, time: PayloadTime) -> tuple[int, int]:
         at = datetime.fromisoformat(found.strip())
     except ValueError as error:
         raise PayloadError(f"{time.path}: found {shown(found)}, expected a time such as {example}") from error
+    if _is_date(found.strip()):
+        raise PayloadError(f"{time.path}: found {shown(found)}, a date without time of day, expected a time such as {example}")
     if at.tzinfo is not None:
         return _ns((at - _EPOCH) // _MS, found, time), 0
     if not time.zone:
         raise PayloadError(f"{time.path}: found {shown(found)}, a time without its offset from UTC names no instant")
     return _local(at, time)
+
+
+def _is_date(text: str) -> bool:
+    """Whether a day or week is all that a text names."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _local(at: datetime, time: PayloadTime) -> tuple[int, int]:

@@ -38,17 +38,34 @@ def csv_samples(map_: PayloadMap, payload: bytes) -> list[Sample]:
         rows = [row for row in csv.reader(_text(payload).splitlines(), delimiter=map_.separator, strict=True) if row]
     except csv.Error as error:
         raise PayloadError(f"no CSV: {error}; the message begins {payload[:40]!r}") from error
-    names = [str(i) for i in range(max(map(len, rows), default=0))]
-    if map_.header == "first_line" and rows:
-        names = [cell.strip() for cell in rows.pop(0)]
-    if not 0 < len(rows) <= SAMPLES_MAX:
-        raise PayloadError(f"found {len(rows)} lines of values, expected 1 to {SAMPLES_MAX}")
+    names = _columns(map_, rows)
+    most = 1 if map_.time is None else SAMPLES_MAX  # several without a time would all be of the receipt
+    if not 0 < len(rows) <= most:
+        raise PayloadError(
+            f"found {len(rows)} lines of values, expected {f'1 to {most}' if most > 1 else '1, as it has no time'}"
+        )
     found: list[Sample] = []
     for row in rows:
-        find = partial(_cell, {name: cell.strip() for name, cell in zip(names, row, strict=False)})
+        if len(row) != len(names):
+            raise PayloadError(f"a line of {len(row)} cells where {len(names)} were expected: {shown(map_.separator.join(row))}")
+        find = partial(_cell, {name: cell.strip() for name, cell in zip(names, row, strict=True)})
         sequence = sequence_number(find(map_.sequence), map_) if map_.sequence else None
         found += sample(map_, find, sequence)
     return found
+
+
+def _columns(map_: PayloadMap, rows: list[list[str]]) -> list[str]:
+    """The columns' names; a header is taken off the rows. A named column that is not there would be missing for ever."""
+    if map_.header == "first_line" and rows:
+        names = [cell.strip() for cell in rows.pop(0)]
+    else:
+        names = [str(i) for i in range(len(rows[0]) if rows else 0)]
+    lacking = [place for place in map_.places if place not in names]
+    twice = [place for place in map_.places if names.count(place) > 1]
+    if rows and (lacking or twice):
+        what = f"no column {', '.join(lacking)}" if lacking else f"column {', '.join(twice)} more than once"
+        raise PayloadError(f"found {what} among {shown(map_.separator.join(names))}")
+    return names
 
 
 def _cell(cells: dict[str, str], place: str) -> str | None:

@@ -120,6 +120,42 @@ def test_csv_that_can_never_be_read(payload: bytes) -> None:
         decoder_of(of).decode("m", payload, 0)
 
 
+HEADER = profile(
+    'payload = "csv"\nheader = "first_line"\ntime = { path = "t", format = "unix_s" }',
+    active_power='column = "P"',
+    voltage_l1_n='column = "U"',
+)
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        (b"t,P,U\n1795000000,5,230,1", "a line of 4 cells where 3 were expected"),
+        (b"t,P,U\n1795000000,5,230\n1795000001,230", "a line of 2 cells"),
+        (b"t,P,V\n1795000000,5,230", "no column U"),
+        (b"t,P,U,P\n1795000000,5,230,6", "column P more than once"),
+    ],
+)
+def test_cells_of_a_ragged_line_are_not_taken_for_other_columns(payload: bytes, said: str) -> None:
+    with pytest.raises(PayloadError, match=said):
+        decoder_of(HEADER).decode("m", payload, 0)
+
+
+def test_several_lines_without_a_time_are_refused() -> None:
+    of = profile('payload = "csv"', active_power="column = 0")
+    assert blocks(of, "5")[0].value.tolist() == [[5.0]]
+    with pytest.raises(PayloadError, match="found 2 lines of values, expected 1"):
+        blocks(of, "5\n6")
+
+
+@pytest.mark.parametrize("text", ["2026-01-31", "20260131", "2026-W05", "2026-W05-6"])
+@pytest.mark.parametrize("zone", ["", ', zone = "Asia/Shanghai"'])
+def test_a_day_or_week_alone_is_no_instant(text: str, zone: str) -> None:
+    of = profile(f'time = {{ path = "/t", format = "iso8601"{zone} }}', active_power='path = "/p"')
+    with pytest.raises(PayloadError, match="a date without time of day"):
+        blocks(of, {"t": text, "p": 1})
+
+
 # ---- JSON: arrays, instants of points, states, qualities, text ----
 
 
@@ -221,6 +257,7 @@ def test_an_offset_is_added_in_the_points_unit() -> None:
         ('payload = "sparkplug"\ntime = { path = "/t", format = "unix_s" }', {POWER: 'metric = "P"'}, "in every message"),
         ('time = { path = "/t", format = "unix_s", zone = "Asia/Shanghai" }', {POWER: 'path = "/p"'}, "only for iso8601"),
         ('time = { path = "/t", format = "iso8601", zone = "Asia/Nowhere" }', {POWER: 'path = "/p"'}, "IANA"),
+        ('each = "/s"', {POWER: 'path = "/p"'}, "where each sample says when"),
         ('time = { format = "iso8601" }', {POWER: 'path = "/p"'}, "mqtt.time.path"),
         ("", {POWER: 'path = "/p", states = { 1 = "on" }'}, "only a state"),
         ("", {POWER: 'path = "/p", quality = "/q"'}, "only with mqtt.quality"),
