@@ -1,15 +1,19 @@
 """MQTT 3.1.1 over ``aiomqtt``, acknowledged by hand through the paho client that it wraps.
 
-The one private attribute used is ``aiomqtt.Client._client``: the package has no public manual acknowledgement, its own
+Two private attributes are used. ``aiomqtt.Client._client``: the package has no public manual acknowledgement, its own
 acknowledges what only lies in memory, and its queue is either without bound or drops. So messages are taken where paho
-hands them over, and the socket is left alone while there are too many. Its minor version is pinned for that reason.
+hands them over, and the socket is left alone while there are too many. ``paho.Client._ping_t``, when it asked the broker for
+a sign of life: meanwhile it asks on, and does not end the line for want of an answer that nobody reads. The minor versions
+are pinned for that reason.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import aiomqtt
@@ -19,7 +23,7 @@ from paho.mqtt.client import MQTTMessage
 from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
-from collector.mqtt_link import HELD_BYTES_MAX, HELD_MAX, KEEP_ALIVE_S, BrokerSettings, Delivery, Session
+from collector.mqtt_link import HELD_BYTES_MAX, HELD_MAX, KEEP_ALIVE_S, BrokerSettings, Delivery, Session, answered
 from plant.errors import TransportError
 from plant.ports import Clock
 
@@ -40,6 +44,8 @@ class CompatibleLink:
         self._held_bytes = 0
         self._resting: int | None = None  # the socket that is not read, since too much is held
         self._arrived = asyncio.Event()
+        self._granted: asyncio.Task[None] | None = None
+        self._enough: asyncio.Future[None] = self._loop.create_future()  # the hold was full once, or the line is over
         self._lost: TransportError | None = None
 
     async def open(self) -> Session:
@@ -66,7 +72,14 @@ class CompatibleLink:
             # aiomqtt keeps only the text of what the socket said; the exception itself is the context
             raise settings.unreachable(error.__context__ if isinstance(error.__context__, OSError) else error) from error
         self._client = client
-        await self._subscribe(client)
+        self._granted = asyncio.create_task(self._subscribe(client))
+        self._granted.add_done_callback(self._judge)
+        try:
+            await answered(self._granted, self._enough, lambda: len(self._held), settings.timeout_s)
+        except TimeoutError as error:
+            raise settings.unreachable(error) from error
+        if self._lost is not None:
+            raise self._lost
         return self._session
 
     def _by_hand(self, client: aiomqtt.Client) -> PahoClient:
@@ -80,14 +93,19 @@ class CompatibleLink:
             connected(source, userdata, flags, reason, properties)
 
         def on_disconnect(source: Any, userdata: Any, flags: Any, reason: Any, properties: Any = None) -> None:
-            self._lost = self._gone(f"{reason}".lower())
-            self._arrived.set()
+            self._end(self._gone(f"{reason}".lower()))
             ended(source, userdata, flags, MQTTErrorCode.MQTT_ERR_SUCCESS, properties)  # ``receive`` tells why
 
         paho.on_connect = on_connect
         paho.on_disconnect = on_disconnect
         paho.on_message = self._take
+        paho.loop_misc = partial(self._look_after, paho, paho.loop_misc)  # type: ignore[method-assign]
         return paho
+
+    def _look_after(self, paho: Any, look_after: Callable[[], MQTTErrorCode]) -> MQTTErrorCode:
+        if self._resting is not None:
+            paho._ping_t = 0.0  # noqa: SLF001 - see the head of this file
+        return look_after()
 
     def _take(self, _client: Any, _userdata: Any, message: MQTTMessage) -> None:
         try:
@@ -95,7 +113,7 @@ class CompatibleLink:
         except UnicodeDecodeError:
             topic = ""  # the topic of no meter
         packet_id = message.mid if message.qos else None
-        self._held.append(Delivery(topic, bytes(message.payload), message.retain, packet_id, self._clock.now_ns()))
+        self._held.append(Delivery(topic, bytes(message.payload), message.retain, packet_id, self._clock.now_ns(), message.dup))
         self._held_bytes += len(message.payload)
         self._arrived.set()
         if self._resting is None and (len(self._held) >= HELD_MAX or self._held_bytes >= HELD_BYTES_MAX):
@@ -107,6 +125,16 @@ class CompatibleLink:
         if socket is not None:
             self._resting = socket.fileno()
             self._loop.remove_reader(self._resting)
+        self._suffice()
+
+    def _suffice(self) -> None:
+        if not self._enough.done():
+            self._enough.set_result(None)
+
+    def _end(self, reason: TransportError) -> None:
+        self._lost = self._lost or reason
+        self._arrived.set()
+        self._suffice()
 
     def _go_on(self) -> None:
         assert self._paho is not None
@@ -127,14 +155,23 @@ class CompatibleLink:
             self._loop.call_soon(self._read)
 
     async def _subscribe(self, client: aiomqtt.Client) -> None:
-        filters = self._settings.filters
+        settings, filters = self._settings, self._settings.filters
+        wanted = [(topic, settings.qos) for topic in filters]
         try:
-            granted: Sequence[int | ReasonCode] = await client.subscribe([(topic, self._settings.qos) for topic in filters])
+            granted: Sequence[int | ReasonCode] = await client.subscribe(wanted, timeout=math.inf)
+            # 3.1.1 has one code for every reason
+            refused = {t: "unspecified error" for t, code in zip(filters, granted, strict=True) if _code(code) >= _REFUSED_FROM}
+            if refused:
+                raise settings.not_granted(refused)
+            if settings.withdrawn:  # after the new ones, so that what both cover never stops coming
+                await client.unsubscribe(list(settings.withdrawn), timeout=math.inf)
         except aiomqtt.MqttError as error:
             raise self._gone(error.__cause__ or error) from error
-        refused = [t for t, code in zip(filters, granted, strict=True) if _code(code) >= _REFUSED_FROM]
-        if refused:
-            raise self._settings.refused(f"no right to read {', '.join(refused[:5])}", credentials=True)
+
+    def _judge(self, granted: asyncio.Task[None]) -> None:
+        error = None if granted.cancelled() else granted.exception()
+        if isinstance(error, TransportError):
+            self._end(error)
 
     async def receive(self) -> list[Delivery]:
         """The messages that have come, at least one. Raises TransportError when the line is gone."""
@@ -164,6 +201,8 @@ class CompatibleLink:
     async def close(self) -> None:
         """Leave; the session stays at the broker."""
         client, self._client = self._client, None
+        if self._granted is not None:
+            self._granted.cancel()
         if client is not None:
             with suppress(aiomqtt.MqttError):  # the line may be gone already
                 await client.__aexit__(None, None, None)

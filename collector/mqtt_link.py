@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -19,6 +20,8 @@ KEEP_ALIVE_S = 30
 SESSION_EXPIRY_S = 7 * 86_400  # an outage of the collector up to a week loses nothing while the broker has room
 HELD_MAX = 20_000  # messages kept for the reader before the socket is left alone
 HELD_BYTES_MAX = 64 * 2**20  # the same in bytes of payload
+_NO_RIGHT = frozenset({"not authorized", "unspecified error"})
+_NAMED_MAX = 5
 PACKET_BYTES_MAX = PAYLOAD_BYTES_MAX + 2**17  # a payload just too large still comes and is named; topic and properties beside it
 
 
@@ -33,6 +36,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     """One message in order of arrival; ``packet_id`` is None where there is nothing to acknowledge (QoS 0).
 
     ``received_ns`` is the instant (UTC) at which it came from the socket, however long it waited behind others here.
+    ``sent_again`` is the broker's word that it has sent the message before, on this line or an earlier one.
     """
 
     topic: str
@@ -40,6 +44,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     retained: bool
     packet_id: int | None
     received_ns: int
+    sent_again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class BrokerSettings:
     qos: int = 1
     shared_group: str = ""
     keeping: Literal["session", "nothing"] = "session"  # what the broker keeps of us once we leave
+    withdrawn: tuple[str, ...] = ()  # filters that the session may still have and that nobody wants any more
 
     @staticmethod
     def of(
@@ -123,6 +129,11 @@ class BrokerSettings:
         said = str(error) or f"no answer in {self.timeout_s:g} s"
         return TransportError(f"{self.where}: {why}: {said}; check that it runs, its address, port and tls")
 
+    def not_granted(self, reasons: Mapping[str, str]) -> TransportError:
+        """The broker takes us, but not these subscriptions; its reasons by filter."""
+        told = ", ".join(f"{topic} ({reason})" for topic, reason in list(reasons.items())[:_NAMED_MAX])
+        return self.refused(f"no subscription to {told}", credentials=not _NO_RIGHT.isdisjoint(reasons.values()))
+
     def refused(self, reason: str, *, credentials: bool) -> TransportError:
         """The broker answered, and said no."""
         if not credentials:
@@ -142,7 +153,11 @@ class Link(Protocol):
     """One connection; a new object for each. After a TransportError it is dead and only ``close`` may follow."""
 
     async def open(self) -> Session:
-        """Connect and subscribe. Raises TransportError."""
+        """Connect and subscribe. Raises TransportError.
+
+        What waited at the broker comes before its word on the subscriptions. Where that is more than is held here, this
+        returns without it, and a refusal ends the line later.
+        """
         ...
 
     async def receive(self) -> list[Delivery]:
@@ -160,3 +175,18 @@ class Link(Protocol):
     async def close(self) -> None:
         """Leave; the session stays at the broker."""
         ...
+
+
+async def answered(answer: asyncio.Future[Any], enough: asyncio.Future[None], come: Callable[[], int], timeout_s: float) -> None:
+    """Return once ``answer`` is there, or ``enough``: no more is read until what came is taken.
+
+    Raises what ``answer`` raises, and TimeoutError where ``come``, the number of messages so far, stands still for ``timeout_s``:
+    a long queue on a slow line is no silence.
+    """
+    while not (answer.done() or enough.done()):
+        before = come()
+        done, _ = await asyncio.wait({answer, enough}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if not done and come() == before:
+            raise TimeoutError
+    if answer.done():
+        answer.result()
