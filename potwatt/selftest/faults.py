@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from potwatt.selftest.link import Link, LinkMode
 from potwatt.selftest.stand import Stand
+from potwatt.selftest.watch import answers
 
-LIFE_S = (0.3, 6.0)  # from before the first import is done to well under way
+YOUNG_S, GROWN_S = (0.3, 3.0), (0.5, 8.0)  # lives that end while it starts; lives counted from when it is up
+YOUNG_SHARE = 0.3
+UP_S, LOOK_S = 30.0, 0.1
 WHOLE_S, BROKEN_S = (2.0, 8.0), (0.3, 4.0)
 HELD_SHARE = 0.25  # of the kills with an embedded store
 
@@ -42,13 +46,23 @@ class Faults:
 
     async def _kill(self, dice: random.Random) -> None:
         while True:
-            await asyncio.sleep(dice.uniform(*LIFE_S))
+            await self._live(dice)
             held = dice.random() < HELD_SHARE
             await self.at.writer.kill()
             if held and self.at.store_link is None and self.at.series_file.exists():
                 self.outages["store file held"] += 1
                 await self.at.writer.refused_while_held(self.at.series_file)
             self.at.writer.start()
+
+    async def _live(self, dice: random.Random) -> None:
+        if dice.random() < YOUNG_SHARE:
+            await asyncio.sleep(dice.uniform(*YOUNG_S))
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(UP_S):
+                while not await asyncio.to_thread(answers, self.at.api):  # noqa: ASYNC110  (another process)
+                    await asyncio.sleep(LOOK_S)
+        await asyncio.sleep(dice.uniform(*GROWN_S))
 
     async def _cut(self, what: str, link: Link, dice: random.Random) -> None:
         while True:

@@ -65,6 +65,14 @@ def is_subscribed(api: str) -> bool:
         return False
 
 
+def answers(api: str) -> bool:
+    """Whether the program is up. Blocking."""
+    try:
+        return bool(_get(f"{api}/healthz"))
+    except OSError:
+        return False
+
+
 def _get(url: str) -> bytes:
     with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310  (our own address)
         body: bytes = answer.read()
