@@ -37,9 +37,8 @@ from collector.spool_format import encode_block
 from plant.errors import InputError, SpoolError, StoreError, StoreMisconfigured, StoreRejected
 from plant.frame import FrameBlock
 from plant.ports import Clock, HealthBoard, Ledger, LedgerEntry, SeriesStore, SpoolCursor
-from plant.site import Site
+from plant.site import MAIN_SINK, Site
 
-SINK = "store"
 ANALYTICS_STATE = "analytics"
 REPORT_S = 2.0
 RETRY_S = 1.0
@@ -53,20 +52,24 @@ class Forwarder:
     Order within a batch: events go to the ledger, readings to the store, then their late slots are marked dirty and last
     the cursor is kept, so that being killed anywhere repeats work and never leaves any out. Slots marked before their
     readings are stored could be computed, and cleared, without them.
+
+    A mirror has a ``sink`` of its own and no ledger: events and dirty slots are the main one's.
     """
 
     def __init__(
         self,
         spool: Spool,
         store: SeriesStore,
-        ledger: Ledger,
+        ledger: Ledger | None,
         *,
         site: Site,
         clock: Clock,
         health: HealthBoard,
         quarantine: Quarantine,
         settings: ForwardSettings | None = None,
+        sink: str = MAIN_SINK,
     ) -> None:
+        self._sink = sink
         self._spool, self._store, self._ledger = spool, store, ledger
         self._clock, self._health, self._quarantine = clock, health, quarantine
         self._site, self._owners = site, Owners.of(site)
@@ -74,7 +77,7 @@ class Forwarder:
 
     async def run(self) -> NoReturn:
         """Forward until cancelled. The store may be down, also at the start."""
-        report = asyncio.create_task(self._report())
+        report = asyncio.create_task(self._report()) if self._sink == MAIN_SINK else None
         try:
             state = ForwardState(await self._start())
             event: Event = Begun()
@@ -83,7 +86,8 @@ class Forwarder:
                 for action in actions:
                     event = await self._do(action) or event
         finally:
-            report.cancel()
+            if report is not None:
+                report.cancel()
 
     async def _start(self) -> SpoolCursor:
         """Where to go on: the store's own cursor where it keeps one, else the spool's file."""
@@ -93,10 +97,10 @@ class Forwarder:
                 kept = await self._store.cursor()
             except StoreError as error:
                 failures += 1
-                self._health.set(SINK, "down", str(error))
+                self._health.set(self._sink, "down", str(error))
                 await self._clock.sleep(min(60.0, 2.0**failures))
                 continue
-            return self._spool.cursor(SINK) if kept is None else self._spool.resolve(kept)
+            return self._spool.cursor(self._sink) if kept is None else self._spool.resolve(kept)
 
     async def _report(self) -> NoReturn:
         while True:
@@ -121,7 +125,7 @@ class Forwarder:
             case PutAside(reason, block, lines):
                 await self._quarantine.put(_aside(reason, block, lines))
             case Report(state, detail):
-                self._health.set(SINK, state, detail)
+                self._health.set(self._sink, state, detail)
         return None
 
     async def _fetch(self, cursor: SpoolCursor, frames_max: int) -> Event:
@@ -148,26 +152,28 @@ class Forwarder:
     async def _deliver(self, part: Sequence[FrameBlock], cursor: SpoolCursor | None) -> Event:
         """Posted, or Refused with the lines that the store will never take, all else being stored. Raises StoreError."""
         readings = [block for block in part if not block.event_ids]
-        rejected = [reject for block in part if block.event_ids for reject in await self._enter(block)]
+        ledger = self._ledger
+        events = [block for block in part if block.event_ids] if ledger is not None else []
+        rejected = [reject for block in events if ledger is not None for reject in await self._enter(ledger, block)]
         refused = await self._store_readings(readings) if readings else None
         await self._quarantine.put(rejected)
         if refused is None and cursor is not None:
             await self._store.write([], cursor)
         return refused or Posted()
 
-    async def _enter(self, block: FrameBlock) -> list[Rejected]:
+    async def _enter(self, ledger: Ledger, block: FrameBlock) -> list[Rejected]:
         """Enter a block of events; those that the ledger cannot take. One of them does not keep out the others."""
         entries, rejected = event_entries(block, self._owners)
         try:
-            added = await self._ledger.add(entries)
+            added = await ledger.add(entries)
         except (InputError, StoreRejected) as error:
             if len(block) > 1:
                 rows = [block.take(slice(row, row + 1)) for row in range(len(block))]
-                return [reject for row in rows for reject in await self._enter(row)]
+                return [reject for row in rows for reject in await self._enter(ledger, row)]
             self._health.count("forwarded_events", {"outcome": "refused"})
             return [*rejected, Rejected(block.meter_of(0), str(error), encode_block(block))]
         # a device that counts anew gives an old id to a new event: it would pass for a repeat and be lost
-        others = await self._ledger.contradicted(entries) if len(added) < len(entries) else []
+        others = await ledger.contradicted(entries) if len(added) < len(entries) else []
         self._health.count("forwarded_events", {"outcome": "added"}, len(added))
         self._health.count("forwarded_events", {"outcome": "repeated"}, len(entries) - len(added) - len(others))
         self._health.count("forwarded_events", {"outcome": "contradicting"}, len(others))
@@ -193,6 +199,8 @@ class Forwarder:
 
     async def _mark_late(self, readings: Sequence[FrameBlock]) -> None:
         """Mark by the watermark and the clock as they are now, behind the write: both may have moved while it lasted."""
+        if self._ledger is None:
+            return
         state = await self._ledger.get_state(self._site.id, ANALYTICS_STATE)
         settled_ns = None if state is None else state.get("settled_until_ns")
         slots_ns = late_slots(readings, self._owners, settled_ns, self._clock.now_ns())
@@ -206,7 +214,7 @@ class Forwarder:
         except StoreError:
             kept = None
         try:
-            await self._spool.commit(SINK, cursor, "sink" if kept == cursor else "spool")
+            await self._spool.commit(self._sink, cursor, "sink" if kept == cursor else "spool")
         except SpoolError as error:
             # the next batch's cursor stands for this one too; being killed before it only repeats work
             self._health.set("spool", "down", str(error))
@@ -228,7 +236,7 @@ def _aside(reason: str, block: FrameBlock | None, lines: tuple[str, ...]) -> lis
         count = max(1, SPAN_BYTES // longest)
         return [_span_of(reason, lines[first : first + count]) for first in range(0, len(lines), count)]
     if block is None:
-        return [Rejected(SINK, reason, line.encode()) for line in lines]
+        return [Rejected(MAIN_SINK, reason, line.encode()) for line in lines]
     return [Rejected(", ".join(block.meters[:5]), reason, encode_block(block))]
 
 
@@ -236,4 +244,4 @@ def _span_of(reason: str, lines: Sequence[str]) -> Rejected:
     """Readings older than the store keeps: one entry for many of them, with what they span."""
     t_ms = sorted(int(line.rpartition(" ")[2]) for line in lines)
     first, last = (datetime.fromtimestamp(t / 1e3, UTC).isoformat(timespec="seconds") for t in (t_ms[0], t_ms[-1]))
-    return Rejected(SINK, f"{len(lines)} points from {first} to {last}: {reason}", "\n".join(lines).encode())
+    return Rejected(MAIN_SINK, f"{len(lines)} points from {first} to {last}: {reason}", "\n".join(lines).encode())

@@ -344,5 +344,7 @@ class Spool:
         cursor, lag = self.cursor(sink), await self.backlog(sink)
         need = "required" if sink in self._shelf.required else "best effort"
         numbers = {"backlog_bytes": float(lag.bytes), "backlog_h": lag.age_h, "held_h": lag.held_h}
+        if lag.oldest_t_ns is not None:
+            numbers["oldest_t_ms"] = lag.oldest_t_ns / 1e6
         at = {"segment": float(cursor.segment), "offset": float(cursor.offset)}
         self._health.set(f"spool:{sink}", "ok", f"{need}, {lag.bytes / MIB:.1f} MiB behind", **numbers, **at)

@@ -24,7 +24,7 @@ from plant import site as s
 from plant.calendar import PlantCalendar
 from plant.errors import ConfigError, Fault
 from plant.site_checks import cross_check
-from plant.site_text import BranchText, MeasuresText, MountingText, PotlineText, SiteFile
+from plant.site_text import BranchText, MeasuresText, MirrorText, MountingText, PotlineText, SiteFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +248,10 @@ def _same(cls: type[Any], model: BaseModel, **more: Any) -> Any:
     return cls(**(shared | more))
 
 
+def _mirror(m: MirrorText) -> s.Mirror:
+    return s.Mirror(m.id, m.need, _same(s.StoreSettings, m, kind="influxdb"))
+
+
 def _titles(item: Any) -> dict[str, str]:
     name = item.name
     return {"title_en": name.en if name else item.id, "title_zh": (name.zh or name.en) if name else item.id}
@@ -335,4 +339,5 @@ def _build(f: SiteFile, edition: str) -> s.Site:
         _same(s.SpoolSettings, f.spool),
         _same(s.ApiSettings, f.api),
         _same(s.AlertSettings, f.alerts),
+        tuple(_mirror(m) for m in f.mirror),
     )

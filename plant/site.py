@@ -28,6 +28,7 @@ PURPOSES = (
     "carbon_plant",
     "other",
 )
+MAIN_SINK = "store"  # the series store's name in the spool and in health
 IMPORTED = "imported"  # profile of a meter whose history comes from files alone
 TO_TAPPING = ("fume_treatment", "desulphurisation", "compressed_air", "auxiliary")  # counted in e2 (GB 21346, working boundary)
 RANKS = ("main", "check", "derived")
@@ -210,6 +211,7 @@ class Meter:
     silent_after_s: float = 30.0
     title_en: str = ""
     title_zh: str = ""
+    serial: str = ""  # what the device has to say of itself, "" where any will do
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +244,20 @@ class StoreSettings:
     minute_days: int = 400
     quarter_days: int = 3660
     server: str = "influxdb-1"  # influxdb-1 | influxdb-2 | influxdb-3 | opengemini
+
+
+@dataclass(frozen=True, slots=True)
+class Mirror:
+    """Another InfluxDB that gets every reading too; ``need`` required | best_effort says whether the spool waits for it."""
+
+    id: str
+    need: str
+    store: StoreSettings
+
+    @property
+    def sink(self) -> str:
+        """Its name in the spool and in health."""
+        return f"mirror-{self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +325,7 @@ class Site:
     spool: SpoolSettings = SpoolSettings()
     api: ApiSettings = ApiSettings()
     alerts: AlertSettings = AlertSettings()
+    mirrors: tuple[Mirror, ...] = ()
 
     def points_of(self, branch: str, side: str = "ac") -> list[MeteringPoint]:
         """Points of a branch and side, best rank first."""
@@ -318,3 +335,13 @@ class Site:
     def branches_of(self, *kinds: str) -> list[Branch]:
         """Branches of the kinds given, in file order."""
         return [b for b in self.branches.values() if b.kind in kinds]
+
+
+def required_sinks(site: Site) -> tuple[str, ...]:
+    """Sinks that the spool keeps every reading for."""
+    return (MAIN_SINK, *(m.sink for m in site.mirrors if m.need == "required"))
+
+
+def best_effort_sinks(site: Site) -> tuple[str, ...]:
+    """Sinks that may miss what does not fit the spool any more."""
+    return tuple(m.sink for m in site.mirrors if m.need != "required")

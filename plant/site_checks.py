@@ -51,7 +51,7 @@ def _offset(key: str, found: datetime | None) -> Iterator[Found]:
 
 
 def _ids(site: SiteFile) -> Iterator[Found]:
-    for block in ("bus", "branch", "potline", "endpoint", "meter"):
+    for block in ("bus", "branch", "potline", "endpoint", "meter", "mirror"):
         seen: set[str] = set()
         for item in getattr(site, block):
             if item.id in seen:
@@ -75,6 +75,15 @@ def _store(site: SiteFile) -> Iterator[Found]:
     # quoted in every error and in health, so neither it nor this fault may hold a secret
     if "@" in site.store.url:
         yield "store.url", "an address with a user in it", "the address alone; store.username and store.password_env say who asks"
+    for m in site.mirror:
+        if "@" in m.url:
+            yield (
+                f"mirror[{m.id}].url",
+                "an address with a user in it",
+                "the address alone; username and password_env say who asks",
+            )
+        if site.store.kind == "influxdb" and (m.url, m.database) == (site.store.url, site.store.database):
+            yield f"mirror[{m.id}].url", m.url, "another server or database than the store's"
 
 
 def _branch(site: SiteFile, b: BranchText) -> Iterator[Found]:

@@ -129,6 +129,7 @@ class MeterText(StrictText):
     topic: str = ""
     poll_interval_s: Interval = 1.0
     silent_after_s: Positive = 30.0
+    serial: str = ""
     name: TitleText | None = None
     measures: MeasuresText | None = None
 
@@ -222,6 +223,25 @@ class StoreText(StrictText):
     quarter_days: Annotated[int, Field(ge=1)] = 3660
 
 
+class MirrorText(StrictText):
+    """[[mirror]]: another InfluxDB that gets every reading too."""
+
+    id: Id
+    need: Literal["required", "best_effort"] = "best_effort"
+    server: Literal["influxdb-1", "influxdb-2", "influxdb-3", "opengemini"] = "influxdb-1"
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    database: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")] = "potwatt"
+    username: str = ""
+    password_env: str = ""
+    token_env: str = ""
+    ca_file: str = ""
+    gzip: bool = False
+    timeout_s: Positive = 10.0
+    raw_days: Annotated[int, Field(ge=1)] = 90
+    minute_days: Annotated[int, Field(ge=1)] = 400
+    quarter_days: Annotated[int, Field(ge=1)] = 3660
+
+
 class SpoolText(StrictText):
     """[spool]: bounds, group commit, and what goes first when it is full."""
 
@@ -268,6 +288,7 @@ class SiteFile(StrictText):
     meter: list[MeterText] = []
     accounting: AccountingText = AccountingText()
     store: StoreText = StoreText()
+    mirror: list[MirrorText] = []
     spool: SpoolText = SpoolText()
     api: ApiText = ApiText()
     alerts: AlertsText = AlertsText()

@@ -21,6 +21,7 @@ from potwatt.probe_cli import probe
 from potwatt.read_cli import read
 from potwatt.roles import ROLES
 from potwatt.selftest.cli import selftest_app
+from potwatt.spool_cli import spool
 from potwatt.verify_cli import verify
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ app.command()(backup)
 app.command()(restore)
 app.command()(export)
 app.command()(verify)
+app.command()(spool)
 console = Console(highlight=False)
 
 SiteFile = Annotated[Path, typer.Argument(help="The site file.")]

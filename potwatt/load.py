@@ -75,6 +75,8 @@ def secrets_of(site: Site, environment: Mapping[str, str] | None = None) -> dict
         "store.password_env": site.store.password_env,
         "store.token_env": site.store.token_env,
         "alerts.urls_env": site.alerts.urls_env,
+        **{f"mirror[{m.id}].password_env": m.store.password_env for m in site.mirrors},
+        **{f"mirror[{m.id}].token_env": m.store.token_env for m in site.mirrors},
         **{f"endpoint[{e.id}].password_env": e.password_env for e in site.endpoints.values()},
     }
     missing = [

@@ -29,12 +29,13 @@ from collector.quarantine import Quarantine
 from collector.spool import Spool
 from plant.errors import ConfigError, Fault, StoreError
 from plant.ports import Ledger, SeriesStore
-from plant.site import Endpoint, Meter, Site
+from plant.site import Endpoint, Meter, Site, best_effort_sinks, required_sinks
 from potwatt.board import Board
 from potwatt.clock import SystemClock
 from potwatt.copies import Copies
 from potwatt.live_bus import LiveBus
 from potwatt.load import Loaded
+from potwatt.mirrors import MirrorForwarder
 from potwatt.roles import ROLES
 from potwatt.server import bind, make_server
 from potwatt.store_tail import follow_store
@@ -141,6 +142,7 @@ class Program:
         self._socket: socket.socket | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._claims: list[Claim] = []
+        self._mirrors: list[MirrorForwarder] = []
 
     @property
     def site(self) -> Site:
@@ -164,7 +166,14 @@ class Program:
             await self.store.setup()  # a file that another process holds is for the user to mend, now
         if "collect" in self.roles:
             settings = self.site.spool
-            self.spool = Spool(self.loaded.data_dir / "spool", settings, self.clock, self.health)
+            self.spool = Spool(
+                self.loaded.data_dir / "spool",
+                settings,
+                self.clock,
+                self.health,
+                required_sinks(self.site),
+                best_effort=best_effort_sinks(self.site),
+            )
             await self.spool.open()
             self.intake = Intake(self.spool, self.loaded.profiles, self.bus, self.health)
             await self._claim_endpoints()
@@ -225,6 +234,10 @@ class Program:
         )
         gatherer = Gatherer(self.site.id, sink=self.intake, clock=self.clock, health=self.health)
         loops: dict[str, Callable[[], Awaitable[None]]] = {"forward": forwarder.run, "gather": gatherer.run}
+        for mirror in self.site.mirrors:
+            forwarding = MirrorForwarder(mirror, self.loaded, self._secrets, self.spool, self.clock, self.health)
+            self._mirrors.append(forwarding)
+            loops[mirror.sink] = forwarding.run
         for endpoint in self.site.endpoints.values():
             meters = [m for m in self.site.meters.values() if m.endpoint == endpoint.id]
             if meters and endpoint.protocol != "import":
@@ -323,6 +336,8 @@ class Program:
         await _end(self._tasks)
         if self.spool is not None:
             await self.spool.close()
+        for mirror in self._mirrors:
+            await mirror.close()
         await self.store.close()
         await self.ledger.close()
         for held in self._claims:
