@@ -107,7 +107,21 @@ def read_list(
             points.append(read)
         else:
             left.append(read)
+    remarks += _large_scales(points, dict(body), column)
     return RegisterList(tuple(points), tuple(left), tuple(remarks))
+
+
+def _large_scales(points: Sequence[ListedPoint], rows: Mapping[int, Sequence[str]], column: Mapping[str, int]) -> list[str]:
+    """A remark where a bare scale above 1 may be a divisor: some makers list the 10 that a value was multiplied with."""
+    cells = [(point.row, _cell(rows[point.row], column, "scale").strip()) for point in points]
+    large = [(row, cell) for row, cell in cells if cell[:1].isdigit() and "/" not in cell and (_scale(cell) or 0) > 1]
+    if not large:
+        return []
+    row, cell = large[0]
+    return [
+        f"scale {cell} in row {row} ({len(large)} such rows) is taken as a factor; where the maker means a divisor, as under "
+        f"Gain, write 1/{cell} in the list and make the draft again"
+    ]
 
 
 def _unless_taken(read: ListedPoint, points: Sequence[ListedPoint]) -> ListedPoint | LeftRow:
@@ -168,47 +182,56 @@ def _row(
 
 
 def quantity_of(text: str, words: ListWords) -> str | None:
-    """The quantity that a name in a list means, None where it is none or not the plain one (a maximum, a demand)."""
+    """The quantity that a name in a list means, None where it is none or not the plain one.
+
+    Every word counts: beside the quantity and its place in the circuit a name may have words that change nothing (total,
+    instantaneous); any other (nominal, peak, angle) makes it something else.
+    """
     plain = _plain(text)
     for name, texts in words.symbols.items():
         if plain in map(_plain, texts):
             return name
-    if any(_contains(plain, _plain(word)) for word in words.places["other"]):
-        return None
     stems = [
         (len(_plain(t)), name, _plain(t)) for name, texts in words.stems.items() for t in texts if _contains(plain, _plain(t))
     ]
     if not stems:
         return None
     _, stem, found = max(stems)
-    where = _where(plain.replace(found, " ", 1), words)
-    if stem == "voltage" and where is None:
+    where = _where(_plain(_without_unit(text, stem, words)).replace(found, " ", 1), words)
+    if where is None or (stem == "voltage" and not where):
         return None
-    if where is None:
-        return stem if stem in QUANTITIES else None
-    suffix = where if "_" in where else _PHASED.get(stem, "").format(where)
-    name = f"{stem}_{suffix}"
-    return name if name in QUANTITIES else None
+    suffix = where if "_" in where or not where else _PHASED.get(stem, "").format(where)
+    name = f"{stem}_{suffix}" if suffix else stem
+    return name if name in QUANTITIES and bool(suffix) == bool(where) else None
 
 
 def _where(rest: str, words: ListWords) -> str | None:
-    """Phase or pair of phases in what is left of a name."""
-    plain = " ".join(rest.split())
-    found = [
-        (len(_plain(text)), place)
-        for place, texts in words.places.items()
-        if place != "other"
-        for text in texts
-        if _contains(plain, _plain(text))
-    ]
-    return max(found)[1] if found else None
+    """Phase or pair of phases that is left of a name, empty where nothing is, None where it is anything else."""
+    for text in sorted(map(_plain, words.places["harmless"]), key=len, reverse=True):
+        rest = re.sub(_pattern(text), " ", rest)
+    left = " ".join(rest.split())
+    if not left:
+        return ""
+    return next((place for place, texts in words.places.items() if place != "harmless" and left in map(_plain, texts)), None)
+
+
+def _without_unit(text: str, stem: str, words: ListWords) -> str:
+    """A name without a unit in brackets that fits it, as in Current L1 (A)."""
+    like = next(name for name in QUANTITIES if name.startswith(stem))
+
+    def fits(found: re.Match[str]) -> str:
+        return found[0] if not found[1].strip() or _unit(found[1].strip(), like, words)[0] is None else " "
+
+    return re.sub(r"[(（\[【]([^)）\]】]*)[)）\]】]", fits, text)
 
 
 def _contains(text: str, part: str) -> bool:
     """Whole words for letters, anywhere for Chinese."""
-    if part.isascii():
-        return re.search(rf"(?<![a-z0-9]){re.escape(part)}(?![a-z0-9])", text) is not None
-    return part in text
+    return re.search(_pattern(part), text) is not None
+
+
+def _pattern(part: str) -> str:
+    return rf"(?<![a-z0-9]){re.escape(part)}(?![a-z0-9])" if part.isascii() else re.escape(part)
 
 
 def _plain(text: str) -> str:

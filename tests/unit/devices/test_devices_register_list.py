@@ -91,10 +91,37 @@ def test_ways_to_count(numbering: Numbering | None, cells: list[str], expected: 
         ("Voltage", None),
         ("PT ratio", None),
         ("Baud rate", None),
+        ("Nominal voltage L1", None),
+        ("Partial active energy import", None),
+        ("Active power phase angle L1", None),
+        ("Voltage L1 sag counter", None),
+        ("Current L1 peak", None),
+        ("Active power direction L1", None),
+        ("Active energy import T1", None),
+        ("Active energy import L1", None),
+        ("上月正向有功电能", None),
+        ("A相电压相角", None),
+        ("3-phase active power", "active_power"),
+        ("Total active power (sum of phases)", "active_power"),
+        ("Current L1 (A)", "current_l1"),
+        ("Active power [kW]", "active_power"),
+        ("Voltage (L2)", "voltage_l2_n"),
+        ("Voltage between L1 and L2", "voltage_l1_l2"),
+        ("Phase voltage A", "voltage_l1_n"),
+        ("实时有功功率", "active_power"),
     ],
 )
 def test_names(text: str, name: str | None) -> None:
     assert quantity_of(text, WORDS) == name
+
+
+def test_a_scale_above_one_that_may_be_a_divisor_is_remarked_on() -> None:
+    rows = [["Address", "Name", "Type", "Gain"], ["0", "Ua", "uint16", "10"], ["1", "Frequency", "uint16", "100"]]
+    remarks = read_list(rows, WORDS).remarks
+    assert any("scale 10 in row 2 (2 such rows) is taken as a factor" in r and "1/10" in r for r in remarks)
+    for plain in ("0.1", "1", "x10", "1/10", ""):
+        listed = read_list([rows[0], ["0", "Ua", "uint16", plain]], WORDS)
+        assert listed.points and not any("divisor" in r for r in listed.remarks)
 
 
 def test_a_draft_is_refused_for_its_missing_proof_alone_and_taken_once_it_is_filled() -> None:
@@ -114,7 +141,7 @@ def test_a_draft_is_refused_for_its_missing_proof_alone_and_taken_once_it_is_fil
 
 
 def test_text_of_a_list_never_becomes_toml() -> None:
-    rows = [["Address", "Name", "Type"], ["0", "Frequency\n]\n[evil] # \x07", "float"]]
+    rows = [["Address", "Name", "Type"], ["0", "Frequency\n]\n[sum]", "float"], ["2", "Ua\n]\n[evil] # \x07", "float"]]
     text = draft_of_list(DraftHead("x", 'quote " and \\ back', "meter", "line\nbreak"), read_list(rows, WORDS))
     assert parse_profile(text, "x.toml", proof="waived").quantities == ("frequency",)
 
