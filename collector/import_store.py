@@ -61,7 +61,7 @@ async def write_plan(plan: ImportPlan, site: Site, *, store: SeriesStore, ledger
     owners, interval_ns = Owners.of(site), plan.interval_s * NS_PER_S
     total = Written(0, 0, 0)
     for blocks in _batches(plan.blocks):
-        screened = [screen(block, ScreenRules.none(len(block.quantities))) for block in blocks]
+        screened = [screen(block, ScreenRules.of_quantities(block.quantities)) for block in blocks]
         fresh, known = await _not_yet_stored(screened, store)
         total = _sum(total, known)
         if fresh:

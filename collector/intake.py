@@ -33,7 +33,7 @@ class Intake:
     def _rules_of(self, name: str, quantities: tuple[str, ...]) -> ScreenRules:
         profile = self._profiles.get(name)
         if profile is None:
-            return ScreenRules.none(len(quantities))
+            return ScreenRules.of_quantities(quantities)
         return ScreenRules.of(profile).of_columns(profile.quantities, quantities)
 
     def _screen(self, block: FrameBlock) -> FrameBlock:

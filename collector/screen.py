@@ -6,14 +6,16 @@ device's clock is off the receipt is an alarm and a count (``clock_offsets_s``),
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from devices.maps import Check, Profile
+from devices.maps import Check, Limits, Profile
 from plant.frame import ERA_FROM_NS, ERA_UNTIL_NS, FrameBlock
 from plant.quality import ABSENT, Quality, usable
+from plant.quantities import possible_limits
 
 _OUT = int(Quality.INVALID | Quality.OUT_OF_RANGE)
 _OVERFLOW = int(Quality.INVALID | Quality.OVERFLOW)
@@ -33,12 +35,7 @@ class ScreenRules:
     @staticmethod
     def of(profile: Profile) -> ScreenRules:
         """Rules of a profile, columns in its order of quantities."""
-        limits = [profile.limits.get(name) for name in profile.quantities]
-        return ScreenRules(
-            np.array([-np.inf if x is None else x.low for x in limits]),
-            np.array([np.inf if x is None else x.high for x in limits]),
-            profile.checks,
-        )
+        return ScreenRules(*_columns(profile.quantities, profile.limits), profile.checks)
 
     def of_columns(self, names: tuple[str, ...], wanted: tuple[str, ...]) -> ScreenRules:
         """Rules of a block that holds some of the quantities ``names`` alone; a check that lacks one of its own is left out."""
@@ -47,9 +44,17 @@ class ScreenRules:
         return ScreenRules(self.low[at], self.high[at], checks)
 
     @staticmethod
-    def none(columns: int) -> ScreenRules:
-        """No limits and no checks, for blocks without a profile (imported history)."""
-        return ScreenRules(np.full(columns, -np.inf), np.full(columns, np.inf))
+    def of_quantities(quantities: tuple[str, ...]) -> ScreenRules:
+        """What is possible at all and no checks, for blocks without a profile (imported history)."""
+        return ScreenRules(*_columns(quantities, {}))
+
+
+def _columns(
+    quantities: tuple[str, ...], limits: Mapping[str, Limits]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Lowest and highest by column: the profile's limits, or else what the quantity can be at all."""
+    pairs = [(limits[name].low, limits[name].high) if name in limits else possible_limits(name) for name in quantities]
+    return np.array([low for low, _ in pairs], np.float64), np.array([high for _, high in pairs], np.float64)
 
 
 def screen(block: FrameBlock, rules: ScreenRules) -> FrameBlock:

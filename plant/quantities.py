@@ -272,6 +272,21 @@ UNITS = MappingProxyType(
 )
 
 
+# What no working meter shows, whatever its make: lowest and highest by the name's stem, canonical unit.
+_POSSIBLE = MappingProxyType({"frequency": (0.0, 100.0), "power_factor": (-1.0, 1.0)})
+
+
+def possible_limits(quantity: str) -> tuple[float, float]:
+    """Lowest and highest value that a quantity can have in its canonical unit, infinite where nothing general is known.
+
+    A counter is never below zero; mains frequency and power factor by their definition.
+    """
+    if QUANTITIES[quantity].kind is Kind.COUNTER:
+        return 0.0, float("inf")
+    stem = next((stem for stem in _POSSIBLE if quantity == stem or quantity.startswith(f"{stem}_l")), "")
+    return _POSSIBLE.get(stem, (float("-inf"), float("inf")))
+
+
 def factor_to_canonical(quantity: str, unit: str) -> float:
     """Factor that turns a value in ``unit`` into the canonical unit of ``quantity``.
 

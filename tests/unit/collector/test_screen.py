@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.screen import ScreenRules, clock_offsets_s, screen
+from devices.catalog import shipped_profiles
 from devices.maps import Check
 from plant.quality import ABSENT, Quality
 
@@ -85,9 +86,28 @@ def test_clock_that_was_never_set_is_told_by_the_instant(instant_s: int, bad: bo
     assert screen(given_block, OPEN).quality.tolist() == [[int(Quality.INVALID | Quality.CLOCK) if bad else 0] * 2]
 
 
+def test_what_no_meter_can_show_is_invalid_whatever_the_profile_leaves_open() -> None:
+    names = ("energy_import", "frequency", "power_factor_l2", "active_power")
+    given_block = block(3, quantities=names)
+    given_block.value[:] = [[-0.1, 499.8, 1.2, -5.0], [0.0, 49.98, -1.0, 5.0], [1e9, -1.0, 0.9, 0.0]]
+    out = int(Quality.INVALID | Quality.OUT_OF_RANGE)
+    expected = [[out, out, out, 0], [0, 0, 0, 0], [0, out, 0, 0]]
+    assert screen(given_block, ScreenRules.of_quantities(names)).quality.tolist() == expected
+
+
+def test_a_shipped_profile_refuses_a_counter_below_zero_unless_it_says_that_the_register_is_a_signed_sum() -> None:
+    profiles = shipped_profiles()
+    rules_ = ScreenRules.of(profiles["carlo_gavazzi_em340"])
+    lowest = dict(zip(profiles["carlo_gavazzi_em340"].quantities, rules_.low.tolist(), strict=True))
+    assert (lowest["energy_import"], lowest["active_power"]) == (0.0, -np.inf)
+    dlt = profiles["dlt645_2007_three_phase"]
+    lowest = dict(zip(dlt.quantities, ScreenRules.of(dlt).low.tolist(), strict=True))
+    assert (lowest["energy_import"], lowest["reactive_energy_import"]) == (0.0, -799999.99)
+
+
 def test_other_columns_than_the_profiles_are_a_mistake() -> None:
     with pytest.raises(ValueError, match="2 quantities in the block, 3 in the rules"):
-        screen(block(1), ScreenRules.none(3))
+        screen(block(1), ScreenRules.of_quantities(DC))
 
 
 @given(st.lists(st.floats(), min_size=1, max_size=8))
