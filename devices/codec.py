@@ -55,7 +55,8 @@ def decode(profile: Profile, words: Words) -> tuple[Floats, Flags]:
     value = np.empty((len(words), layout.columns))
     quality = np.zeros(value.shape, np.int16)
     for group in layout.groups:
-        number, missing = _numbers(group, words)
+        with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite is told, a signalling NaN is missing
+            number, missing = _numbers(group, words)
         if missing is not None:
             flags = np.where(missing, np.int16(int(ABSENT)), np.int16(0))
             if group.type.numpy_kind == "f":
@@ -78,8 +79,9 @@ def encode(profile: Profile, value: Floats) -> Words:
     words = np.zeros((len(value), layout.words), np.uint16)
     for factor in layout.scale_factors:
         words[:, factor.at] = _swapped(_exponents(factor, value).view(np.uint16), factor.bytes_swapped)
-    for group in layout.groups:
-        _store(profile, group, value[:, group.columns], words)
+    with np.errstate(over="ignore", invalid="ignore"):  # a number beyond its register saturates
+        for group in layout.groups:
+            _store(profile, group, value[:, group.columns], words)
     return words
 
 
@@ -125,8 +127,7 @@ def _unpacked(group: Group, packed: npt.NDArray[Any]) -> tuple[Floats, Mask | No
         return signed.astype(np.float64), None
     if group.type.numpy_kind != "f":
         return packed.view(f"<{group.type.numpy_kind}{packed.itemsize}").astype(np.float64), None
-    with np.errstate(invalid="ignore"):  # widening a signalling NaN; it is missing like any other
-        number = packed.view(f"<f{packed.itemsize}").astype(np.float64)
+    number = packed.view(f"<f{packed.itemsize}").astype(np.float64)
     return number, np.isnan(number)
 
 
@@ -221,8 +222,7 @@ def _to_bcd(number: Floats, size: int) -> npt.NDArray[Any]:
 
 
 def _wrapped(raw: Floats, group: Group) -> Floats:
-    with np.errstate(invalid="ignore"):  # the remainder by infinity is not used
-        return np.where(np.isinf(group.modulus), raw, np.mod(raw, group.modulus))
+    return np.where(np.isinf(group.modulus), raw, np.mod(raw, group.modulus))
 
 
 def _swapped(words: Words, swap: bool) -> Words:

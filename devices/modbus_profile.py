@@ -156,10 +156,19 @@ def check_layout(map_: ModbusMap, say: Say) -> None:
             )
             say("modbus.points.sf", f"{cell.count} registers from {cell.address}", allowed)
     if map_.identity is not None:
-        at, end = map_.identity.address, map_.identity.address + map_.identity.count
-        for first, last in map_.forbid:
-            if first < end and at <= last:
-                say("modbus.identify.at", at, f"outside of the forbidden range {first}-{last}")
+        _check_words("modbus.identify", map_.identity, map_, say)
+    for said in map_.describe:
+        _check_words(f"modbus.describe[{said.name}]", said, map_, say)
+
+
+def _check_words(key: str, asked: Identity | Description, map_: ModbusMap, say: Say) -> None:
+    """What is read beside the points is held to the same bounds."""
+    last_word = asked.address + asked.count - 1
+    if last_word > 65_535:
+        say(f"{key}.at", asked.address, f"addresses up to 65535; its {asked.count} words end at {last_word}")
+    for first, last in map_.forbid:
+        if first <= last_word and asked.address <= last:
+            say(f"{key}.at", asked.address, f"outside of the forbidden range {first}-{last}")
 
 
 def _apart(one: ModbusPoint, other: ModbusPoint) -> bool:

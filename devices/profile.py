@@ -6,9 +6,10 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from devices.dlt645_profile import check_dlt645, map_of
 from devices.golden import golden_faults, proven_quantities
@@ -70,7 +71,7 @@ def parse_profile(
     try:
         parsed = ProfileText.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError([Fault(file, named(raw, e["loc"]), repr(e["input"]), e["msg"]) for e in error.errors()]) from None
+        raise ConfigError([_fault(file, raw, e) for e in error.errors()]) from None
     faults: list[Fault] = []
 
     def say(key: str, found: object, allowed: str) -> None:
@@ -92,12 +93,19 @@ def parse_profile(
         check_layout(profile.modbus, say)
     profile = replace(profile, proven=proven_quantities(profile, parsed.golden))
     if profile.verified and not profile.proven and proof == "required":
-        say("profile.verified", True, 'a [[golden]] block with evidence = "recorded" or "example"; false without one')
+        say("profile.verified", profile.verified, 'a [[golden]] block with evidence = "recorded" or "example"; false without one')
     if not faults and proof == "required":
         faults += golden_faults(profile, parsed.golden, file, parsed.modbus.table if parsed.modbus else "holding")
     if faults:
         raise ConfigError(faults)
     return profile
+
+
+def _fault(file: str, raw: dict[str, Any], error: ErrorDetails) -> Fault:
+    key = named(raw, error["loc"])
+    if error["type"] == "missing":
+        return Fault(file, key, "nothing", "this key is required")
+    return Fault(file, key, repr(error["input"])[:200], error["msg"])
 
 
 def _points(parsed: ProfileText) -> Sequence[RegisterText | PathText | Dlt645PointText]:

@@ -14,8 +14,10 @@ import typer
 from rich.console import Console
 
 from devices.catalog import shipped_profiles
+from devices.dlt645 import Dlt645Point
 from devices.draft import DraftHead, draft_of_list
 from devices.maps import DeviceKind, ModbusPoint, Profile, WordOrder
+from devices.payload_map import PayloadPoint
 from devices.plan import plan_reads
 from devices.profile import parse_profile
 from devices.register_list import ListWords, Numbering, RegisterList, read_list
@@ -24,6 +26,7 @@ from plant.quantities import QUANTITIES
 from potwatt.load import load_site
 
 ROWS_MAX = 20_000
+_PLACES = {"json": "path", "value": "topic", "csv": "column", "sparkplug": "metric"}
 console = Console(highlight=False, soft_wrap=True)
 devices_app = typer.Typer(
     help="Device profiles: list them, show one, make one from a register list.", invoke_without_command=True
@@ -145,21 +148,25 @@ def points_in_words(profile: Profile) -> list[str]:
     rows = [("quantity", "unit", "where", "type", "scale", "limits")]
     for point in profile.points:
         limits = profile.limits.get(point.name)
-        span = "" if limits is None else f"{limits.low:g} to {limits.high:g}"
-        rows.append((point.name, QUANTITIES[point.name].unit, *_where(point), span))
+        span = "" if limits is None else f"{limits.low:.8g} to {limits.high:.8g}"
+        rows.append((point.name, QUANTITIES[point.name].unit, *_where(profile, point), span))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
-def _where(point: Any) -> tuple[str, str, str]:
+def _where(profile: Profile, point: ModbusPoint | PayloadPoint | Dlt645Point) -> tuple[str, str, str]:
     """Place, type and scale to the canonical unit of a point of any protocol."""
     if isinstance(point, ModbusPoint):
         end = "" if point.words == 1 else f"-{point.address + point.words - 1}"
         order = "" if point.words == 1 else f" {point.word_order.value}"
         moving = "" if point.sf_at is None else f" x 10^[{point.sf_at}]"
         return f"{point.table} {point.address}{end}", f"{point.type}{order}", f"{float(point.scale):g}{moving}"
-    place = getattr(point, "path", None) or getattr(point, "identifier", None) or ""
-    return str(place), "", f"{float(getattr(point, 'scale', 1)):g}"
+    scale = f"{float(point.scale):g}"
+    if isinstance(point, Dlt645Point):
+        place = f"data {point.di}" + (f", value {point.at + 1}" if "FF" in (point.di[4:6], point.di[6:8]) else "")
+        return place, f"{point.digits} digits{', signed' if point.signed else ''}", scale
+    assert profile.mqtt is not None
+    return f"{_PLACES[profile.mqtt.format]} {point.path}", "", scale
 
 
 def table_of(profiles: dict[str, Profile]) -> str:

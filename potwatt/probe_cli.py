@@ -173,11 +173,15 @@ def host_and_port(text: str, default: int) -> tuple[str, int]:
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
-        if re.fullmatch(r"[\d.*-]+", name):
+        last_label = name.rstrip(".").rpartition(".")[2]
+        if re.fullmatch(r"[\d.*-]+", name) or re.fullmatch(r"\d+|0[xX][0-9a-fA-F]*", last_label):  # 0x7f.1 is 127.0.0.1
             raise InputError(f"{name!r} is no address; name one host, such as 10.0.0.5, not a range of them") from None
         return name, int(found[2] or default)
-    if address.is_multicast or address.is_unspecified or name == "255.255.255.255":
+    address = getattr(address, "ipv4_mapped", None) or address
+    if address.is_multicast or address.is_unspecified or (address.version == 4 and address.is_reserved):
         raise InputError(f"{name} is not the address of one device (broadcast, multicast or unspecified); name one host")
+    if address.version == 4 and address.packed[-1] in (0, 255):
+        raise InputError(f"{name} is a network's or its broadcast address in most networks; where it is a host, give its name")
     return name, int(found[2] or default)
 
 

@@ -20,9 +20,10 @@ def page(profiles: dict[str, Profile]) -> str:
 
 Written by `python -m potwatt.profile_table` from `devices/profiles/`; not to be edited by hand.
 
-{len(profiles)} profiles: {len(profiles) - own} of products and standard maps, and {own} simulated devices of our own (`sim_`). *Proven* counts
-the values that a named recording of a real device or a worked example of the maker proves ({proven} of {values} in {len(seen)} profiles);
-all others were worked out from the map alone. `potwatt devices show ID` prints one with its registers, requests and caveats; `potwatt devices --long` names the source of every map.
+{len(profiles)} profiles: {len(profiles) - own} of products and standard maps, and {own} simulated devices of our own (`sim_`).
+*Proven* counts the values that a named recording of a real device or a worked example of the maker proves
+({proven} of {values} in {len(seen)} profiles); all others were worked out from the map alone. `potwatt devices show ID` prints
+one with its registers, requests and caveats; `potwatt devices --long` names the source of every map.
 
 """
     return head + table_of(profiles)

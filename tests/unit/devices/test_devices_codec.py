@@ -124,3 +124,28 @@ def test_an_unread_scale_factor_takes_all_its_quantities_with_it() -> None:
 def test_no_rows_are_no_rows() -> None:
     value, quality = decode(INVERTER, np.zeros((0, width(INVERTER)), np.uint16))
     assert value.shape == quality.shape == (0, len(INVERTER.quantities))
+
+
+@pytest.mark.parametrize("huge", [1.7e308, -1.7e308, float("inf")])
+def test_a_number_that_its_unit_makes_infinite_is_told_without_a_warning(huge: float) -> None:
+    text = """
+[profile]
+id = "made"
+title = "made"
+kind = "meter"
+source = "this test"
+
+[modbus]
+table = "holding"
+points = [{ name = "active_power", at = 0, type = "float64", unit = "MW" }]
+
+[[golden]]
+origin = "written by hand"
+words = { 0 = 16368, 1 = 0, 2 = 0, 3 = 0 }
+expect = { active_power = 1000 }
+"""
+    profile = parse_profile(text, "made.toml")
+    words = np.frombuffer(np.array([huge], ">f8").tobytes(), ">u2").astype(np.uint16)[None, :]
+    value, quality = decode(profile, words)
+    assert np.isnan(value).all()
+    assert quality.tolist() == [[int(Quality.INVALID | Quality.OVERFLOW)]]

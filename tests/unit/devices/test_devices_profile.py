@@ -107,6 +107,18 @@ def test_the_good_file_is_read() -> None:
         ('at = 0, type = "int16"', 'at = 70000, type = "int16"', "modbus.points[active_power].at: found 70000"),
         ("limits = [-100, 100]", "limits = [100, -100]", "points[active_power].limits: found [100.0, -100.0]; low below high"),
         ("limits = [-100, 100]", "limits = [-10, 20]", "golden[1].expect.active_power: found 30.0; a value within the limits"),
+        (
+            "points = [",
+            'describe = [{ name = "serial", at = 38, words = 4 }]\npoints = [',
+            "modbus.describe[serial].at: found 38; outside of the forbidden range 40-49",
+        ),
+        (
+            "points = [",
+            'describe = [{ name = "serial", at = 65530, words = 8 }]\npoints = [',
+            "modbus.describe[serial].at: found 65530; addresses up to 65535; its 8 words end at 65537",
+        ),
+        ('kind = "meter"\n', "", "profile.kind: found nothing; this key is required"),
+        ('at = 1, type = "int16"', "at = 1", "modbus.points[active_power_l1].type: found nothing; this key is required"),
         ("at = 1,", "at = 0,", "points[active_power_l1].at: found 0; addresses of its own"),
         ("at = 1,", "at = 45,", "points[active_power_l1].at: found 45; outside of the forbidden range 40-49"),
         ("at = 1,", "at = 1, sf = 30,", "modbus.points.sf: found '30 registers from 1'; at most 20 registers"),
