@@ -138,7 +138,8 @@ def in_words(span: LostSpan) -> str:
 def _folded(told: tuple[LostSpan, ...], span: LostSpan) -> tuple[LostSpan, ...]:
     for at in range(len(told) - 1, -1, -1):
         old = told[at]
-        if (old.cause, old.sink) == (span.cause, span.sink) and span.segment is None:
+        # one of unknown size stays apart: folded, it would pass for part of what was counted
+        if (old.cause, old.sink) == (span.cause, span.sink) and span.segment is None and None not in (old.frames, span.frames):
             if abs(span.told_ns - old.told_ns) > FOLD_NS:
                 break
             return (*told[:at], *told[at + 1 :], _joined(old, span))
