@@ -107,6 +107,25 @@ def test_nothing_sound_behind_a_rotten_header() -> None:
     assert next_record(memoryview(data), 0) == Rot(0, len(data), "the header's checksum does not fit")
 
 
+def as_version_1(record: bytes) -> bytes:
+    """The same record as the first format wrote it: a header without the time of its taking in."""
+    magic, _, zero, *told, _, body_crc, _ = struct.unpack_from("<4sHHIIqqqII", record)
+    head = struct.pack("<4sHHIIqqI", magic, 1, zero, *told, body_crc)
+    return head + struct.pack("<I", zlib.crc32(head)) + record[HEADER_BYTES:]
+
+
+def test_records_of_the_first_format_are_read_among_those_of_the_second() -> None:
+    old, new = as_version_1(encode_block(block(3))), encode_block(block(2, first=3), taken_ns=7)
+    first = next_record(memoryview(old + new), 0)
+    assert isinstance(first, Record)
+    second = next_record(memoryview(old + new), first.end)
+    assert isinstance(second, Record)
+    assert [*first.block.value[:, -1], *second.block.value[:, -1]] == [0, 1, 2, 3, 4]
+    headers = [read_header(memoryview(old)), read_header(memoryview(new))]
+    assert [header.taken_ns for header in headers if header is not None] == [0, 7]
+    assert sound_length(memoryview(old + new + old[:-1])) == len(old + new)
+
+
 def test_other_version_is_named() -> None:
     data = bytearray(encode_block(block(1)))
     struct.pack_into("<H", data, 4, 9)
