@@ -11,7 +11,6 @@ from devices.dlt645_frame import DATA_MAX, HEAD, TAIL, DataReply, DataRequest, D
 from plant.errors import DeviceSilent, TransportError
 from plant.site import Endpoint
 
-SILENCES_MAX = 8  # unanswered requests in a row, of whatever meters, after which the line itself is suspect
 BYTE_GAP_S = 0.5  # the standard's longest pause between bytes of a frame
 DRAIN_SHARE = 0.25  # of the time-out: so long the line has to be quiet after one
 DRAIN_TRIES = 4
@@ -28,7 +27,7 @@ class Dlt645Line:
         self._endpoint = endpoint
         self.where = where(endpoint)
         self._reader = FrameReader()
-        self._stale = self._silences = 0
+        self._stale = self.answers = 0
         self._transport: asyncio.WriteTransport | None = None
         self._asked: tuple[DataRequest, str] | None = None
         self._answer: asyncio.Future[DataReply | Denied] | None = None
@@ -42,14 +41,22 @@ class Dlt645Line:
         reader = self._reader
         return {"stale_answers": self._stale, "checksum_errors": reader.bad, "garbage_bytes": reader.skipped}
 
+    @property
+    def is_numbered(self) -> bool:
+        """Data come with their identifier, a refusal without."""
+        return False
+
+    def wait_s(self, station: Station) -> float:  # noqa: ARG002 (of any station)
+        """None has to be left alone: ``ask`` itself lets a late answer go by."""
+        return 0.0
+
     async def connect(self) -> None:
         """Open the connection anew. Raises TransportError."""
         self.close()
-        self._silences = 0
         self._reader.clear()
         self._loop = asyncio.get_running_loop()
         self._transport, _ = await open_wire(self._endpoint, lambda: _Ear(self))
-        self._free_s = self._loop.time() + self._endpoint.pause_after_connect_s
+        self._free_s = max(self._free_s, self._loop.time() + self._endpoint.pause_after_connect_s)
 
     def close(self) -> None:
         """Close the connection, if there is one."""
@@ -79,7 +86,7 @@ class Dlt645Line:
         finally:
             self._asked = self._answer = None
             self._free_s = max(self._loop.time() + self._endpoint.pause_between_s, asked_s + self._spacing_s)
-        self._silences = 0
+        self.answers += 1
         return answer
 
     async def _wait(self, answer: asyncio.Future[DataReply | Denied], until_s: float) -> DataReply | Denied:
@@ -113,11 +120,8 @@ class Dlt645Line:
             if self._answer is not None and not self._answer.done():
                 self._answer.set_exception(self._lost())
 
-    async def _unanswered(self, request: DataRequest, name: MeterAddress, timeout_s: float) -> Exception:
+    async def _unanswered(self, request: DataRequest, name: MeterAddress, timeout_s: float) -> DeviceSilent:
         self._asked = None
-        self._silences += 1
-        if self._silences >= SILENCES_MAX:
-            return TransportError(f"{self.where} left {self._silences} requests in a row unanswered; connecting anew")
         await self._drain(timeout_s * DRAIN_SHARE)
         return DeviceSilent(
             name.meter,

@@ -15,6 +15,7 @@ from plant.ports import HealthBoard
 from plant.quality import Quality
 from plant.site import Meter
 
+ASK_SOON_NS = 10_000_000_000  # what a meter left unanswered may have been lost on the way; then ever later
 ASK_AGAIN_NS = 300_000_000_000  # what a meter refused while it started, or before it was set up, may be there by then
 TELL_AGAIN_NS = 1_000_000_000  # a state that stays is put on the health board no more often
 
@@ -24,10 +25,17 @@ Mask = npt.NDArray[np.bool_]
 
 
 class Known(Protocol):
-    """What an introduction found out. ``absent`` bool[k] marks the quantities that the meter refuses to tell."""
+    """What an introduction found out. ``absent`` bool[k] marks the quantities that the meter refuses to tell; ``is_unsure``
+    says that it was silent about some of them, ``serial`` is the number that it gave, "" where it gives none."""
 
     @property
     def absent(self) -> Mask: ...
+
+    @property
+    def is_unsure(self) -> bool: ...
+
+    @property
+    def serial(self) -> str: ...
 
 
 class Dialect(Protocol):
@@ -62,6 +70,14 @@ class Station:
     address: str = ""
 
 
+@dataclass(slots=True)
+class Begun:
+    """An introduction under way, and what it wants to ask next."""
+
+    dialogue: Generator[Any, Any, Known]
+    request: Any
+
+
 @dataclass(frozen=True, slots=True)
 class Doubt:
     """Why a reading may not be that of its meter: so many of the quantities asked for are missing or outside limits."""
@@ -80,35 +96,46 @@ class PolledMeter:
     """A meter with what is known of it and how its polls went."""
 
     __slots__ = (
-        "_lacks", "_told", "_told_ns", "dialect", "doubt", "failed", "good", "introduced_ns", "known", "labels",
-        "last_good_ns", "meter", "missed", "part", "profile", "station",
+        "_again_ns", "_doubted_ns", "_exchanged", "_lacks", "_serial", "_told", "_told_ns", "begun", "dialect", "doubt", "failed",
+        "good", "introduced_ns", "known", "labels", "last_good_ns", "meter", "missed", "part", "profile", "station",
     )  # fmt: skip
 
     def __init__(self, meter: Meter, profile: Profile, where: str, dialect: Dialect) -> None:
         self.meter, self.profile, self.dialect = meter, profile, dialect
-        self.station = Station(MeterAddress(meter.id, where), meter.unit, meter.address)
+        self.station = Station(MeterAddress(meter.id, where, meter.serial), meter.unit, meter.address)
         self.known: Known | None = None
         self.doubt: Doubt | None = None
         self.introduced_ns = self.last_good_ns = self._told_ns = 0
         self.good = self.failed = self.missed = 0
         self.part, self.labels, self._told = f"meter:{meter.id}", {"meter": meter.id}, ("", "")
         self._lacks = False
+        self._again_ns, self._serial, self._exchanged = ASK_AGAIN_NS, meter.serial, ""
+        self.begun: Begun | None = None
+        self._doubted_ns: int | None = None
 
     def is_stranger(self, now_ns: int) -> bool:
-        """Whether it is to be introduced before it is polled: not known yet, or asked long ago for what it refused or
-        while its readings are in doubt."""
-        if self.known is None:
+        """Whether it is to be introduced before it is polled: not known yet, or asked a while ago for what it refused or left
+        unanswered, or in doubt and not long ago met for that."""
+        if self.known is None or self.begun is not None:
             return True
-        return (self._lacks or self.doubt is not None) and abs(now_ns - self.introduced_ns) >= ASK_AGAIN_NS
+        if self._lacks and abs(now_ns - self.introduced_ns) >= self._again_ns:
+            return True
+        return self.doubt is not None and (self._doubted_ns is None or abs(now_ns - self._doubted_ns) >= ASK_AGAIN_NS)
 
     def introduced(self, known: Known, now_ns: int) -> None:
         """Take note of what the introduction found out."""
-        self.known, self.introduced_ns, self._lacks = known, now_ns, bool(known.absent.any())
+        was_unsure = self.known is not None and self.known.is_unsure
+        later_ns = min(2 * self._again_ns, ASK_AGAIN_NS) if was_unsure else ASK_SOON_NS
+        self._again_ns = later_ns if known.is_unsure else ASK_AGAIN_NS
+        self.known, self.introduced_ns, self._lacks, self.begun = known, now_ns, bool(known.absent.any()), None
+        if known.serial and self._serial and known.serial != self._serial:
+            self._exchanged = f"serial number {known.serial} answers where {self._serial} did before"
+        self._serial = known.serial or self._serial
+        if self.doubt is not None:
+            self._doubted_ns = now_ns
 
     def judge(self, doubt: Doubt | None) -> None:
-        """Take note of what is to be thought of the newest reading; a meter that comes into doubt is to be introduced anew."""
-        if doubt and not self.doubt:
-            self.known = None
+        """Take note of what is to be thought of the newest reading."""
         self.doubt = doubt
 
     def silent_state(self, now_ns: int) -> str:
@@ -120,6 +147,8 @@ class PolledMeter:
         """State and detail of a meter that answers."""
         if self.doubt is not None and self.doubt.is_of_most:
             return "degraded", _doubt_in_words(self.doubt, self.station.name)
+        if self._exchanged:
+            return "degraded", f"{self._exchanged}; if the meter was exchanged, give its mounting and `serial` in the site file"
         refused = self.dialect.refusals(self.profile, self.known) if self.known is not None else ""
         return ("degraded", refused) if refused else ("ok", "answers")
 

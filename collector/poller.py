@@ -6,15 +6,17 @@ Meters fail one by one (``DeviceError``: the meter backs off, the others go on);
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Generator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from collector.gather import Gatherer
 from collector.lag import LineHealth
-from collector.polled import Dialect, PolledMeter, Reading, Station
-from collector.schedule import Agenda, BackOff, Outcome, first_turn
-from plant.errors import DeviceError, TransportError
+from collector.mute import LineMute, Silence
+from collector.polled import Begun, Dialect, PolledMeter, Reading, Station
+from collector.schedule import Agenda, BackOff, Outcome, Turn, first_turn
+from plant.errors import DeviceError, PotwattError, TransportError
 from plant.frame import floor_ms
 from plant.ports import Clock, HealthBoard
 from plant.site import Endpoint
@@ -30,6 +32,8 @@ PATIENT_EVERY = 4  # of the failures of a dead meter, one in so many waits the w
 METER_BACK_OFF = BackOff(first_s=1.0, last_s=60.0)
 LINE_BACK_OFF = BackOff(first_s=0.5, last_s=30.0)
 
+log = logging.getLogger(__name__)
+
 
 class Line(Protocol):
     """The wire to an endpoint, on which one asks and one answers at a time."""
@@ -37,6 +41,20 @@ class Line(Protocol):
     @property
     def counters(self) -> dict[str, int]:
         """What went wrong on the wire so far, by kind: ``stale_answers``, ``crc_errors``, ..."""
+        ...
+
+    @property
+    def answers(self) -> int:
+        """How many requests anything has come back for so far, be it a refusal or a gateway's word that a unit is silent."""
+        ...
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether an answer says which request it is to, so that a late one passes for no other."""
+        ...
+
+    def wait_s(self, station: Station) -> float:
+        """How long the station is not to be asked yet, since its answer to an earlier request may still come."""
         ...
 
     async def connect(self) -> None:
@@ -74,6 +92,7 @@ class Poller:
         self._clock, self._health = clock, health
         self._devices = {device.meter.id: device for device in devices}
         self._tally = LineHealth(endpoint, line, health)
+        self._silence = Silence(len(self._devices))
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -91,12 +110,15 @@ class Poller:
         while True:
             try:
                 await self._line.connect()
-                for device in self._devices.values():
-                    device.known = None
+                self._silence.connected()
                 while True:
                     await self._take_turn(agenda)
             except TransportError as error:
                 self._line.close()
+                for device in self._devices.values():
+                    device.begun = None
+                    if not isinstance(error, LineMute):
+                        device.known = None
                 await self._line_down(error)
 
     async def _line_down(self, error: TransportError) -> None:
@@ -115,58 +137,100 @@ class Poller:
         device = self._devices[turn.name]
         outcome: Outcome = "failed"
         try:
-            outcome = await self._poll(device, turn.due_ns, self._patience_s(turn.failures))
+            outcome = await self._poll(device, turn)
         finally:
             # A meter at which the line breaks counts as failed too: else it could break it again before others have a turn.
-            turn = agenda.done(turn.name, outcome, self._clock.now_ns())
+            now_ns = self._clock.now_ns()
+            resume_ns = now_ns + round(self._line.wait_s(device.station) * 1e9) if outcome == "paused" else 0
+            turn = agenda.done(turn.name, outcome, now_ns, resume_ns)
             device.missed = turn.missed
             if turn.failures >= STRANGER_AFTER:
                 device.known = None
 
     def _patience_s(self, failures: int) -> float | None:
         """How long to wait for the answer of a meter that has failed so often: a dead one shall not take the time of the
-        living, whose answers tell how quick this line is."""
-        if failures < STRANGER_AFTER or failures % PATIENT_EVERY == 0:
+        living, whose answers tell how quick this line is. Where a late answer could pass for that to the next request, none
+        is given up early."""
+        if failures < STRANGER_AFTER or failures % PATIENT_EVERY == 0 or not self._line.is_numbered:
             return None
         return self._tally.quick_timeout_s()
 
-    async def _poll(self, device: PolledMeter, due_ns: int, timeout_s: float | None) -> Outcome:
-        name = device.station.name
+    async def _poll(self, device: PolledMeter, turn: Turn) -> Outcome:
+        """One reading, or one request of an introduction: between two of those others have their turns."""
+        if self._line.wait_s(device.station) > 0:
+            return "paused"
+        timeout_s = self._patience_s(turn.failures)
         try:
-            known = device.known  # the reading before may cast doubt on the meter while this one is under way
+            known = device.known
             if known is None or device.is_stranger(self._clock.now_ns()):
-                known = await self._converse(device.dialect.introduce(device.profile, name), device, timeout_s)
-                device.introduced(known, self._clock.now_ns())
+                await self._introduce(device, timeout_s)
+                return "paused"
             asked_s = time.perf_counter()
-            raw = await self._converse(device.dialect.poll(device.profile, name, known), device, timeout_s)
-        except DeviceError as error:
+            raw = await self._converse(device.dialect.poll(device.profile, device.station.name, known), device, timeout_s)
+        except TransportError as error:
+            self._count_failure(device, error)
+            raise
+        except Exception as error:  # whatever a meter brings about is its own trouble, never its neighbours'
             self._failed(device, error)
+            if isinstance(error, DeviceError) and self._silence.is_of_the_line(device.meter.id, self._line.answers):
+                raise LineMute(
+                    f"{self._endpoint.id} is connected, but nothing on it answers any more; connecting anew"
+                ) from error
             return "failed"
         round_trip_s = time.perf_counter() - asked_s
         t_ns = self._clock.now_ns()
-        self._tally.answered(t_ns, t_ns - due_ns, round_trip_s)
+        self._tally.answered(t_ns, t_ns - turn.due_ns, round_trip_s)
+        self._silence.read(device.meter.id)
         await self._gatherer.put(Reading(device, known, floor_ms(t_ns), raw, round_trip_s))
         return "answered"
+
+    async def _introduce(self, device: PolledMeter, timeout_s: float | None) -> None:
+        """The next request of the introduction, begun if none is under way."""
+        begun, device.begun = device.begun, None  # whatever fails ends it
+        try:
+            if begun is None:
+                dialogue = device.dialect.introduce(device.profile, device.station.name)
+                begun = Begun(dialogue, next(dialogue))
+            begun.request = _next(begun.dialogue, await self._ask(begun.request, device, timeout_s))
+            device.begun = begun
+        except StopIteration as end:
+            device.introduced(end.value, self._clock.now_ns())
 
     async def _converse(self, dialogue: Generator[Any, Any, T], device: PolledMeter, timeout_s: float | None) -> T:
         """Carry the requests of a dialogue to the meter and its answers back, until the dialogue has its result."""
         try:
             request = next(dialogue)
             while True:
-                try:
-                    answer = await self._line.ask(request, device.station, timeout_s)
-                except DeviceError as error:
-                    request = dialogue.throw(error)
-                else:
-                    request = dialogue.send(answer)
+                request = _next(dialogue, await self._ask(request, device, timeout_s))
         except StopIteration as end:
             result: T = end.value
             return result
 
-    def _failed(self, device: PolledMeter, error: DeviceError) -> None:
-        device.failed += 1
-        if not error.transient:
+    async def _ask(self, request: Any, device: PolledMeter, timeout_s: float | None) -> Any:
+        """The answer, or the DeviceError that the line met."""
+        try:
+            return await self._line.ask(request, device.station, timeout_s)
+        except DeviceError as error:
+            return error
+
+    def _failed(self, device: PolledMeter, error: Exception) -> None:
+        if not isinstance(error, DeviceError) or not error.transient:
             device.known = None
-        self._health.count("polls_failed", {"meter": device.meter.id, "reason": type(error).__name__})
+        self._count_failure(device, error)
+        detail = str(error)
+        if not isinstance(error, PotwattError):
+            log.error("meter %s failed in a way that nobody thought of", device.meter.id, exc_info=error)
+            detail = (
+                f"{device.station.name.meter} at {device.station.name.where}: {type(error).__name__}: {error}; please report it"
+            )
         now_ns = self._clock.now_ns()
-        device.tell(self._health, now_ns, device.silent_state(now_ns), str(error))
+        device.tell(self._health, now_ns, device.silent_state(now_ns), detail)
+
+    def _count_failure(self, device: PolledMeter, error: Exception) -> None:
+        device.failed += 1
+        self._health.count("polls_failed", {"meter": device.meter.id, "reason": type(error).__name__})
+
+
+def _next(dialogue: Generator[Any, Any, Any], answer: Any) -> Any:
+    """What a dialogue asks after an answer or a DeviceError."""
+    return dialogue.throw(answer) if isinstance(answer, DeviceError) else dialogue.send(answer)

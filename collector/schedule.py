@@ -18,7 +18,7 @@ from typing import Literal
 NS = 1_000_000_000
 LIVING_TURNS_MAX = 20
 RASTER_NS = 10_000_000
-Outcome = Literal["answered", "failed"]
+Outcome = Literal["answered", "failed", "paused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ class BackOff:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """When a meter is due next. ``missed`` counts the instants of its grid that passed without a poll."""
+    """When a meter is due next. ``missed`` counts the instants of its grid that passed without a poll; ``resume_ns`` is when
+    a turn that was given back in the middle goes on, else 0."""
 
     name: str
     interval_ns: int
@@ -50,6 +51,12 @@ class Turn:
     phase_ns: int
     failures: int = 0
     missed: int = 0
+    resume_ns: int = 0
+
+    @property
+    def place(self) -> tuple[int, str]:
+        """Its place in the order of turns."""
+        return self.resume_ns or self.due_ns, self.name
 
     def next_on_grid_ns(self, now_ns: int) -> int:
         """The first instant of the grid after ``now_ns``."""
@@ -75,9 +82,9 @@ def step(turn: Turn, outcome: Outcome, now_ns: int, back_off: BackOff) -> Turn:
 class Agenda:
     """The turns of all meters behind one line, of which one is taken at a time.
 
-    ``first`` shows whose turn it is, ``done`` says how it went. A meter that did not answer last time may cost a
-    time-out, so those that are due and alive go before it; on a line that is never idle it still has a turn after
-    ``LIVING_TURNS_MAX`` of theirs, or it would never be asked again.
+    ``first`` shows whose turn it is, ``done`` says how it went. A meter that did not answer last time, or that is just being
+    met and gives its turn back in the middle, may cost a time-out, so those that are due and alive go before it; on a line
+    that is never idle it still has a turn after ``LIVING_TURNS_MAX`` of theirs, or it would never be asked again.
     """
 
     def __init__(self, turns: Iterable[Turn], back_off: BackOff) -> None:
@@ -92,7 +99,7 @@ class Agenda:
         Due times that lie further ahead than they ever can mean that the clock was set back: they are set anew.
         """
         if self._is_far(self._living, now_ns) or self._is_far(self._failed, now_ns):
-            self._turns = {t.name: replace(t, due_ns=t.next_on_grid_ns(now_ns)) for t in self._turns.values()}
+            self._turns = {t.name: replace(t, due_ns=t.next_on_grid_ns(now_ns), resume_ns=0) for t in self._turns.values()}
             self._fill()
         living, failed = self._living, self._failed
         if not failed or not living:
@@ -103,28 +110,36 @@ class Agenda:
             _, name = failed[0] if failed[0][0] <= now_ns or failed[0] < living[0] else living[0]
         return self._turns[name]
 
-    def done(self, name: str, outcome: Outcome, now_ns: int) -> Turn:
-        """The next turn of the meter that ``first`` showed and that was polled until ``now_ns``."""
+    def done(self, name: str, outcome: Outcome, now_ns: int, resume_ns: int = 0) -> Turn:
+        """The next turn of the meter that ``first`` showed and that was polled until ``now_ns``; a paused one goes on at
+        ``resume_ns``."""
         before = self._turns[name]
-        heap = self._failed if before.failures else self._living
-        assert heap[0] == (before.due_ns, name), "only the meter that was shown can be done"
+        heap = self._heap_of(before)
+        assert heap[0] == before.place, "only the meter that was shown can be done"
         heapq.heappop(heap)
-        waits = not before.failures and bool(self._failed) and self._failed[0][0] <= now_ns
+        waits = heap is self._living and bool(self._failed) and self._failed[0][0] <= now_ns
         self._passed_over = self._passed_over + 1 if waits else 0
-        turn = self._turns[name] = step(before, outcome, now_ns, self._back_off)
-        heapq.heappush(self._failed if turn.failures else self._living, (turn.due_ns, name))
+        if outcome == "paused":
+            turn = replace(before, resume_ns=max(now_ns, resume_ns))
+        else:
+            turn = step(before, outcome, now_ns, self._back_off)
+        self._turns[name] = turn
+        heapq.heappush(self._heap_of(turn), turn.place)
         return turn
 
+    def _heap_of(self, turn: Turn) -> list[tuple[int, str]]:
+        return self._failed if turn.failures or turn.resume_ns else self._living
+
     def _fill(self) -> None:
-        self._living = sorted((t.due_ns, t.name) for t in self._turns.values() if not t.failures)
-        self._failed = sorted((t.due_ns, t.name) for t in self._turns.values() if t.failures)
+        self._living = sorted(t.place for t in self._turns.values() if not (t.failures or t.resume_ns))
+        self._failed = sorted(t.place for t in self._turns.values() if t.failures or t.resume_ns)
 
     def _is_far(self, heap: list[tuple[int, str]], now_ns: int) -> bool:
         if not heap or heap[0][0] <= now_ns:
             return False
-        turn = self._turns[heap[0][1]]
-        wait_ns = self._back_off.longest_ns if turn.failures else turn.interval_ns
-        return turn.due_ns - now_ns > wait_ns
+        due_ns, name = heap[0]
+        wait_ns = self._turns[name].interval_ns if heap is self._living else self._back_off.longest_ns
+        return due_ns - now_ns > wait_ns
 
 
 def _unit_interval(name: str) -> float:

@@ -61,6 +61,11 @@ class Introduction:
         """Whether frames that were lost may be all that is amiss."""
         return bool(self.unanswered)
 
+    @property
+    def serial(self) -> str:
+        """The serial number that the device gives, "" where it gives none."""
+        return self.description.get("serial", "")
+
 
 def introduce(profile: Profile, meter: MeterAddress) -> Asking[Introduction]:
     """Locate the map, check identity, read everything once and halve refused requests down to the refused registers.

@@ -73,6 +73,11 @@ class Acquaintance:
         """Whether frames that were lost may be all that is amiss."""
         return bool(self.unanswered)
 
+    @property
+    def serial(self) -> str:
+        """None is asked for: the address, which it answers to, is the meter's own number."""
+        return ""
+
 
 def introduce(map_: Dlt645Map, meter: str, address: str) -> Generator[DataRequest, Answer, Acquaintance]:
     """Ask for everything once, to know what the meter refuses or, as some do instead, leaves unanswered twice.

@@ -135,13 +135,73 @@ async def test_silence_costs_its_unit_alone(opened: Open) -> None:
     assert peer.connections == 1
 
 
-async def test_a_line_on_which_nobody_answers_is_given_up(opened: Open) -> None:
-    async with opened(scripted(silent)) as (_, line):
-        for _ in range(7):
+async def test_silences_alone_never_close_the_line(opened: Open) -> None:
+    async with opened(scripted(*[silent] * 12, good), timeout_s=0.01) as (peer, line):
+        for _ in range(12):
             with pytest.raises(DeviceSilent):
-                await line.ask(PAIR, ONE, 0.01)
-        with pytest.raises(TransportError, match="8 requests in a row unanswered"):
-            await line.ask(PAIR, ONE, 0.01)
+                await line.ask(PAIR, ONE)
+        assert line.answers == 0
+        assert words_of(await line.ask(PAIR, TWO, 5.0)) == [10, 11]
+        assert line.answers == 1
+    assert peer.connections == 1
+
+
+async def test_a_request_beyond_the_last_register_is_not_sent(opened: Open) -> None:
+    async with opened(scripted(good)) as (peer, line):
+        with pytest.raises(DeviceNonsense, match="a request beyond register 65535, which is not sent"):
+            await line.ask(ReadRequest("holding", 65_530, 7), ONE)
+        assert words_of(await line.ask(ReadRequest("holding", 65_530, 6), ONE)) == list(range(65_530, 65_536))
+    assert len(peer.asked) == 1
+
+
+async def test_the_cap_on_requests_holds_over_reconnects(opened: Open) -> None:
+    arrivals: list[float] = []
+
+    def note(peer: Peer, asked: Asked) -> None:
+        arrivals.append(asyncio.get_running_loop().time())
+        good(peer, asked)
+
+    async with opened(scripted(note), requests_per_s_max=10.0) as (_, line):
+        for _ in range(3):
+            await line.ask(PAIR, ONE)
+            await line.connect()
+    assert arrivals[2] - arrivals[0] >= 2 * 0.1 - 0.005
+
+
+@pytest.mark.parametrize("wire", ["modbus_rtu_over_tcp", "modbus_rtu"], indirect=True)
+@pytest.mark.parametrize("late_s", [0.1, 0.19, 0.25])
+async def test_an_answer_of_whatever_delay_is_never_taken_for_another_register(opened: Open, late_s: float) -> None:
+    def slow(peer: Peer, asked: Asked) -> None:
+        asyncio.get_running_loop().call_later(late_s, good, peer, asked)
+
+    async with opened(scripted(slow, slow, slow, good), timeout_s=0.1) as (_, line):
+        for address in (100, 200, 300):
+            try:
+                assert words_of(await line.ask(ReadRequest("holding", address, 1), ONE, 0.05)) == [address]
+            except DeviceSilent:
+                assert line.wait_s(ONE) > 0.1
+                assert line.wait_s(TWO) == 0
+        assert words_of(await line.ask(ReadRequest("holding", 400, 1), ONE)) == [400]
+        assert line.counters["stale_answers"] >= 1
+        assert line.wait_s(ONE) == 0
+
+
+@pytest.mark.parametrize("wire", ["modbus_rtu_over_tcp", "modbus_rtu"], indirect=True)
+async def test_the_late_answer_of_one_unit_is_not_taken_for_its_neighbours(opened: Open) -> None:
+    kept: list[bytes] = []
+
+    def keep(peer: Peer, asked: Asked) -> None:
+        kept.append(peer.frame(asked, words(666, 667)))
+
+    def late_and_good(peer: Peer, asked: Asked) -> None:
+        peer.send(kept.pop())
+        good(peer, asked)
+
+    async with opened(scripted(keep, late_and_good)) as (_, line):
+        with pytest.raises(DeviceSilent):
+            await line.ask(PAIR, ONE, 0.05)
+        assert words_of(await line.ask(PAIR, TWO)) == [10, 11]
+        assert line.counters["mismatched_answers"] == 1
 
 
 async def test_bytes_may_come_one_by_one(opened: Open) -> None:
@@ -236,7 +296,7 @@ async def test_a_short_answer_is_nonsense_at_once(opened: Open) -> None:
     async with opened(scripted(short, good), timeout_s=300.0) as (_, line):
         with pytest.raises(DeviceNonsense, match="expected 2 words from holding 10, got 1;"):
             await line.ask(PAIR, ONE)
-        assert words_of(await line.ask(PAIR, ONE)) == [10, 11]
+        assert words_of(await line.ask(PAIR, TWO)) == [10, 11]
 
 
 async def test_a_lost_line_is_noticed_in_mid_answer_and_can_be_opened_again(opened: Open) -> None:

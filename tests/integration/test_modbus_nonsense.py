@@ -93,15 +93,17 @@ async def test_most_values_beyond_limits_make_a_meter_without_identity_degraded(
         await seen(board, meter_id, lambda health: health.state == "ok")
 
 
-def test_a_lasting_doubt_asks_once_at_once_and_then_after_minutes() -> None:
+def test_a_doubt_asks_once_at_once_and_then_after_minutes_however_it_comes_and_goes() -> None:
     profile = PROFILES["sim_rectifier_dc_meter"]
     meter = PolledMeter(Meter("m", profile.id, "e"), profile, "here", ModbusDialect())
     known, doubt = Introduction((), np.zeros(5, bool), ()), Doubt(3, 5, "dc_current")
     meter.introduced(known, 1_000)
     meter.judge(doubt)
     assert meter.is_stranger(1_000)
-    meter.known = known
-    meter.judge(doubt)
+    meter.introduced(known, 1_000)
+    for one in (doubt, None, doubt):
+        meter.judge(one)
+        assert not meter.is_stranger(1_000)
     assert not meter.is_stranger(999 + ASK_AGAIN_NS)
     assert meter.is_stranger(1_000 + ASK_AGAIN_NS)
     meter.judge(None)

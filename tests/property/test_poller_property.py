@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +28,7 @@ START_NS = 1_795_000_000_000_000_000
 WHOLE = Introduction((), np.zeros(len(PROFILE.quantities), bool), ())
 
 
-class SimulationOver(Exception):
+class SimulationOver(BaseException):
     """The clock has reached its end."""
 
 
@@ -52,18 +53,32 @@ class SimulatedClock:
 
 @dataclass
 class SimulatedLine:
-    """Answers take ``answer_s``; units in ``dead`` cost the time-out, one in ``breaking`` costs the line."""
+    """Answers take ``answer_s``; units in ``dead`` cost the time-out, one in ``breaking`` costs the line.
+
+    ``odd`` ones give answers that nobody thought of, ``half`` ones are silent at every question but the first. After so many
+    answers the line falls silent until it is opened anew.
+    """
 
     clock: SimulatedClock
     answer_s: float
     dead: frozenset[int]
     breaking: frozenset[int] = frozenset()
+    odd: frozenset[int] = frozenset()
+    mute_after: int = 1_000_000_000
+    half: frozenset[int] = frozenset()
     counters: dict[str, int] = field(default_factory=dict)
     asked: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     connects: int = 0
+    answers: int = 0
+    since_connect: int = 0
+    is_numbered: bool = True
+
+    def wait_s(self, station: Station) -> float:
+        return 0.0
 
     async def connect(self) -> None:
         self.connects += 1
+        self.since_connect = 0
 
     def close(self) -> None:
         pass
@@ -72,18 +87,37 @@ class SimulatedLine:
         self.asked[station.unit] += 1
         if station.unit in self.breaking:
             raise TransportError("the line is gone")
-        if station.unit in self.dead:
+        is_mute = self.since_connect >= self.mute_after and self.connects == 1
+        if is_mute or station.unit in self.dead or (station.unit in self.half and request not in ("question 0", "how much")):
             self.clock.pass_by(1.0 if timeout_s is None else timeout_s)
             raise DeviceSilent("m", "unit", expected="an answer", got="none", next_step="wait")
         self.clock.pass_by(self.answer_s)
-        return "answer"
+        self.answers += 1
+        self.since_connect += 1
+        return "odd" if station.unit in self.odd else "answer"
 
 
 class OneQuestion:
-    """A dialect whose introduction and poll are one request each."""
+    """A dialect whose introduction is so many requests, of which silence ends none but the first, and whose poll is one.
+
+    An answer that cannot be is more than it expects.
+    """
+
+    def __init__(self, questions: int = 1) -> None:
+        self._questions = questions
+        self.introductions: dict[str, int] = defaultdict(int)
 
     def introduce(self, profile: Profile, address: MeterAddress) -> Generator[str, str, Known]:
-        yield "who are you"
+        self.introductions[address.meter] += 1
+        for number in range(self._questions):
+            try:
+                answer = yield f"question {number}"
+            except DeviceSilent:
+                if not number:
+                    raise
+            else:
+                if answer != "answer":
+                    raise ValueError("a fault in the dialogue")
         return WHOLE
 
     def poll(self, profile: Profile, address: MeterAddress, known: Known) -> Generator[str, str, str]:
@@ -111,25 +145,38 @@ class Board:
 
     def __init__(self) -> None:
         self.parts: dict[str, tuple[str, str, dict[str, float]]] = {}
+        self.failed: dict[tuple[str, str], float] = defaultdict(float)
+        self.states: dict[str, set[str]] = defaultdict(set)
 
     def set(self, part: str, state: str, detail: str, **numbers: float) -> None:
+        self.states[part].add(state)
         self.parts[part] = (state, detail, numbers)
 
     def all(self) -> list[Health]:
         return []
 
     def count(self, name: str, labels: dict[str, str], by: float = 1.0) -> None:
-        pass
+        if name == "polls_failed":
+            self.failed[labels["meter"], labels["reason"]] += by
 
     def counters(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         return {}
 
 
-def simulate(units: Sequence[int], seconds: float, answer_s: float, **line: frozenset[int]) -> tuple[Taken, SimulatedLine, Board]:
-    """Poll so many units of one endpoint once a second."""
+def simulate(
+    units: Sequence[int],
+    seconds: float,
+    answer_s: float,
+    dialect: OneQuestion | None = None,
+    interval_s: float = 1.0,
+    **line: Any,
+) -> tuple[Taken, SimulatedLine, Board]:
+    """Poll so many units of one endpoint once an interval."""
+    dialect = dialect or OneQuestion()
     clock = SimulatedClock(START_NS + round(seconds * 1e9))
     wire = SimulatedLine(clock, answer_s, **({"dead": frozenset()} | line))
-    devices = [PolledMeter(Meter(f"m{u}", PROFILE.id, "e", unit=u), PROFILE, f"unit {u}", OneQuestion()) for u in units]
+    meters = [Meter(f"m{u}", PROFILE.id, "e", unit=u, poll_interval_s=interval_s) for u in units]
+    devices = [PolledMeter(meter, PROFILE, f"unit {meter.unit}", dialect) for meter in meters]
     taken, board = Taken(), Board()
     endpoint = Endpoint("e", "modbus_tcp", "h", 502)
     poller = Poller(endpoint, wire, devices, gatherer=taken, clock=clock, health=board)  # type: ignore[arg-type]
@@ -186,3 +233,54 @@ def test_a_meter_that_breaks_the_line_lets_the_others_have_their_turns(units: in
     for unit in names[1:]:
         assert len(taken.t_ns[f"m{unit}"]) >= 400
     assert board.parts["endpoint:e"][2]["reconnects"] >= 4
+    assert board.failed["m1", "TransportError"] >= 5
+
+
+@given(st.integers(1, 12), st.sampled_from([1.0, 30.0]))
+@settings(max_examples=10, deadline=None)
+def test_dead_neighbours_never_cost_the_living_their_line(dead: int, interval_s: float) -> None:
+    names = list(range(1, dead + 2))
+    taken, line, board = simulate(names, 900.0, 0.01, interval_s=interval_s, dead=frozenset(names[1:]))
+    assert line.connects == 1
+    assert board.states["endpoint:e"] == {"ok"}
+    assert len(taken.t_ns["m1"]) >= 900 / interval_s * 0.9
+
+
+def test_an_introduction_full_of_silences_costs_a_neighbour_one_time_out_at_most() -> None:
+    taken, line, _ = simulate([1, 2], 120.0, 0.01, OneQuestion(12), half=frozenset([2]))
+    gaps_ns = np.diff(taken.t_ns["m1"])
+    assert gaps_ns.max() <= 2.1e9, "an interval of a second and a time-out of a second"
+    assert len(taken.t_ns["m2"]) >= 60
+    assert line.connects == 1
+
+
+def test_an_introduction_full_of_silences_never_costs_the_line_of_the_only_meter() -> None:
+    taken, line, _ = simulate([1], 120.0, 0.01, OneQuestion(40), half=frozenset([1]))
+    assert line.connects == 1
+    assert taken.t_ns["m1"]
+
+
+def test_a_line_that_falls_silent_is_opened_anew_and_its_meters_are_still_known() -> None:
+    dialect = OneQuestion()
+    taken, line, board = simulate(range(1, 9), 120.0, 0.01, dialect, mute_after=100)
+    assert line.connects == 2
+    assert "down" in board.states["endpoint:e"]
+    assert all(taken.t_ns[f"m{unit}"][-1] > START_NS + 110e9 for unit in range(1, 9))
+    assert sum(dialect.introductions.values()) == 8
+
+
+def test_a_line_on_which_nobody_answers_at_all_is_opened_anew() -> None:
+    _, line, board = simulate([1, 2], 300.0, 0.01, dead=frozenset([1, 2]))
+    assert line.connects >= 2
+    assert board.states["endpoint:e"] == {"down"}
+
+
+def test_an_error_that_nobody_thought_of_is_its_meters_alone(caplog: pytest.LogCaptureFixture) -> None:
+    taken, line, board = simulate([1, 2], 60.0, 0.01, odd=frozenset([2]))
+    assert len(taken.t_ns["m1"]) >= 55
+    assert not taken.t_ns["m2"]
+    assert line.connects == 1
+    state, detail, _ = board.parts["meter:m2"]
+    assert (state, detail) == ("down", "m2 at unit 2: ValueError: a fault in the dialogue; please report it")
+    assert board.failed["m2", "ValueError"] >= 3
+    assert "meter m2 failed in a way that nobody thought of" in caplog.text

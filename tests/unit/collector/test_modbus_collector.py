@@ -17,14 +17,11 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from collector.gather import Gatherer
-from collector.modbus import ModbusCollector, ModbusDialect
-from collector.polled import ASK_AGAIN_NS, PolledMeter
+from collector.modbus import ModbusCollector
 from devices.catalog import shipped_profiles
 from devices.codec import encode
-from devices.dialogue import Introduction
 from devices.image import fixed_words, plan_addresses
 from devices.maps import Profile
-from devices.plan import ReadRequest
 from plant.errors import SpoolError, SpoolFull
 from plant.frame import NS_PER_MS, FrameBlock
 from plant.ports import Health
@@ -354,7 +351,7 @@ async def test_a_line_on_which_nobody_answers_is_opened_anew(free_port: int) -> 
     meters = [meter(f"m{i}", i) for i in range(1, 10)]
     async with server, running(free_port, meters, Taken(), board, timeout_s=0.02):
         await until(lambda: connections >= 2)
-    assert "requests in a row unanswered" in board.detail("endpoint:gateway")
+    assert "gateway is connected, but nothing on it answers any more" in board.detail("endpoint:gateway")
 
 
 async def test_a_full_spool_makes_polling_wait_and_nothing_read_is_lost() -> None:
@@ -409,14 +406,3 @@ async def test_an_error_of_the_sink_ends_the_collector() -> None:
 async def test_no_meters_nothing_to_do(free_port: int) -> None:
     gatherer = Gatherer("plant", sink=Taken(), clock=WallClock(), health=Board())
     await ModbusCollector(endpoint(free_port), [], PROFILES, gatherer=gatherer, clock=WallClock(), health=Board()).run()
-
-
-def test_what_a_meter_refused_is_asked_for_again_after_minutes() -> None:
-    meter = PolledMeter(Meter("m", DC.id, "e"), DC, "here", ModbusDialect())
-    assert meter.is_stranger(0)
-    whole = Introduction((), np.zeros(5, bool), ())
-    meter.introduced(whole, 1_000)
-    assert not meter.is_stranger(1_000 + 10 * ASK_AGAIN_NS)
-    meter.introduced(replace(whole, absent=np.array([True] + [False] * 4), holes=(ReadRequest("input", 200, 2),)), 1_000)
-    assert not meter.is_stranger(999 + ASK_AGAIN_NS)
-    assert meter.is_stranger(1_000 + ASK_AGAIN_NS)
