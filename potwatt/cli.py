@@ -130,7 +130,8 @@ def check(site: SiteFile) -> None:
     console.print(
         f"{site} is right: {len(found.buses)} bus sections, {len(found.branches)} branches, {len(found.points)} metering points, "
         f"{len(found.meters)} meters on {len(found.endpoints)} endpoints, {len(found.potlines)} potlines; "
-        f"store {found.store.kind}, edition {found.edition}."
+        f"store {found.store.kind}, edition {found.edition}.",
+        soft_wrap=True,
     )
     for loss in losses(found):
         console.print(f"Note: {loss}.")
