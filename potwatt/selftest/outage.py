@@ -210,7 +210,8 @@ def show(outcome: Outcome, console: Console) -> None:
     table.add_row("sent again by the meters", str(outcome.repeated), "-")
     console.print(table)
     outages = ", ".join(f"{n} x {kind}" for kind, n in sorted(outcome.outages.items())) or "none"
-    console.print(f"kills {outcome.kills}; outages: {outages}; longest delay from send to store {outcome.longest_delay_s:.1f} s")
+    told = f"kills {outcome.kills}; outages: {outages}; longest delay from send to store {outcome.longest_delay_s:.1f} s"
+    console.print(told, soft_wrap=True)
     for example in (*outcome.published.examples, *outcome.polled.examples):
         console.print(f"- {example}", markup=False)
     if not outcome.drained:
