@@ -29,7 +29,8 @@ class Sorted:
     ``strangers`` are topics no meter owns, ``stale`` counts messages without a time of their own that say nothing about
     now: retained, or queued at the broker while we were away. ``refused`` is why the last message of a meter is among the
     rejects. ``missing`` counts, by meter, the numbers that never came, ``steps_back`` those that came again or anew.
-    ``stamps`` have to be durable before the blocks. The rest is what edge nodes of Sparkplug B said.
+    ``stamps`` have to be durable before the blocks. The rest is what edge nodes of Sparkplug B said;
+    ``historical`` is kept as ``blocks`` are, though late without anybody's fault.
     """
 
     blocks: list[FrameBlock] = field(default_factory=list)
@@ -44,6 +45,8 @@ class Sorted:
     publish: list[tuple[str, bytes]] = field(default_factory=list)
     notes: list[tuple[str, str]] = field(default_factory=list)
     offline: dict[str, bool] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+    historical: list[FrameBlock] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -57,6 +60,14 @@ class _Route:
     rows: list[Reading]
     carries_time: bool
     carries_sequence: bool
+
+
+@dataclass(slots=True)
+class _EdgeRows:
+    """What edge nodes said in a batch, by profile."""
+
+    readings: dict[str, list[Reading]]
+    historical: dict[str, list[Reading]]
 
 
 class Inbox:
@@ -112,12 +123,12 @@ class Inbox:
 
     def sort(self, deliveries: Sequence[Delivery]) -> Sorted:
         """Blocks by profile in order of arrival; a message that no profile can read is a reject with its reason."""
-        out = Sorted()
+        out, edge = Sorted(), _EdgeRows({}, {})
         route_of = self._by_topic.get
         for delivery in deliveries:
             route = route_of(delivery.topic)
             if route is None:
-                self._other(delivery, out)
+                self._other(delivery, out, edge)
                 continue
             try:
                 if route.carries_time:
@@ -135,6 +146,8 @@ class Inbox:
             shared.clear()
             for at in range(0, len(rows), FRAMES_MAX):
                 out.blocks += self._decoders[profile].blocks(self._plant, rows[at : at + FRAMES_MAX])
+        out.blocks += self._edge_blocks(edge.readings)
+        out.historical += self._edge_blocks(edge.historical)
         return out
 
     def _follow(self, rows: Sequence[Reading], modulus: int, out: Sorted) -> None:
@@ -190,16 +203,16 @@ class Inbox:
 
     # ---- Sparkplug B ----
 
-    def _other(self, delivery: Delivery, out: Sorted) -> None:
+    def _other(self, delivery: Delivery, out: Sorted, edge: _EdgeRows) -> None:
         host = self._host
         if host is None or not host.owns(delivery.topic):
             out.strangers.append(delivery.topic)
             return
+        if delivery.retained:
+            out.stale += 1  # its place among the others is unknown, and a birth of long ago would name wrong
+            return
         try:
             taken = host.take(delivery.topic, delivery.payload, delivery.received_ns)
-            for profile, rows in taken.readings.items():
-                for at in range(0, len(rows), FRAMES_MAX):
-                    out.blocks += host.blocks(self._plant, profile, rows[at : at + FRAMES_MAX])
         except Exception as error:  # as above
             out.rejected.append(Rejected(delivery.topic, _reason(error), delivery.payload))
             return
@@ -208,6 +221,19 @@ class Inbox:
         out.publish += taken.publish
         out.notes += taken.notes
         out.offline |= dict.fromkeys(taken.offline, True) | dict.fromkeys(taken.online, False)
+        out.unread |= taken.unread
+        for said, rows in ((taken.readings, edge.readings), (taken.historical, edge.historical)):
+            for profile, some in said.items():
+                rows.setdefault(profile, []).extend(some)
+
+    def _edge_blocks(self, of: Mapping[str, Sequence[Reading]]) -> list[FrameBlock]:
+        """The readings of a whole batch: devices that report by exception make a few each time, of few kinds."""
+        host, blocks = self._host, list[FrameBlock]()
+        for profile, rows in of.items():
+            assert host is not None, profile
+            for at in range(0, len(rows), FRAMES_MAX):
+                blocks += host.blocks(self._plant, profile, rows[at : at + FRAMES_MAX])
+        return blocks
 
 
 def _reason(error: Exception) -> str:

@@ -18,6 +18,7 @@ from collector.modbus import ModbusDialect
 from collector.modbus_line import ModbusLine
 from collector.mqtt311_compat import CompatibleLink
 from collector.mqtt_link import BrokerSettings
+from collector.payloads.formats import sparkplug_host
 from collector.polled import Known, Station
 from collector.screen import ScreenRules, screen
 from collector.wire import where
@@ -134,7 +135,9 @@ async def messages(
 ) -> AsyncGenerator[Message, None]:
     """What a meter publishes from now on, over a connection of our own that the broker forgets: QoS 0, a client id nobody
     else has, MQTT 3.1.1, which every broker speaks. Raises TransportError."""
-    inbox = Inbox(plant, [meter], {profile.id: profile})
+    profiles = {profile.id: profile}
+    host = sparkplug_host([meter], profiles)
+    inbox = Inbox(plant, [meter], profiles, host=host)
     rules = ScreenRules.of(profile)
     settings = BrokerSettings.of(endpoint, plant, inbox.topics, secrets, folder)
     own_id = f"potwatt-look-{random_ids.token_hex(4)}"
@@ -145,7 +148,9 @@ async def messages(
             for delivery in await link.receive():
                 batch = inbox.sort([delivery])
                 blocks = tuple(screen(block, rules) for block in batch.blocks)
-                refused = "; ".join(str(reject.reason) for reject in batch.rejected)
+                refused = "; ".join(dict.fromkeys([*(r.reason for r in batch.rejected), *(text for _, text in batch.notes)]))
+                if host is not None and not (blocks or refused):
+                    continue  # another device of its edge node, whose messages share one sequence
                 yield Message(delivery.topic, delivery.payload, delivery.retained, delivery.received_ns, blocks, refused)
     finally:
         await link.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,6 +40,7 @@ class MqttSource:
     ``await sink(blocks)`` returns when they are durable and raises SpoolFull to make the source hold. ``secrets``
     maps the names of environment variables to their values. ``state_dir`` keeps what outlives the process: that there was
     a session, and the instants given to messages that carry none. ``folder`` is where the paths of TLS files start.
+    ``tell_gone`` is told of meters whose edge node says that they are off: what they said last holds no more.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class MqttSource:
         secrets: Mapping[str, str],
         state_dir: Path,
         folder: Path = Path(),
+        tell_gone: Callable[[Collection[str]], None] = lambda _: None,
     ) -> None:
         self._endpoint, self._plant, self._secrets, self._folder = endpoint, plant, secrets, folder
         self._stamps = Stamps(state_dir / f"{endpoint.id}.stamps")
@@ -65,7 +67,7 @@ class MqttSource:
         shared = bool(endpoint.shared_group)
         self._inbox = Inbox(plant, meters, profiles, host=host, stamps=self._stamps, shared=shared)
         self._topics = topics_of(endpoint, self._inbox.topics)
-        self._sink, self._quarantine, self._clock = sink, quarantine, clock
+        self._sink, self._quarantine, self._clock, self._tell_gone = sink, quarantine, clock, tell_gone
         self._health = BrokerHealth(endpoint, meters, clock, health)
 
     async def run(self) -> NoReturn:
@@ -135,8 +137,9 @@ class MqttSource:
         await self._quarantine.put(batch.rejected)
         if batch.stamps:
             await self._until_written(self._stamps.keep, batch.stamps)
-        if batch.blocks:
-            await self._offer(batch.blocks)
+        if batch.blocks or batch.historical:
+            await self._offer([*batch.blocks, *batch.historical])
+        self._tell_gone([meter for meter, offline in batch.offline.items() if offline])
         self._health.hold("")
         return batch
 

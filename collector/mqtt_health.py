@@ -34,6 +34,7 @@ class BrokerHealth:
         self._missing: dict[str, int] = {}
         self._gap_ns: dict[str, int] = {}
         self._offline: set[str] = set()
+        self._unread: dict[str, str] = {}
         self._strangers: set[str] = set()
         self._notes: dict[str, str] = {}
         self._since_ns = clock.now_ns()
@@ -88,15 +89,22 @@ class BrokerHealth:
         self._board.count("mqtt_unknown_topics", self._labels, len(batch.strangers))
         self._board.count("mqtt_stale_retained", self._labels, batch.stale)
         self._board.count("mqtt_repeated", self._labels, batch.repeated)
-        self._note_edge_nodes(batch)
+        self._note_edge_nodes(batch, received_ns)
 
-    def _note_edge_nodes(self, batch: Sorted) -> None:
+    def _note_edge_nodes(self, batch: Sorted, received_ns: int) -> None:
         for who, text in batch.notes:
             self._board.count("sparkplug_notes", {"node": who})
             self._notes.pop(who, None)
             self._notes[who] = text
         while len(self._notes) > SHOWN_MAX:
             del self._notes[next(iter(self._notes))]
+        for block in batch.historical:
+            self._board.count("mqtt_readings", self._labels, len(block))
+        self._heard_ns |= {meter: received_ns for meter, offline in batch.offline.items() if not offline}
+        for meter, reason in batch.unread.items():
+            if reason:
+                self._board.count("sparkplug_unread", {"meter": meter})
+            self._unread[meter] = reason
         for meter, offline in batch.offline.items():
             (self._offline.add if offline else self._offline.discard)(meter)
 
@@ -151,7 +159,9 @@ class BrokerHealth:
             return "unknown", f"waiting for the first message on {meter.topic}"
         if meter.id in self._refused:
             return "degraded", f"the last message is in quarantine: {self._refused[meter.id]}"
-        offset_s = self._offset_s.get(meter.id)
+        if self._unread.get(meter.id):
+            return "degraded", self._unread[meter.id]
+        offset_s = self._offset_s.get(meter.id, 0.0)
         if offset_s is None:
             return "degraded", "its clock was never set: readings have no instant; set the device's clock"
         if abs(offset_s) > CLOCK_OFFSET_MAX_S:

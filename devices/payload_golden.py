@@ -25,7 +25,10 @@ def _samples(map_: PayloadMap, block: GoldenText) -> list[Sample]:
     if map_.format != "sparkplug":
         return frames(map_, block.payload.encode(), f"/{block.topic}" if block.topic else "")
     said = decode(encode(golden_payload(block)))
-    return metric_samples(map_, said.metrics, said.t_ms)
+    found, refused = metric_samples(map_, said.metrics, said.t_ms)
+    for error in refused.values():
+        raise error
+    return found
 
 
 def golden_payload(block: GoldenText) -> Payload:

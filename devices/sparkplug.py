@@ -53,7 +53,8 @@ class Metric:
     """One metric of a payload. ``name`` is empty and ``alias`` None where it is not said; ``datatype`` 0 likewise.
 
     ``value`` is None for null, and for a value of a kind that no quantity can be (bytes, data sets, templates) ``kind`` says
-    so. ``quality`` is the number of its property "Quality", None where it has none.
+    so. ``quality`` is the number of its property "Quality", None where it has none. ``is_historical``: kept while the line was
+    broken, and sent after.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Metric:
     alias: int | None = None
     quality: int | None = None
     kind: str = ""
+    is_historical: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,24 +105,32 @@ def topic_of(text: str) -> Topic | None:
     return Topic(parts[1], parts[2], parts[3], parts[4] if len(parts) == 5 else "")
 
 
-def metric_samples(map_: PayloadMap, metrics: Iterable[Metric], payload_ms: int | None) -> list[Sample]:
-    """A Frame for each instant that the named metrics speak of; none where a profile reads none of them.
+def metric_samples(
+    map_: PayloadMap, metrics: Iterable[Metric], payload_ms: int | None
+) -> tuple[list[Sample], dict[str, PayloadError]]:
+    """A Frame for each instant that the named metrics speak of; none where a profile reads none of them. And by name, what
+    cannot be read: the others of its message count all the same.
 
-    A metric that is not there was not due: the device reports by exception. Raises PayloadError.
+    A metric that is not there was not due: the device reports by exception.
     """
+    refused: dict[str, PayloadError] = {}
     columns = {point.path: column for column, point in enumerate(map_.points)}
     frames: dict[tuple[int, int], dict[int, tuple[float, int]]] = {}
     for metric in metrics:
         column = columns.get(metric.name)
         if column is None:
             continue
-        t_ns, _ = instant(payload_ms if metric.t_ms is None else metric.t_ms, _TIME)
-        said = _said(metric, map_.points[column], map_)
+        try:
+            t_ns, _ = instant(payload_ms if metric.t_ms is None else metric.t_ms, _TIME)
+            said = _said(metric, map_.points[column], map_)
+        except PayloadError as error:
+            refused[metric.name] = error
+            continue
         again = 0  # a second value for one instant is a Frame of its own, so that the store sees both
         while column in frames.get((t_ns, again), {}):
             again += 1
         frames.setdefault((t_ns, again), {})[column] = said
-    return [_sample(t_ns, frame, len(columns)) for (t_ns, _), frame in sorted(frames.items())]
+    return [_sample(t_ns, frame, len(columns)) for (t_ns, _), frame in sorted(frames.items())], refused
 
 
 def _said(metric: Metric, point: PayloadPoint, map_: PayloadMap) -> tuple[float, int]:

@@ -118,6 +118,7 @@ def _metric(metric: Any) -> Metric:
         metric.alias if metric.HasField("alias") else None,
         _quality(metric.properties) if metric.HasField("properties") else None,
         kind,
+        metric.is_historical,
     )
 
 
@@ -163,6 +164,8 @@ def _write(out: Any, metric: Metric) -> None:
         out.timestamp = metric.t_ms
     if metric.datatype:
         out.datatype = metric.datatype
+    if metric.is_historical:
+        out.is_historical = True
     if metric.quality is not None:
         out.properties.keys.append(_QUALITY)
         out.properties.values.add(type=DataType.INT32, int_value=metric.quality)

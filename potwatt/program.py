@@ -267,6 +267,7 @@ class Program:
             secrets=self._secrets,
             state_dir=self.loaded.data_dir / "sessions",
             folder=self.loaded.folder,
+            tell_gone=self.bus.withdraw,
         )
 
     def _broker_stats(self, endpoint: Endpoint) -> BrokerStats:

@@ -70,14 +70,19 @@ class PayloadDecoder(Protocol):
 class Taken:
     """What one message of an edge node came to. Readings by profile, in order; ``publish`` is what the site file allows to
     be sent, as (topic, payload); ``notes`` are what a person has to know (a gap, an unknown alias), as (meter or edge node,
-    text); ``offline`` and ``online`` name meters whose death or birth the message is. ``aside`` is not empty where a part of
-    the message had no meaning: then it belongs in quarantine for that reason, whatever else it says."""
+    text); ``offline`` and ``online`` name meters that the message shows to be dead or alive. ``historical`` are readings that
+    the device kept while its line was broken.
+
+    ``unread`` says by meter what of the message had no meaning, "" where a birth ends that. ``aside`` is that reason where
+    the message belongs in quarantine for it: the first of an episode, which ends with the next birth."""
 
     readings: Mapping[str, Sequence[Reading]] = field(default_factory=dict)
+    historical: Mapping[str, Sequence[Reading]] = field(default_factory=dict)
     publish: tuple[tuple[str, bytes], ...] = ()
     notes: tuple[tuple[str, str], ...] = ()
     offline: tuple[str, ...] = ()
     online: tuple[str, ...] = ()
+    unread: Mapping[str, str] = field(default_factory=dict)
     aside: str = ""
 
 

@@ -1,7 +1,9 @@
 """The order of Sparkplug B messages: which birth an alias belongs to, what is missing, who is dead. Pure, one broker.
 
 Wrong history is worse than none: what stands under an alias is read only by the birth that gave it, and only while no
-message of its edge node is missing since. Everything else goes aside, named, until the next birth.
+message of its edge node is missing since and the line was not broken: a birth may have been missed then, whose numbers go
+on as if nothing had been. Everything else is not read until the next birth; the first message of each such episode goes aside,
+named.
 
 A birth is not kept over a restart of the collector: edge nodes publish with QoS 0, which no broker keeps for one who is
 away, so that a birth of before could hardly ever be trusted after. Sites that cannot wait for the next one allow
@@ -10,12 +12,14 @@ away, so that a birth of before could hardly ever be trusted after. Sites that c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from collector.payloads.columns import Columns
 from collector.payloads.decoder import PAYLOAD_BYTES_MAX, Reading, Taken
 from devices.maps import Profile
+from devices.payload import Sample
 from devices.payload_map import PayloadMap
 from devices.sparkplug import BDSEQ, NAMESPACE, REBIRTH, SEQ_MODULUS, DataType, Metric, Payload, Topic, metric_samples, topic_of
 from devices.sparkplug_wire import decode, encode, signed
@@ -23,18 +27,34 @@ from plant.errors import ConfigError, Fault, PayloadError
 from plant.frame import NS_PER_MS, FrameBlock
 from plant.site import Meter
 
-ASK_EVERY_NS = 60 * 10**9
+ASK_EVERY_NS = 60 * 10**9  # of one edge node
+ASK_APART_NS = 10**9  # of any two of one broker: each birth is a burst of all that a node has
+TOPICS = f"{NAMESPACE}/<group>/DDATA/<node>/<device>, or {NAMESPACE}/<group>/NDATA/<node> for the node's own"
 Notes = tuple[tuple[str, str], ...]
 _SHOWN = 5  # unknown metrics named in a text
 
 
 @dataclass(slots=True)
 class _Birth:
-    """What a birth said: (name, type) by alias, type by name. ``doubted``: a message is missing since."""
+    """What a birth said: (name, type) by alias, type by name. ``doubt``: why it is no longer trusted, empty while it is."""
 
     by_alias: dict[int, tuple[str, int]]
     types: dict[str, int]
-    doubted: bool = False
+    doubt: str = ""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """When a birth was last asked for, and from when on one may be again."""
+
+    at_ns: int = 0
+    again_ns: int = 0
+
+    def is_due(self, now_ns: int) -> bool:
+        return now_ns >= self.again_ns or now_ns < self.at_ns
+
+    def note(self, now_ns: int, pause_ns: float) -> None:
+        self.at_ns, self.again_ns = now_ns, now_ns + round(pause_ns)
 
 
 @dataclass(slots=True)
@@ -47,7 +67,8 @@ class _Node:
     bdseq: object = None
     seq: int | None = None
     sent_ms: int | None = None
-    asked_ns: int | None = None
+    asked: _Asked = field(default_factory=_Asked)
+    aside: dict[str, set[str]] = field(default_factory=dict)  # by device: what was put aside since its birth
 
     def every_meter(self) -> tuple[str, ...]:
         return tuple(meter for some in self.meters.values() for meter, _ in some)
@@ -55,25 +76,30 @@ class _Node:
     def meters_of(self, device: str) -> tuple[str, ...]:
         return tuple(meter for meter, _ in self.meters.get(device, ()))
 
-    def doubt(self) -> None:
+    def doubt(self, why: str) -> None:
         for birth in self.births.values():
-            birth.doubted = True
+            birth.doubt = birth.doubt or why
 
 
 class EdgeNodes:
-    """``collector.payloads.decoder.SparkplugHost`` for the meters of one broker; ``rebirth`` is never or request."""
+    """``collector.payloads.decoder.SparkplugHost`` for the meters of one broker; ``rebirth`` is never or request.
 
-    def __init__(self, meters: Sequence[Meter], profiles: Mapping[str, Profile], rebirth: str) -> None:
-        self._rebirth = rebirth
+    ``chance`` (0..1) spreads requests of hosts that saw the same gap.
+    """
+
+    def __init__(
+        self, meters: Sequence[Meter], profiles: Mapping[str, Profile], rebirth: str, chance: Callable[[], float] = random.random
+    ) -> None:
+        self._rebirth, self._chance = rebirth, chance
+        self._asked = _Asked()
         self._nodes: dict[str, _Node] = {}
         self._maps: dict[str, PayloadMap] = {}
         self._columns: dict[str, Columns] = {}
         for meter in meters:
-            topic, map_ = topic_of(meter.topic), profiles[meter.profile].mqtt
+            topic, map_ = data_topic(meter.topic), profiles[meter.profile].mqtt
             assert map_ is not None, meter.id
-            if topic is None or not topic.message.endswith("DATA"):
-                allowed = f"{NAMESPACE}/<group>/DDATA/<node>/<device>, or {NAMESPACE}/<group>/NDATA/<node> for the node's own"
-                raise ConfigError([Fault("site", f"meter[{meter.id}].topic", repr(meter.topic), allowed)])
+            if topic is None:
+                raise ConfigError([Fault("site", f"meter[{meter.id}].topic", repr(meter.topic), TOPICS)])
             node = self._nodes.setdefault(topic.edge, _Node(replace(topic, device="")))
             node.meters.setdefault(topic.device, []).append((meter.id, meter.profile))
             self._maps[meter.profile] = map_
@@ -93,11 +119,9 @@ class EdgeNodes:
         return topic.startswith(f"{NAMESPACE}/")
 
     def disconnected(self) -> None:
-        """Messages may be missing. Where a birth can be had for the asking, none of before is trusted; elsewhere the
-        sequence has to show it."""
-        if self._rebirth == "request":
-            for node in self._nodes.values():
-                node.doubt()
+        """Messages may be missing, births among them: none of before is trusted."""
+        for node in self._nodes.values():
+            node.doubt("the line was broken since its birth")
 
     def take(self, topic: str, payload: bytes, received_ns: int) -> Taken:
         """One message, in order of arrival. Raises PayloadError."""
@@ -112,16 +136,17 @@ class EdgeNodes:
             return _node_died(node, said)
         note: Notes = ()
         if where.message == "NBIRTH":
-            node.births, node.bdseq, node.seq, node.sent_ms = {}, _bdseq(said), said.seq, said.t_ms
+            node.births, node.bdseq, node.seq, node.sent_ms, node.aside = {}, _bdseq(said), said.seq, said.t_ms, {}
             if said.seq != 0:
                 note = ((where.edge, f"its birth has sequence number {said.seq}, expected 0"),)
         else:
             note = self._follow(node, said)
         if where.message == "DDEATH":
             node.births.pop(where.device, None)
-            return Taken(notes=note, offline=node.meters_of(where.device), publish=self._ask(node, received_ns, note))
+            return Taken(notes=note, offline=node.meters_of(where.device), publish=self._ask(node, received_ns, bool(note)))
         if where.message.endswith("BIRTH"):
             node.births[where.device] = _birth(said)
+            node.aside.pop(where.device, None)
         return self._read(node, where, said, received_ns, note)
 
     def blocks(self, plant: str, profile: str, readings: Sequence[Reading]) -> list[FrameBlock]:
@@ -136,35 +161,44 @@ class EdgeNodes:
             return ()  # nothing to doubt yet
         if said.seq == (before + 1) % SEQ_MODULUS or (said.seq, said.t_ms) == (before, before_ms):
             return ()
-        node.doubt()
+        node.doubt("a message is missing since its birth")
         missing = "it has none" if said.seq is None else f"{(said.seq - before - 1) % SEQ_MODULUS} messages are missing"
-        return ((node.topic.edge, f"sequence number {said.seq} after {before}: {missing}; incomplete until the next birth"),)
+        return ((node.topic.edge, f"sequence number {said.seq} after {before}: {missing}"),)
 
     def _read(self, node: _Node, where: Topic, said: Payload, received_ns: int, note: Notes) -> Taken:
-        """Readings of births and data. What no birth explains goes aside with its whole message."""
-        named, unknown = _named(said.metrics, node.births.get(where.device))
-        readings: dict[str, list[Reading]] = {}
-        for meter, profile in node.meters.get(where.device, ()):
-            for found in metric_samples(self._maps[profile], named, said.t_ms):
-                assert found.t_ns is not None
-                readings.setdefault(profile, []).append(
-                    Reading(meter, found.t_ns, found.raw, "", None, found.columns, found.quality)
-                )
-        aside = ""
-        if unknown and node.meters.get(where.device):
-            why = "a message is missing since its birth" if where.device in node.births else "no birth was seen"
-            names = ", ".join(unknown[:_SHOWN]) + (f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else "")
-            aside = f"{where.edge}{'/' if where.device else ''}{where.device}: {names}: {why}"
-            note = (*note, *((meter, aside) for meter in node.meters_of(where.device)))
-        online = node.meters_of(where.device) if where.message.endswith("BIRTH") else ()
-        return Taken(readings, self._ask(node, received_ns, note), note, online=online, aside=aside)
+        """Readings of births and data; what no birth explains, or no profile can read, is told by meter."""
+        birth, mine = node.births.get(where.device), node.meters.get(where.device, [])
+        named, unknown = _named(said.metrics, birth)
+        parts = [metric for metric in named if not metric.is_historical], [metric for metric in named if metric.is_historical]
+        readings, historical = dict[str, list[Reading]](), dict[str, list[Reading]]()
+        unread = dict.fromkeys((meter for meter, _ in mine), "") if where.message.endswith("BIRTH") else {}
+        no_birth = f"{_listed(unknown)}: {_why(birth)}; incomplete until the next birth" if unknown else ""
+        culprits = set(unknown)
+        for meter, profile in mine:
+            refused: dict[str, PayloadError] = {}
+            for metrics, into in zip(parts, (readings, historical), strict=True):
+                found, wrong = metric_samples(self._maps[profile], metrics, said.t_ms)
+                refused |= wrong
+                if found:
+                    into.setdefault(profile, []).extend(_reading(meter, sample) for sample in found)
+            culprits.update(refused)
+            if text := "; ".join(filter(None, [no_birth, *map(str, refused.values())])):
+                unread[meter] = text
+        known = node.aside.setdefault(where.device, set())
+        aside = "; ".join(dict.fromkeys(filter(None, unread.values()))) if mine and culprits - known else ""
+        known |= culprits
+        if aside:
+            aside = f"{where.edge}{'/' if where.device else ''}{where.device}: {aside}"
+            note = (*note, *((meter, aside) for meter, text in unread.items() if text))
+        publish = self._ask(node, received_ns, bool(note or (mine and unknown)))
+        return Taken(readings, historical, publish, note, online=node.meters_of(where.device), unread=unread, aside=aside)
 
-    def _ask(self, node: _Node, now_ns: int, note: Notes) -> tuple[tuple[str, bytes], ...]:
+    def _ask(self, node: _Node, now_ns: int, wanting: bool) -> tuple[tuple[str, bytes], ...]:
         """The request for a birth where something is wrong and the site allows it: the one message ever sent."""
-        recently = node.asked_ns is not None and 0 <= now_ns - node.asked_ns < ASK_EVERY_NS
-        if not note or self._rebirth != "request" or recently:
+        if not wanting or self._rebirth != "request" or not (node.asked.is_due(now_ns) and self._asked.is_due(now_ns)):
             return ()
-        node.asked_ns = now_ns
+        node.asked.note(now_ns, ASK_EVERY_NS * (1 + self._chance()))
+        self._asked.note(now_ns, ASK_APART_NS * (1 + self._chance()))
         t_ms = now_ns // NS_PER_MS
         return (
             (
@@ -174,12 +208,33 @@ class EdgeNodes:
         )
 
 
+def data_topic(text: str) -> Topic | None:
+    """The parts of a topic that a meter can have, see ``TOPICS``."""
+    topic = topic_of(text)
+    return topic if topic is not None and topic.message.endswith("DATA") and not set(text) & set("+#") else None
+
+
+def _reading(meter: str, found: Sample) -> Reading:
+    assert found.t_ns is not None
+    return Reading(meter, found.t_ns, found.raw, "", None, found.columns, found.quality)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _why(birth: _Birth | None) -> str:
+    if birth is None:
+        return "no birth was seen"
+    return birth.doubt or "its birth does not name it"
+
+
 def _node_died(node: _Node, said: Payload) -> Taken:
     """A death belongs to the birth with the same number; a broker may send that of a connection long replaced."""
     number = _bdseq(said)
     if node.bdseq is not None and number is not None and number != node.bdseq:
         return Taken(notes=((node.topic.edge, f"death {BDSEQ} {number} belongs to an earlier birth, not to {node.bdseq}"),))
-    node.births, node.bdseq, node.seq = {}, None, None
+    node.births, node.bdseq, node.seq, node.aside = {}, None, None, {}
     return Taken(offline=node.every_meter())
 
 
@@ -197,8 +252,8 @@ def _birth(said: Payload) -> _Birth:
 
 def _named(metrics: Sequence[Metric], birth: _Birth | None) -> tuple[list[Metric], list[str]]:
     """Metrics with name and value after their type, and those that no birth beyond doubt explains."""
-    by_alias = {} if birth is None or birth.doubted else birth.by_alias
-    types = {} if birth is None or birth.doubted else birth.types
+    by_alias = {} if birth is None or birth.doubt else birth.by_alias
+    types = {} if birth is None or birth.doubt else birth.types
     named: list[Metric] = []
     unknown: list[str] = []
     for metric in metrics:

@@ -68,7 +68,7 @@ async def until(kept: Kept, meter: str, expected: dict[str, list[float]]) -> Non
 async def test_every_format_arrives_and_a_missing_birth_is_asked_for(
     version: int, mosquitto: MosquittoServer, tmp_path: Path
 ) -> None:
-    kept, board, clock = Kept(), Board(), SystemClock()
+    kept, board, clock, gone = Kept(), Board(), SystemClock(), list[str]()
     endpoint = Endpoint(
         "b", "mqtt", "127.0.0.1", mosquitto.port, timeout_s=5.0, mqtt_version=version, sparkplug_rebirth="request"
     )
@@ -84,6 +84,7 @@ async def test_every_format_arrives_and_a_missing_birth_is_asked_for(
         secrets={},
         state_dir=tmp_path / "state",
         folder=tmp_path,
+        tell_gone=gone.extend,
     )
     edge_map = PROFILES[EDGE].mqtt
     assert edge_map is not None
@@ -109,6 +110,10 @@ async def test_every_format_arrives_and_a_missing_birth_is_asked_for(
             await send(*node.births(T_MS + 2, {"m-1": (2.0, 20.0, 5.0)}), node.data("m-1", T_MS + 3, (3.0, 30.0, 5.0)))
             expected = {"active_power": [2.0, 3.0], "energy_import": [20.0, 30.0], "energy_export": [5.0, 5.0]}
             await until(kept, "edge", expected)
+            await send(node.death("m-1"))
+            async with asyncio.timeout(WAIT_S):
+                while gone != ["edge"]:  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
 
             for meter, values in (
                 ("sub", {"active_power": 7.5, "frequency": 50.01}),
