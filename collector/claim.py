@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import hashlib
 import socket
 import struct
 import sys
@@ -20,29 +21,35 @@ from plant.site import Endpoint
 
 RESOLVE_S = 2.0
 _PREFIX = "\0potwatt/endpoint/"
+_NAME_MAX = 107 - len(_PREFIX)  # sun_path has 108 bytes
 _PEER = struct.Struct("3i")  # pid, uid, gid of SO_PEERCRED
 
 
 @dataclass(slots=True)
 class Claim:
-    """The names held; ``taken`` are those that another process holds. ``release`` gives all back."""
+    """The names held; ``taken`` are those that another process holds, ``failed`` says why others could not be held.
+    ``release`` gives all back."""
 
     taken: dict[str, Holder] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
     _sockets: list[socket.socket] = field(default_factory=list)
 
     def hold(self, name: str) -> None:
         """Take a name, or note who has it."""
         if not sys.platform.startswith("linux"):
             return
-        held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        held: socket.socket | None = None
         try:
-            held.bind(_PREFIX + name)
+            held = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            held.bind(_address(name))
             held.listen(1)
         except OSError as error:
-            held.close()
-            if error.errno != errno.EADDRINUSE:
-                raise
-            self.taken[name] = holder(name) or Holder(0)
+            if held is not None:
+                held.close()
+            if error.errno == errno.EADDRINUSE:
+                self.taken[name] = holder(name) or Holder(0)
+            else:
+                self.failed[name] = error.strerror or str(error)
         else:
             self._sockets.append(held)
 
@@ -69,13 +76,21 @@ def holder(name: str) -> Holder | None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
         asking.settimeout(0)
         try:
-            asking.connect(_PREFIX + name)
+            asking.connect(_address(name))
         except ConnectionRefusedError:
             return None
         except OSError:  # its queue of such questions is full, so it is there
             return Holder(0)
         pid, _, _ = _PEER.unpack(asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
         return Holder(pid)
+
+
+def _address(name: str) -> bytes:
+    """The socket of a name; a long one, as host names may be, goes by its digest."""
+    plain = name.encode()
+    if len(plain) > _NAME_MAX:
+        plain = hashlib.blake2b(plain, digest_size=16).hexdigest().encode()
+    return _PREFIX.encode() + plain
 
 
 def claim(names: Iterable[str]) -> Claim:

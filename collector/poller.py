@@ -144,7 +144,7 @@ class Poller:
             resume_ns = now_ns + round(self._line.wait_s(device.station) * 1e9) if outcome == "paused" else 0
             turn = agenda.done(turn.name, outcome, now_ns, resume_ns)
             device.missed = turn.missed
-            if turn.failures >= STRANGER_AFTER:
+            if outcome == "failed" and turn.failures >= STRANGER_AFTER:
                 device.known = None
 
     def _patience_s(self, failures: int) -> float | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from devices.catalog import profiles_from_texts, shipped_profiles
+from devices.plan import guards, plan_reads
 from devices.profile import Profile
 from plant.config import neighbours, parse_site
 from plant.errors import ConfigError, Fault
@@ -47,10 +48,39 @@ def load_text(text: str, name: str, folder: Path) -> Loaded:
     if beside.profiles_dir:
         profiles |= profiles_from_texts(_folder(folder / beside.profiles_dir, name, "plant.profiles_dir"))
     site = parse_site(text, name, tables=tables, known_profiles={p.id: p.protocol for p in profiles.values()})
+    if faults := _rate_faults(site, profiles, name):
+        raise ConfigError(faults)
     rules = shipped_rule_texts()
     if beside.rules_dir:
         rules |= _folder(folder / beside.rules_dir, name, "plant.rules_dir")
     return Loaded(site, profiles, parse_rules(rules), folder, name)
+
+
+def _rate_faults(site: Site, profiles: Mapping[str, Profile], name: str) -> list[Fault]:
+    """Endpoints whose meters need more requests a second than they may have: they would never be read in time."""
+    needed = dict.fromkeys(site.endpoints, 0.0)
+    for meter in site.meters.values():
+        needed[meter.endpoint] += _requests_a_poll(profiles[meter.profile]) / meter.poll_interval_s
+    return [
+        Fault(
+            name,
+            f"endpoint[{e.id}].requests_per_s_max",
+            f"{e.requests_per_s_max:g}",
+            f"at least {needed[e.id]:g}, since its meters' profiles make that many requests a second, or longer poll_interval_s",
+        )
+        for e in site.endpoints.values()
+        if e.requests_per_s_max and needed[e.id] > e.requests_per_s_max * (1 + 1e-9)
+    ]
+
+
+def _requests_a_poll(profile: Profile) -> int:
+    """What one reading takes of a meter that refuses nothing; 0 where nothing is asked."""
+    if profile.dlt645 is not None:
+        return len(profile.dlt645.requests)
+    if profile.modbus is None:
+        return 0
+    plan = plan_reads(profile.modbus)
+    return len(plan) + len(guards(profile.modbus, plan))
 
 
 def _read(path: Path, what: str) -> str:

@@ -192,6 +192,11 @@ class Program:
             for name, by in held.taken.items():
                 detail = f"{name} is read by {by} too: many gateways serve one connection alone; stop one of the programs"
                 self.health.set(f"claim:{endpoint.id}", "degraded", detail)
+            for name, why in held.failed.items():
+                detail = (
+                    f"{name} could not be claimed ({why}): it is read, but `probe` and `read` do not see that and must keep off"
+                )
+                self.health.set(f"claim:{endpoint.id}", "degraded", detail)
 
     def _loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
         loops: dict[str, Callable[[], Awaitable[None]]] = {}

@@ -93,9 +93,10 @@ async def _poll(loaded: Loaded | None, endpoint: Endpoint, meter: Meter, profile
     """The last reading, None where the running program has the endpoint and its last stored one was shown instead."""
     held = claim(await names_of(endpoint))
     try:
-        if held.taken:
-            by = next(iter(held.taken.values()))
-            if loaded is None or not is_running(loaded):
+        is_polled = loaded is not None and await asyncio.to_thread(is_running, loaded)
+        if held.taken or is_polled:  # a program in another network namespace has claims that are not seen here
+            by = next(iter(held.taken.values()), "the running program")
+            if loaded is None or not is_polled:
                 raise InputError(
                     f"{endpoint.host or endpoint.serial_port} is read by {by}, and many devices take one connection: stop it"
                 )

@@ -66,6 +66,7 @@ class SimulatedLine:
     odd: frozenset[int] = frozenset()
     mute_after: int = 1_000_000_000
     half: frozenset[int] = frozenset()
+    dead_until_s: float = 1e9
     counters: dict[str, int] = field(default_factory=dict)
     asked: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     connects: int = 0
@@ -88,7 +89,8 @@ class SimulatedLine:
         if station.unit in self.breaking:
             raise TransportError("the line is gone")
         is_mute = self.since_connect >= self.mute_after and self.connects == 1
-        if is_mute or station.unit in self.dead or (station.unit in self.half and request not in ("question 0", "how much")):
+        is_off = station.unit in self.dead and self.clock.t_ns < START_NS + self.dead_until_s * 1e9
+        if is_mute or is_off or (station.unit in self.half and request not in ("question 0", "how much")):
             self.clock.pass_by(1.0 if timeout_s is None else timeout_s)
             raise DeviceSilent("m", "unit", expected="an answer", got="none", next_step="wait")
         self.clock.pass_by(self.answer_s)
@@ -284,3 +286,11 @@ def test_an_error_that_nobody_thought_of_is_its_meters_alone(caplog: pytest.LogC
     assert (state, detail) == ("down", "m2 at unit 2: ValueError: a fault in the dialogue; please report it")
     assert board.failed["m2", "ValueError"] >= 3
     assert "meter m2 failed in a way that nobody thought of" in caplog.text
+
+
+def test_a_meter_that_comes_back_is_met_once_and_read_again() -> None:
+    dialect = OneQuestion(3)
+    taken, _, board = simulate([1, 2], 300.0, 0.01, dialect, dead=frozenset([2]), dead_until_s=100.0)
+    assert taken.t_ns["m2"][0] < START_NS + 200e9
+    assert len(taken.t_ns["m2"]) >= 99
+    assert dialect.introductions["m2"] == board.failed["m2", "DeviceSilent"] + 1

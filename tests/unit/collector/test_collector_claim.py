@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import resource
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from collector.claim import claim, holder, names_of
@@ -49,6 +52,32 @@ def test_a_second_claim_names_the_process_that_has_the_first() -> None:
     second = claim([name])
     assert not second.taken
     second.release()
+
+
+def test_names_of_whatever_length_are_claimed() -> None:
+    name = f"{os.getpid()}." + "a" * 60 + ".b" * 60 + ".works.example:502"
+    first = claim([name, name + "1"])
+    assert not first.taken
+    assert not first.failed
+    second = claim([name])
+    assert list(second.taken) == [name]
+    first.release()
+    assert holder(name) is None
+
+
+def test_a_claim_that_fails_is_told_and_ends_nothing() -> None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as files:
+        used = max(int(file.name) for file in Path("/proc/self/fd").iterdir()) + 1
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used, limit[1]))
+        try:
+            with suppress(OSError):
+                while True:
+                    files.enter_context(socket.socket())
+            held = claim(["test-out-of-files"])
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert list(held.failed) == ["test-out-of-files"]
 
 
 def test_many_questions_leave_a_claim_standing() -> None:

@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import openpyxl
@@ -184,6 +186,17 @@ def test_what_a_running_program_reads_is_not_probed_and_its_readings_are_shown(t
     assert "4248 0000" in alone.stdout, "the words of 50 Hz"
 
 
+def test_a_meter_of_a_program_whose_claims_are_not_seen_is_left_alone(tmp_path: Path, meter_port: int) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as api:  # as from within a container
+        threading.Thread(target=api.serve_forever, daemon=True).start()
+        site_with(tmp_path, meter_port, api.server_port)
+        shown = potwatt("read", "tie-1-main", "--site", "site.toml", "--once", cwd=tmp_path)
+        api.shutdown()
+    assert shown.returncode != 0, "there is no program that could say anything"
+    assert "read by the running program" in shown.stdout
+    assert "4248 0000" not in shown.stdout, "the meter was not asked"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -226,3 +239,22 @@ def test_a_serial_port_that_is_silent_or_not_permitted_is_a_sentence(tmp_path: P
     finally:
         os.close(master)
         os.close(slave)
+
+
+def test_a_merged_cell_holds_for_each_of_its_rows(tmp_path: Path) -> None:
+    book = openpyxl.Workbook()
+    for row in (["地址", "名称", "类型", "单位"], ["0", "A相电压", "U16", "V"], ["1", "B相电压"], ["2", "C相电压"]):
+        book.active.append(row)
+    for cells in ("C2:C4", "D2:D4"):
+        book.active.merge_cells(cells)
+    book.save(tmp_path / "list.xlsx")
+    added = potwatt("devices", "add", "list.xlsx", "--id", "my_meter", cwd=tmp_path)
+    assert added.returncode == 0 and "3 quantities; 0 rows are left" in added.stdout
+
+
+def test_what_is_no_xlsx_and_the_id_of_a_shipped_profile_are_sentences(tmp_path: Path) -> None:
+    (tmp_path / "list.xlsx").write_text("<html><table></table></html>")
+    refused = potwatt("devices", "add", "list.xlsx", "--id", "my_meter", cwd=tmp_path)
+    assert refused.returncode != 0 and "list.xlsx cannot be read as XLSX" in refused.stderr and "Traceback" not in refused.stderr
+    taken = potwatt("devices", "add", "list.xlsx", "--id", "eastron_sdm630", cwd=tmp_path)
+    assert taken.returncode != 0 and "is a profile of the package" in taken.stderr and not list(tmp_path.glob("*.toml"))
