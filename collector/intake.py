@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from collector.screen import ScreenRules, screen
 from collector.spool import Spool
@@ -10,6 +11,8 @@ from devices.maps import Profile
 from plant.frame import FrameBlock
 from plant.ports import Bus, HealthBoard
 from plant.quality import Quality
+
+LAYOUTS_MAX = 1_024  # devices that report by exception leave out any of their quantities: there is no end of combinations
 
 
 class Intake:
@@ -21,7 +24,7 @@ class Intake:
     def __init__(self, spool: Spool, profiles: Mapping[str, Profile], bus: Bus, health: HealthBoard) -> None:
         self._spool, self._bus, self._health = spool, bus, health
         self._profiles = profiles
-        self._rules: dict[tuple[str, tuple[str, ...]], ScreenRules] = {}
+        self._rules = lru_cache(LAYOUTS_MAX)(self._rules_of)
 
     async def __call__(self, blocks: Sequence[FrameBlock]) -> None:
         """Raises SpoolFull, having taken nothing, when the spool holds; the source waits and offers them again."""
@@ -37,11 +40,7 @@ class Intake:
         return ScreenRules.of(profile).of_columns(profile.quantities, quantities)
 
     def _screen(self, block: FrameBlock) -> FrameBlock:
-        layout = (block.profile, block.quantities)
-        rules = self._rules.get(layout)
-        if rules is None:
-            rules = self._rules[layout] = self._rules_of(*layout)
-        screened = screen(block, rules)
+        screened = screen(block, self._rules(block.profile, block.quantities))
         refused = int(((screened.quality & ~block.quality) & int(Quality.INVALID | Quality.QUESTIONABLE)).astype(bool).sum())
         if refused:
             self._health.count("screened_values", {"profile": block.profile}, refused)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -99,14 +100,17 @@ class MqttSource:
             await self._clock.sleep(REPORT_S)
 
     async def _remember(self, session: Session) -> None:
-        now_ns = self._clock.now_ns()
-        first = Remembered(self._settings().client_id, now_ns)
-        kept = first if self._remembered is None else self._remembered.after(session, now_ns)
+        kept = session_memory.connected(self._remembered, self._settings(), session, self._clock.now_ns())
         self._remembered = kept
         await self._until_written(asyncio.to_thread, session_memory.save, self._session_file, kept)
 
     def _settings(self) -> BrokerSettings:
-        return BrokerSettings.of(self._endpoint, self._plant, self._topics, self._secrets, self._folder)
+        settings = BrokerSettings.of(self._endpoint, self._plant, self._topics, self._secrets, self._folder)
+        return settings if self._remembered is None else replace(settings, withdrawn=self._withdrawn(settings))
+
+    def _withdrawn(self, settings: BrokerSettings) -> tuple[str, ...]:
+        # a minute after the connection the broker has long done it
+        return () if self._remembered is None or self._health.was_up else self._remembered.withdrawn(settings)
 
     def _link(self) -> Link:
         made = FastLink if self._endpoint.mqtt_version == _MQTT_5 else CompatibleLink

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from collector.inbox import Sorted
 from collector.mqtt_link import Session
 from collector.screen import clock_offsets_s
 from collector.session_memory import Remembered
+from plant.frame import FrameBlock
 from plant.ports import Clock, HealthBoard
 from plant.series import Span
 from plant.site import Endpoint, Meter
@@ -40,14 +42,18 @@ class BrokerHealth:
         self._since_ns = clock.now_ns()
         self._fault, self._holding = "", ""
         self._lost: Span | None = None
+        self._moved_from = ""
+        self._set_back = (0, 0.0)  # when the clock of the receipts went back, and how far in seconds
+        self._examined: set[str] = set()  # meters whose clock was looked at since the last report
+        self._shown: dict[str, tuple[str, str, float | None]] = {}
         self._connections = 0
         self.was_up = False
 
     def up(self, session: Session, had: Remembered | None, now: Remembered | None) -> None:
         """Connected and subscribed. A session that is gone although we had one means messages that nobody kept."""
-        if session is Session.NEW and had is not None:
+        self._lost, self._moved_from = (None, "") if now is None else (now.lost, now.moved_from)
+        if session is Session.NEW and had is not None and not self._moved_from:
             self._board.count("mqtt_sessions_lost", self._labels)
-        self._lost = None if now is None else now.lost
         self._connections += 1
         self.was_up, self._fault = True, ""
         self._board.count("mqtt_connections", self._labels)
@@ -70,12 +76,8 @@ class BrokerHealth:
             self._heard_ns.update(dict.fromkeys(block.meters, received_ns))
             for name in self._refused.keys() & block.meters:
                 del self._refused[name]
-            offsets = clock_offsets_s(block, received_ns)
-            self._offset_s.update(dict.fromkeys(block.meters, None) if len(offsets) < len(block.meters) else {})
-            self._offset_s.update(offsets)
-            for meter, offset_s in offsets.items():
-                if abs(offset_s) > CLOCK_OFFSET_MAX_S:
-                    self._board.count("clock_offset_batches", {"meter": meter})
+            if not self._examined.issuperset(block.meters):
+                self._examine_clocks(block, received_ns)
         for meter, reason in batch.refused.items():
             self._heard_ns[meter], self._refused[meter] = received_ns, reason
         for meter, count in batch.missing.items():
@@ -89,7 +91,19 @@ class BrokerHealth:
         self._board.count("mqtt_unknown_topics", self._labels, len(batch.strangers))
         self._board.count("mqtt_stale_retained", self._labels, batch.stale)
         self._board.count("mqtt_repeated", self._labels, batch.repeated)
+        if batch.set_back_s:
+            self._board.count("receipt_clock_set_back", self._labels)
+            self._set_back = received_ns, batch.set_back_s
         self._note_edge_nodes(batch, received_ns)
+
+    def _examine_clocks(self, block: FrameBlock, received_ns: int) -> None:
+        offsets = clock_offsets_s(block, received_ns)
+        self._offset_s.update(dict.fromkeys(block.meters, None) if len(offsets) < len(block.meters) else {})
+        self._offset_s.update(offsets)
+        self._examined.update(block.meters)
+        for meter, offset_s in offsets.items():
+            if abs(offset_s) > CLOCK_OFFSET_MAX_S:
+                self._board.count("clock_offset_batches", {"meter": meter})
 
     def _note_edge_nodes(self, batch: Sorted, received_ns: int) -> None:
         for who, text in batch.notes:
@@ -115,11 +129,15 @@ class BrokerHealth:
         numbers = {} if lost is None else {"session_lost_s": lost.seconds}
         self._board.set(self._part, state, detail, **numbers)
         now_ns = self._clock.now_ns()
+        self._examined.clear()
         for meter in self._meters.values():
             offset_s = self._offset_s.get(meter.id)
+            shown = (*self._meter(meter, now_ns), offset_s)
+            if self._shown.get(meter.id) == shown:
+                continue
+            self._shown[meter.id] = shown
             numbers = {} if offset_s is None else {"clock_offset_s": offset_s}
-            state, detail = self._meter(meter, now_ns)
-            self._board.set(f"meter:{meter.id}", state, detail, **numbers)
+            self._board.set(f"meter:{meter.id}", shown[0], shown[1], **numbers)
 
     def _lost_lately(self) -> Span | None:
         lost = self._lost
@@ -134,9 +152,12 @@ class BrokerHealth:
             return "unknown", "connecting for the first time"
         lost = self._lost_lately()
         if lost is not None:
+            return "degraded", self._loss(f"between {_utc(lost.start_ns)} and {_utc(lost.end_ns)}")
+        set_back_ns, set_back_s = self._set_back
+        if 0 <= self._clock.now_ns() - set_back_ns < SESSION_ALARM_S * NS_PER_S:
             return "degraded", (
-                "the broker had forgotten our session: what was published while we were away, "
-                f"between {_utc(lost.start_ns)} and {_utc(lost.end_ns)}, is lost; check its persistence and session expiry"
+                f"the clock of this computer went back {set_back_s:.0f} s, to {_utc(set_back_ns)}: readings of messages without "
+                "a time may lie among earlier ones; check its time synchronisation"
             )
         words = ["connected"]
         if not self._qos:
@@ -148,13 +169,32 @@ class BrokerHealth:
         words += [f"{who}: {text}" for who, text in self._notes.items()]
         return "ok", "; ".join(words)
 
+    def _loss(self, when: str) -> str:
+        if self._moved_from:
+            return (
+                f"another session than before, {self._moved_from}: what was published meanwhile, {when}, may wait there and does "
+                "not come here; collect it with the old client_id, host and port if it is needed"
+            )
+        if not self._qos:
+            return f"qos = 0 keeps nothing: what was published while we were away, {when}, is lost"
+        if self._shared:
+            return (
+                f"the broker had forgotten our session: what it had dealt to us out of group {self._shared}, {when}, is lost; "
+                "check its persistence and session expiry"
+            )
+        return (
+            f"the broker had forgotten our session: what was published while we were away, {when}, is lost; "
+            "check its persistence and session expiry"
+        )
+
     def _meter(self, meter: Meter, now_ns: int) -> tuple[str, str]:
         heard_ns = self._heard_ns.get(meter.id)
-        quiet_s = (now_ns - (self._since_ns if heard_ns is None else heard_ns)) / NS_PER_S
+        since_ns = self._since_ns if heard_ns is None else heard_ns
+        quiet_s, said = (now_ns - since_ns) / NS_PER_S, _utc(since_ns)
         if meter.id in self._offline:
-            return "down", f"its edge node says that it is offline (last message {quiet_s:.0f} s ago)"
+            return "down", f"its edge node says that it is offline (last message {said})"
         if quiet_s > meter.silent_after_s:
-            return "down", f"nothing on {meter.topic} for {quiet_s:.0f} s; check the device and its topic"
+            return "down", f"nothing on {meter.topic} since {said}; check the device and its topic"
         if heard_ns is None:
             return "unknown", f"waiting for the first message on {meter.topic}"
         if meter.id in self._refused:
@@ -175,8 +215,13 @@ class BrokerHealth:
                 f"by its own numbering {self._missing[meter.id]} messages never came, the last gap at "
                 f"{_utc(self._gap_ns[meter.id])}; check the way to the broker and its queue limits"
             )
-        return "ok", f"last message {quiet_s:.0f} s ago"
+        return "ok", f"last message {said}"
 
 
 def _utc(t_ns: int) -> str:
-    return datetime.fromtimestamp(t_ns // NS_PER_S, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return _words(t_ns // NS_PER_S)
+
+
+@lru_cache(1_024)  # thousands of meters are heard in the same few seconds
+def _words(t_s: int) -> str:
+    return datetime.fromtimestamp(t_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -11,23 +11,24 @@ class Sequences:
     that starts anew."""
 
     def __init__(self) -> None:
-        self._last: dict[str, int] = {}
+        self._last: dict[str, int] = {}  # counted on where the number wraps, so that distances are plain ones
         self._highest: dict[str, int] = {}  # of those that stepped back a short while ago
         self._in_order: dict[str, int] = {}
 
     def missing(self, meter: str, sequence: int, modulus: int) -> int:
         """How many messages are missing just before this one; -1 for a step back. ``modulus`` 0: not known to wrap."""
         last = self._last.get(meter)
-        self._last[meter] = sequence
         if last is None:
-            return 0
-        if sequence == last + 1 and meter not in self._highest:
+            self._last[meter] = sequence
             return 0
         step = sequence - last
         if modulus:
             step %= modulus
             if step > modulus // 2:
                 step -= modulus
+        self._last[meter] = last + step
+        if step == 1 and meter not in self._highest:
+            return 0
         return self._after_step(meter, last, step)
 
     def _after_step(self, meter: str, last: int, step: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.inbox import Inbox, Sorted
-from collector.intake import Intake
+from collector.intake import LAYOUTS_MAX, Intake
 from collector.mqtt import MqttSource, pause_s
 from collector.mqtt5_fast import FastLink
 from collector.mqtt311_compat import CompatibleLink
@@ -20,7 +21,9 @@ from collector.mqtt_health import BrokerHealth
 from collector.mqtt_link import BrokerSettings, Delivery, Session
 from collector.quarantine import Quarantine
 from collector.spool import Spool
+from collector.stamps import Stamps
 from devices.catalog import shipped_profiles
+from devices.payload_map import PayloadPoint
 from plant.errors import SpoolFull, TransportError
 from plant.quality import Quality
 from plant.site import Endpoint, Meter, SpoolSettings
@@ -108,6 +111,116 @@ def test_what_was_queued_while_we_were_away_is_counted_and_not_taken_for_now() -
     assert inbox.sort(received(2.0)).stale == 0, "a new session has no queue"
 
 
+def test_the_queue_of_a_broker_is_one_for_all_its_meters() -> None:
+    other = replace(CLOCKLESS, id="other", topic="plant/other")
+    inbox = Inbox("smelter", [CLOCKLESS, other], {"timeless": TIMELESS})
+    inbox.connected(Session.RESUMED, T_MS * 10**6)
+    busy = received(*(n / 100 for n in range(50)))
+    late = [msgspec.structs.replace(d, topic="plant/other") for d in received(0.5, 0.8)]
+    out = inbox.sort([*busy, *late])
+    assert out.stale == 51, "queued behind those of the other meter"
+    assert [t // 10**6 - T_MS for b in out.blocks for t in b.t_ns.tolist()] == [800]
+
+
+def test_a_clock_that_is_set_back_does_not_squeeze_what_comes_after_it() -> None:
+    inbox = Inbox("smelter", [CLOCKLESS], {"timeless": TIMELESS})
+    first, late = inbox.sort(received(0, 3600, 3599.5)), inbox.sort(received(10, 20, 30))
+    stamped = [[t // 10**6 - T_MS for b in out.blocks for t in b.t_ns.tolist()] for out in (first, late)]
+    assert stamped == [[0, 3_600_000, 3_600_001], [10_000, 20_000, 30_000]]
+    assert (first.set_back_s, late.set_back_s) == (0.0, 3590.0)
+    clock, board = SteppedClock(T_MS * 10**6), Board()
+    health = BrokerHealth(ENDPOINT, [CLOCKLESS], clock, board)
+    health.up(Session.NEW, None, None)
+    health.note(late, clock.t_ns)
+    health.report()
+    assert "the clock of this computer went back 3590 s" in next(h for h in board.all() if h.part == "broker:b").detail
+
+
+NUMBERED = replace(TIMELESS, id="numbered", mqtt=replace(TIMELESS.mqtt, sequence="/seq", sequence_modulus=256))
+
+
+def numbered(*numbers: int, first_s: float = 0.0, sent_again: bool = False) -> list[Delivery]:
+    payloads = [b'{"seq": %d, "p_kw": 8, "e_imp_kwh": 9, "e_exp_kwh": 0}' % (n % 256) for n in numbers]
+    at_s = [first_s + n for n in range(len(numbers))]
+    return [
+        msgspec.structs.replace(d, payload=payload, sent_again=sent_again)
+        for d, payload in zip(received(*at_s), payloads, strict=True)
+    ]
+
+
+def instants(out: Sorted) -> list[int]:
+    return [t // 10**9 - T_MS // 1000 for b in out.blocks for t in b.t_ns.tolist()]
+
+
+def test_a_meter_that_stands_still_goes_on_although_its_numbers_wrap(tmp_path: Path) -> None:
+    inbox = Inbox("smelter", [replace(METER, profile="numbered")], {"numbered": NUMBERED}, stamps=Stamps(tmp_path / "s"))
+    out = inbox.sort(numbered(*range(2_000)))
+    assert out.repeated == 0
+    assert instants(out) == list(range(2_000))
+
+
+@pytest.mark.parametrize("sent_again", [True, False])
+def test_more_than_a_meter_s_last_messages_come_again_and_keep_their_instants(tmp_path: Path, sent_again: bool) -> None:
+    counts_on = replace(NUMBERED, mqtt=replace(NUMBERED.mqtt, sequence_modulus=0 if not sent_again else 256))  # type: ignore[type-var]
+    inbox = Inbox("smelter", [replace(METER, profile="numbered")], {"numbered": counts_on}, stamps=Stamps(tmp_path / "s"))
+    count = 5_000 if sent_again else 256
+    first = inbox.sort(numbered(*range(count)))
+    again = inbox.sort(numbered(*range(count), first_s=90_000, sent_again=sent_again))
+    assert again.repeated == count
+    assert set(instants(again)) <= set(instants(first))
+
+
+def test_a_device_that_sends_again_is_known_once(tmp_path: Path) -> None:
+    inbox = Inbox("smelter", [replace(METER, profile="numbered")], {"numbered": NUMBERED}, stamps=Stamps(tmp_path / "s"))
+    out = inbox.sort(numbered(5, 6, 7, 6, 7, 8, 7))
+    assert instants(out) == [0, 1, 2, 1, 2, 5, 6]
+    assert out.repeated == 2, "a number that comes a third time is another message"
+
+
+EVENTS = replace(
+    TIMELESS,
+    id="events",
+    mqtt=replace(TIMELESS.mqtt, sequence="/seq", points=(PayloadPoint("metal_tapped", "/p_kw", Fraction(1)),)),
+    limits={},
+    checks=(),
+)
+
+
+def test_an_amount_without_time_that_was_queued_goes_to_quarantine() -> None:
+    inbox = Inbox("smelter", [replace(METER, profile="events")], {"events": EVENTS})
+    inbox.connected(Session.RESUMED, T_MS * 10**6)
+    out = inbox.sort(received(0.1, 5))
+    assert (out.stale, [len(b) for b in out.blocks]) == (0, [1])
+    assert "nobody knows when its metal_tapped belongs" in out.rejected[0].reason
+
+
+def test_a_meter_that_nobody_hears_is_not_put_on_the_board_again() -> None:
+    class Counting(Board):
+        sets = 0
+
+        def set(self, part: str, state: str, detail: str, **numbers: float) -> None:
+            self.sets += part.startswith("meter:")
+            super().set(part, state, detail, **numbers)
+
+    clock, board = SteppedClock(T_MS * 10**6), Counting()
+    health = BrokerHealth(ENDPOINT, [METER], clock, board)
+    for _ in range(20):
+        health.report()
+        clock.t_ns += 10**9
+    assert board.sets == 1
+    clock.t_ns += 60 * 10**9
+    health.report()
+    assert board.sets == 2
+
+
+def test_rules_of_devices_that_report_by_exception_are_bounded() -> None:
+    intake = Intake(None, PROFILES, LiveBus(), Board())  # type: ignore[arg-type]
+    names = PROFILES["sim_rectifier_dc_meter"].quantities
+    for layout in range(LAYOUTS_MAX + 200):
+        intake._rules("sim_rectifier_dc_meter", tuple(names[layout >> 3 * n & 3] for n in range(4)))
+    assert intake._rules.cache_info().currsize <= LAYOUTS_MAX
+
+
 def test_a_meter_that_never_pauses_is_believed_after_a_minute() -> None:
     inbox = Inbox("smelter", [CLOCKLESS], {"timeless": TIMELESS})
     inbox.connected(Session.RESUMED, T_MS * 10**6)
@@ -163,7 +276,7 @@ def test_password_is_in_no_text() -> None:
 @pytest.mark.parametrize(
     ("offset_ms", "state", "said"),
     [
-        (0, "ok", "last message 5 s ago"),
+        (0, "ok", "last message 2026-11-20 04:00:00 UTC"),
         (3_600_000, "degraded", "3600 s ahead of the receipt: set the device's clock"),
         (-3_600_000, "degraded", "3600 s behind the receipt: set the device's clock, or its messages waited on the way"),
         (-T_MS, "degraded", "its clock was never set"),
@@ -190,4 +303,7 @@ def test_silent_meter_is_told() -> None:
     clock.t_ns += 31 * 10**9
     health.report()
     found = next(h for h in board.all() if h.part == "meter:feeder")
-    assert (found.state, found.detail) == ("down", "nothing on plant/feeder for 31 s; check the device and its topic")
+    assert (found.state, found.detail) == (
+        "down",
+        "nothing on plant/feeder since 2026-11-18 11:06:40 UTC; check the device and its topic",
+    )

@@ -46,9 +46,17 @@ def test_a_group_is_for_messages_that_can_be_told_apart_by_anybody() -> None:
     assert broker_faults(site(), {FEEDER.id: FEEDER}, Path(), "site.toml") == []
     assert broker_faults(site(shared_group=""), {FEEDER.id: timeless}, Path(), "site.toml") == []
     for profile, words in ((timeless, "without a time"), (edge, "Sparkplug B has a meaning only for")):
-        (fault,) = broker_faults(site(), {FEEDER.id: profile}, Path(), "site.toml")
-        assert fault.key == "endpoint[broker].shared_group"
+        faults = broker_faults(site(), {FEEDER.id: profile}, Path(), "site.toml")
+        (fault,) = (fault for fault in faults if fault.key == "endpoint[broker].shared_group")
         assert words in fault.allowed
+
+
+def test_amounts_need_a_time() -> None:
+    assert FEEDER.mqtt is not None
+    point = replace(FEEDER.mqtt.points[0], name="metal_tapped")
+    events = replace(FEEDER, mqtt=replace(FEEDER.mqtt, time=None, points=(point,)))
+    (fault,) = broker_faults(site(shared_group=""), {FEEDER.id: events}, Path(), "site.toml")
+    assert (fault.key, "metal_tapped" in fault.allowed) == ("meter[m1].profile", True)
 
 
 def test_tls_files_are_looked_at_beside_the_site_file(tmp_path: Path) -> None:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from collector_blocks import SteppedClock
 from hypothesis import given
 from hypothesis import strategies as st
 
 from collector import stamps as stamps_module
-from collector.mqtt_link import Session
+from collector.disk import DiskFile, How, OsDisk
+from collector.mqtt5_fast import RECEIVE_MAX
+from collector.mqtt_health import BrokerHealth
+from collector.mqtt_link import HELD_MAX, BrokerSettings, Session
 from collector.sequences import TRUSTED_AFTER, Sequences
-from collector.session_memory import Remembered, load, save
+from collector.session_memory import Remembered, connected, load, save
 from collector.stamps import KEPT_MAX, Stamps
 from plant.series import Span
+from plant.site import Endpoint
+from potwatt.board import Board
 
 
 def told(numbers: list[int], modulus: int = 0) -> list[int]:
@@ -33,6 +40,7 @@ def told(numbers: list[int], modulus: int = 0) -> list[int]:
         ([100, 90, 103], 0, [0, -1, 2]),
         ([1000, 0, 1, 3], 0, [0, -1, 0, 0]),  # may still be what was sent before
         ([1, 5_000_000, 5_000_001], 0, [0, -1, 0]),  # another numbering
+        ([250, 2, 252, 253, 5], 256, [0, 7, -1, 0, 2]),  # one late over the wrap: 254 to 1 are still counted as missing
     ],
 )
 def test_what_is_missing_before_a_number(numbers: list[int], modulus: int, expected: list[int]) -> None:
@@ -79,6 +87,7 @@ async def test_an_instant_outlives_the_process_and_half_a_line(tmp_path: Path) -
 
 async def test_what_is_kept_is_bounded_in_memory_and_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stamps_module, "_COMPACT_BYTES", 10_000)
+    monkeypatch.setattr(stamps_module, "RECENT_MAX", KEPT_MAX)
     path = tmp_path / "b.stamps"
     kept = Stamps(path)
     for first in range(0, 5_000, 100):
@@ -89,6 +98,81 @@ async def test_what_is_kept_is_bounded_in_memory_and_on_disk(tmp_path: Path, mon
     for stamps in (kept, again):
         assert stamps.find("m", 4_999 - KEPT_MAX, b"x") is None
         assert stamps.find("m", 5_000 - KEPT_MAX, b"x") == 5_000 - KEPT_MAX
+
+
+class FailingDisk(OsDisk):
+    """Takes what is written and fails to make it durable; counts the directories it is asked for."""
+
+    fails, directories = True, 0
+
+    def open(self, path: Path, how: How) -> DiskFile:
+        file = super().open(path, how)
+        if self.fails:
+            file.sync = self._refuse  # type: ignore[method-assign]
+        return file
+
+    def _refuse(self) -> None:
+        raise OSError(5, "I/O error")
+
+    def sync_directory(self, directory: Path) -> None:
+        self.directories += 1
+        super().sync_directory(directory)
+
+
+async def test_a_sync_that_fails_leaves_nothing_behind_and_the_name_is_made_durable_once(tmp_path: Path) -> None:
+    path, disk = tmp_path / "b.stamps", FailingDisk()
+    kept = Stamps(path, disk)
+    stamps = [kept.give("m", n, b"x", n) for n in range(10)]
+    for _ in range(3):
+        with pytest.raises(OSError, match="I/O error"):
+            await kept.keep(stamps)
+    assert path.stat().st_size == 0
+    disk.fails = False
+    await kept.keep(stamps)
+    await kept.keep(stamps)
+    assert disk.directories == 1
+
+
+def test_what_may_be_unacknowledged_is_remembered() -> None:
+    assert stamps_module.RECENT_MAX >= RECEIVE_MAX + HELD_MAX
+
+
+SETTINGS = BrokerSettings("h", 1883, "c", ("plant/#",), 5.0)
+
+
+def test_filters_that_nobody_wants_any_more_are_known_until_they_are_gone() -> None:
+    kept = connected(None, SETTINGS, Session.NEW, 10)
+    narrow = replace(SETTINGS, topics=("plant/a",))
+    assert kept.withdrawn(SETTINGS) == ()
+    assert kept.withdrawn(narrow) == ("plant/#",)
+    asked = connected(kept, replace(narrow, withdrawn=kept.withdrawn(narrow)), Session.RESUMED, 20)
+    assert asked.withdrawn(narrow) == ("plant/#",), "it may not have come to that"
+    assert connected(asked, narrow, Session.RESUMED, 30).withdrawn(narrow) == ()
+    assert kept.withdrawn(replace(SETTINGS, client_id="d", topics=())) == (), "another session"
+
+
+@pytest.mark.parametrize("change", [{"client_id": "d"}, {"host": "other"}, {"port": 8883}])
+def test_a_session_that_we_left_is_none_that_the_broker_lost(tmp_path: Path, change: dict[str, object]) -> None:
+    kept = connected(None, SETTINGS, Session.NEW, 10)
+    moved = connected(kept, replace(SETTINGS, **change), Session.NEW, 50)  # type: ignore[arg-type]
+    assert (moved.lost, moved.moved_from) == (Span(10, 50), "c at h:1883")
+    save(tmp_path / "b.session", moved)
+    assert load(tmp_path / "b.session") == moved
+    board = Board()
+    health = BrokerHealth(Endpoint("b", "mqtt", "h", 1), [], SteppedClock(100), board)
+    health.up(Session.NEW, kept, moved)
+    assert "another session than before, c at h:1883" in board.all()[0].detail
+    assert board.counters().get(("mqtt_sessions_lost", (("broker", "b"),))) is None
+    assert connected(moved, replace(SETTINGS, **change), Session.NEW, 90).moved_from == ""  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("changes", "said"), [({"qos": 0}, "qos = 0 keeps nothing"), ({"shared_group": "g"}, "out of group g")])
+def test_what_a_lost_session_means_hangs_on_how_it_was_asked_for(changes: dict[str, object], said: str) -> None:
+    board = Board()
+    endpoint = replace(Endpoint("b", "mqtt", "h", 1), **changes)  # type: ignore[arg-type]
+    health = BrokerHealth(endpoint, [], SteppedClock(100), board)
+    health.up(Session.NEW, Remembered("c", 10), Remembered("c", 50, Span(10, 50)))
+    assert said in board.all()[0].detail
 
 
 def test_a_session_is_remembered_with_its_last_loss(tmp_path: Path) -> None:
