@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from collector.inbox import amounts
 from collector.mqtt_link import BrokerSettings
 from collector.topic_checks import topic_faults
 from devices.maps import Profile
@@ -13,8 +14,23 @@ from plant.site import Site
 
 
 def broker_faults(site: Site, profiles: Mapping[str, Profile], folder: Path, file: str) -> list[Fault]:
-    """Topics that are not read, streams that cannot be shared, and TLS files that are none."""
-    return [*topic_faults(site, profiles, file), *_shared(site, profiles, file), *_tls(site, folder, file)]
+    """Topics that are not read, streams that cannot be shared, amounts without a time, and TLS files that are none."""
+    return [
+        *topic_faults(site, profiles, file),
+        *_shared(site, profiles, file),
+        *_timeless(site, profiles, file),
+        *_tls(site, folder, file),
+    ]
+
+
+def _timeless(site: Site, profiles: Mapping[str, Profile], file: str) -> Iterator[Fault]:
+    for meter in site.meters.values():
+        profile = profiles.get(meter.profile)
+        if profile is None or profile.mqtt is None or profile.mqtt.carries_time:
+            continue
+        if adding := ", ".join(amounts(profile)):
+            why = f"a profile with mqtt.time: without one, nobody knows when {adding} of a message that waited belongs"
+            yield Fault(file, f"meter[{meter.id}].profile", profile.id, why)
 
 
 def _shared(site: Site, profiles: Mapping[str, Profile], file: str) -> Iterator[Fault]:

@@ -51,6 +51,14 @@ def test_a_group_is_for_messages_that_can_be_told_apart_by_anybody() -> None:
         assert words in fault.allowed
 
 
+def test_amounts_need_a_time() -> None:
+    assert FEEDER.mqtt is not None
+    point = replace(FEEDER.mqtt.points[0], name="metal_tapped")
+    events = replace(FEEDER, mqtt=replace(FEEDER.mqtt, time=None, points=(point,)))
+    (fault,) = broker_faults(site(shared_group=""), {FEEDER.id: events}, Path(), "site.toml")
+    assert (fault.key, "metal_tapped" in fault.allowed) == ("meter[m1].profile", True)
+
+
 def test_tls_files_are_looked_at_beside_the_site_file(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
     for name in ("ca.pem", "missing.pem"):
