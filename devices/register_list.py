@@ -70,7 +70,8 @@ class RegisterList:
 
 @dataclass(frozen=True, slots=True)
 class ListWords:
-    """The word table: for columns, types, units, stems, symbols and places the texts that mean them."""
+    """The word table: for columns, types, units, stems, symbols and places the texts that mean them; of the
+    stems those that are ``undirected``."""
 
     columns: Mapping[str, Sequence[str]]
     types: Mapping[str, Sequence[str]]
@@ -78,11 +79,12 @@ class ListWords:
     stems: Mapping[str, Sequence[str]]
     symbols: Mapping[str, Sequence[str]]
     places: Mapping[str, Sequence[str]]
+    undirected: Mapping[str, Sequence[str]]
 
     @staticmethod
     def of(raw: Mapping[str, Any]) -> ListWords:
         """From the parsed file."""
-        return ListWords(*(raw[key] for key in ("columns", "types", "units", "stems", "symbols", "places")))
+        return ListWords(*(raw[key] for key in ("columns", "types", "units", "stems", "symbols", "places", "undirected")))
 
 
 def read_list(
@@ -96,18 +98,20 @@ def read_list(
     remarks: list[str] = [f"header in row {header + 1}: " + ", ".join(f"{k} = {rows[header][i]!r}" for k, i in column.items())]
     radix = _radix(cells, remarks) if radix is None else radix
     numbers = [_number(cell, radix) for cell in cells]
-    numbering = numbering or _numbering([n for n in numbers if n is not None], remarks)
+    plain = [n for n, cell in zip(numbers, cells, strict=True) if n is not None and not _marked(cell)]
+    numbering = numbering or _numbering(plain or [n for n in numbers if n is not None], remarks)
     points: list[ListedPoint] = []
     left: list[LeftRow] = []
-    for (number, row), listed in zip(body, numbers, strict=True):
-        read = _row(number, row, listed, column, words, numbering)
+    for (number, row), listed, cell in zip(body, numbers, cells, strict=True):
+        how = Numbering.ZERO if _marked(cell) and numbering is Numbering.MODICON else numbering
+        read = _row(number, row, listed, column, words, how)
         if isinstance(read, ListedPoint):
             read = _unless_taken(read, points)
         if isinstance(read, ListedPoint):
             points.append(read)
         else:
             left.append(read)
-    remarks += _large_scales(points, dict(body), column)
+    remarks += _large_scales(points, dict(body), column) + _undirected(points, words)
     return RegisterList(tuple(points), tuple(left), tuple(remarks))
 
 
@@ -121,6 +125,17 @@ def _large_scales(points: Sequence[ListedPoint], rows: Mapping[int, Sequence[str
     return [
         f"scale {cell} in row {row} ({len(large)} such rows) is taken as a factor; where the maker means a divisor, as under "
         f"Gain, write 1/{cell} in the list and make the draft again"
+    ]
+
+
+def _undirected(points: Sequence[ListedPoint], words: ListWords) -> list[str]:
+    """A remark for each energy whose name leaves open whether it counts export too."""
+    texts = {_plain(text) for stems in words.undirected.values() for text in stems}
+    return [
+        f"row {p.row}, {p.text!r}, names no direction and is taken as {p.name}; where the meter adds or subtracts export there, "
+        f"take the point out"
+        for p in points
+        if _stem(_plain(p.text), words)[1] in texts
     ]
 
 
@@ -191,18 +206,23 @@ def quantity_of(text: str, words: ListWords) -> str | None:
     for name, texts in words.symbols.items():
         if plain in map(_plain, texts):
             return name
-    stems = [
-        (len(_plain(t)), name, _plain(t)) for name, texts in words.stems.items() for t in texts if _contains(plain, _plain(t))
-    ]
-    if not stems:
+    stem, found = _stem(plain, words)
+    if not stem:
         return None
-    _, stem, found = max(stems)
     where = _where(_plain(_without_unit(text, stem, words)).replace(found, " ", 1), words)
     if where is None or (stem == "voltage" and not where):
         return None
     suffix = where if "_" in where or not where else _PHASED.get(stem, "").format(where)
     name = f"{stem}_{suffix}" if suffix else stem
     return name if name in QUANTITIES and bool(suffix) == bool(where) else None
+
+
+def _stem(plain: str, words: ListWords) -> tuple[str, str]:
+    """The longest stem that a name contains, and its text; empty where it contains none."""
+    stems = [
+        (len(_plain(t)), name, _plain(t)) for name, texts in words.stems.items() for t in texts if _contains(plain, _plain(t))
+    ]
+    return max(stems)[1:] if stems else ("", "")
 
 
 def _where(rest: str, words: ListWords) -> str | None:
@@ -269,12 +289,21 @@ def _number(cell: str, radix: int) -> int | None:
     return int(text) if re.fullmatch(r"\d{1,6}", text) else None
 
 
+def _marked(cell: str) -> bool:
+    """Whether an address is written as hexadecimal, which no number that names a table is."""
+    return re.match(r"\s*(0x[0-9a-f]|[0-9a-f]+h\b)", cell, re.IGNORECASE) is not None
+
+
 def _numbering(numbers: Sequence[int], remarks: list[str]) -> Numbering:
     if numbers and all(_place(n, Numbering.MODICON) for n in numbers):
         remarks.append(
             f"addresses such as {numbers[0]} name the table and count from 1 (--numbering zero takes them as they are)"
         )
         return Numbering.MODICON
+    named = [n for n in numbers if _place(n, Numbering.MODICON)]
+    if 2 * len(named) > len(numbers):
+        other = next(n for n in numbers if n not in named)
+        remarks.append(f"{named[0]} may name a table, but {other} does not; --numbering modicon takes {named[0]} and its like so")
     if numbers and min(numbers) == 1:
         remarks.append("addresses are taken to count from 1, since the lowest is 1 and none is 0 (--numbering zero if not)")
         return Numbering.ONE

@@ -9,6 +9,7 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from zipfile import BadZipFile
 
 import typer
 from rich.console import Console
@@ -96,6 +97,10 @@ def add(
     into: Annotated[Path, typer.Option(help="Folder to write to, without --site.")] = Path(),
 ) -> None:
     """Make a profile draft from a register list. It never overwrites; `check` refuses it until a real reading proves it."""
+    if id in shipped_profiles():
+        raise InputError(
+            f"{id!r} is a profile of the package, see `potwatt devices show {id}`; give the new one an id of its own"
+        )
     listed = read_list(_rows(file, sheet), list_words(), numbering, None if radix is None else int(radix))
     head = DraftHead(
         id, title or id, kind, source or f"{file.name}: name the maker's document, edition and page", table, word_order.value
@@ -236,8 +241,8 @@ def _sheet_rows(file: Path, sheet: str) -> list[list[str]]:
     from openpyxl.utils.exceptions import InvalidFileException  # noqa: PLC0415
 
     try:
-        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
-    except (InvalidFileException, KeyError, ValueError, OSError) as error:
+        book = openpyxl.load_workbook(file, data_only=True)  # not read-only: that does not know merged cells
+    except (InvalidFileException, BadZipFile, KeyError, ValueError, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise InputError(f"{file} cannot be read as XLSX ({error}); save it as .xlsx or CSV") from error
@@ -245,5 +250,9 @@ def _sheet_rows(file: Path, sheet: str) -> list[list[str]]:
         raise InputError(f"{file} has no sheet {sheet!r}; it has {', '.join(book.sheetnames)}")
     page = book[sheet] if sheet else book[book.sheetnames[0]]
     rows = [["" if cell is None else str(cell) for cell in row] for row in page.iter_rows(values_only=True, max_row=ROWS_MAX)]
+    for merged in page.merged_cells.ranges:  # one cell over several rows says the same of each
+        column = merged.min_col - 1
+        for row in rows[merged.min_row : merged.max_row]:
+            row[column] = rows[merged.min_row - 1][column]
     book.close()
     return rows

@@ -75,6 +75,58 @@ def test_ways_to_count(numbering: Numbering | None, cells: list[str], expected: 
     assert [p.address for p in read_list(rows, WORDS, numbering).points] == expected
 
 
+ENERGY_IMPORT = (
+    *(
+        "有功电度",
+        "总有功电度",
+        "有功总电能",
+        "有功总电度",
+        "组合有功总电能",
+        "当前组合有功总电能",
+        "正向有功总电能",
+        "正向有功电度",
+    ),
+    *("吸收有功电度", "输入有功电能", "Total active energy import", "Total kWh", "Active energy delivered"),
+)
+NOT_PLAIN = (
+    *(
+        "A相电压上限",
+        "电压下限",
+        "过压定值",
+        "A相电流定值",
+        "A相电压报警",
+        "A相失压",
+        "电压变比",
+        "额定电压",
+        "额定电流",
+        "电压不平衡度",
+    ),
+    *(
+        "上月有功电度",
+        "上月正向有功电度",
+        "昨日有功电度",
+        "日有功电度",
+        "本月有功电度",
+        "分时电度",
+        "剩余电能",
+        "费率1正向有功电能",
+    ),
+    *(
+        "正向有功尖电能",
+        "正向有功峰电能",
+        "正向有功平电能",
+        "正向有功谷电能",
+        "正向有功最大需量",
+        "有功功率需量",
+        "有功功率最大值",
+    ),
+    *("A相电流最大值", "A相电压谐波", "零序电流", "中性线电流", "无功电度", "Phase angle", "Voltage angle L1", "Nominal voltage"),
+    *("Max active power", "Min voltage L1", "Active power demand", "Voltage L1 alarm limit", "Over voltage L1 setpoint"),
+    *("Rated frequency", "Frequency upper limit", "Active energy import last month", "Active energy import tariff 1"),
+    *("Yesterday active energy import", "Active energy import of the day", "Average voltage", "CT primary current", "Current N"),
+)
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [
@@ -109,10 +161,36 @@ def test_ways_to_count(numbering: Numbering | None, cells: list[str], expected: 
         ("Voltage between L1 and L2", "voltage_l1_l2"),
         ("Phase voltage A", "voltage_l1_n"),
         ("实时有功功率", "active_power"),
+        *((name, "energy_import") for name in ENERGY_IMPORT),
+        *((name, "energy_export") for name in ("反向有功电度", "释放有功电度", "输出有功电能", "当前反向有功总电能")),
+        *((name, None) for name in NOT_PLAIN),
+        ("合相有功功率", "active_power"),
+        ("线电压Uab", "voltage_l1_l2"),
+        ("相电压Ub", "voltage_l2_n"),
+        ("Voltage C-N", "voltage_l3_n"),
+        ("Line to line voltage L2-L3", "voltage_l2_l3"),
+        ("正向无功电度", "reactive_energy_import"),
     ],
 )
 def test_names(text: str, name: str | None) -> None:
     assert quantity_of(text, WORDS) == name
+
+
+def test_an_energy_without_direction_is_asked_about() -> None:
+    rows = [["地址", "名称", "类型", "单位"], ["0", "组合有功总电能", "uint32", "kWh"], ["2", "反向有功总电能", "uint32", "kWh"]]
+    found = read_list(rows, WORDS)
+    assert [p.name for p in found.points] == ["energy_import", "energy_export"]
+    assert [r for r in found.remarks if "no direction" in r] == [
+        r for r in found.remarks if r.startswith("row 2, '组合有功总电能'")
+    ]
+
+
+def test_a_hexadecimal_row_does_not_change_how_the_others_count() -> None:
+    rows = [["Address", "Name", "Type"], ["40001", "Ua", "uint16"], ["0x0010", "Ub", "uint16"], ["40003", "Uc", "uint16"]]
+    assert [(p.address, p.table) for p in read_list(rows, WORDS).points] == [(0, "holding"), (16, None), (2, "holding")]
+    mixed = read_list([*rows, ["7", "Ia", "uint16"]], WORDS)
+    assert [p.address for p in mixed.points] == [40001, 16, 40003, 7]
+    assert any("40001 may name a table, but 7 does not; --numbering modicon" in r for r in mixed.remarks)
 
 
 def test_a_scale_above_one_that_may_be_a_divisor_is_remarked_on() -> None:
@@ -134,7 +212,8 @@ def test_a_draft_is_refused_for_its_missing_proof_alone_and_taken_once_it_is_fil
     words = {"0": 2301, "1": 3990, "2": 0, "3": 7500, "6": 1, "7": 2, "input/0": 5001}
     expect = {"voltage_l1_n": 230.1, "voltage_l1_l2": 399.0, "active_power": 7.5, "energy_import": 65538.0, "frequency": 50.01}
     filled = with_golden(text, golden_lines("a reading", words, expect, []))
-    assert parse_profile(filled, "made_up.toml").golden_origin == "a reading"
+    proven = parse_profile(filled.replace("verified = false", "verified = true"), "made_up.toml")
+    assert (proven.golden_origin, proven.proven) == ("a reading", proven.quantities)
     with pytest.raises(InputError, match="not overwritten"):
         with_golden(filled, golden_lines("another", words, expect, []))
     assert PLACEHOLDER not in filled

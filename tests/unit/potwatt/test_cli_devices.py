@@ -243,6 +243,7 @@ def test_a_serial_port_that_is_silent_or_not_permitted_is_a_sentence(tmp_path: P
 
 def test_a_merged_cell_holds_for_each_of_its_rows(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
+    assert book.active is not None
     for row in (["地址", "名称", "类型", "单位"], ["0", "A相电压", "U16", "V"], ["1", "B相电压"], ["2", "C相电压"]):
         book.active.append(row)
     for cells in ("C2:C4", "D2:D4"):
