@@ -1,4 +1,5 @@
-"""Policy ``thin``: as the spool fills, of what a meter sends within a slot of some seconds only the first is kept.
+"""Policy ``thin``: as the spool fills, of what a meter sends within a slot of some seconds a Frame is kept only where it
+brings the slot's first value of a quantity; so counters stay also where they come in Frames of their own.
 
 Energy survives it, since counters add up by themselves: every 15-min bound keeps a reading within a minute on either
 side. Kept whole are events, interval amounts, changes of state, readings that come late, and the last reading before a
@@ -7,7 +8,7 @@ counter fell back or a meter was silent: what stood on a register before an exch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,21 +37,40 @@ class Left:
     last_t_ns: int
 
 
-@dataclass(slots=True)
-class _Meter:
-    t_ns: int  # of the newest Frame seen
-    slot: int
-    counters: tuple[float, ...]
-    states: tuple[float, ...]
-    held: FrameBlock | None = None  # the newest Frame, left out so far
+Key = tuple[str, str, tuple[str, ...]]  # profile, meter, quantities: blocks of other columns are never compared
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Where counters and states stand among a block's quantities."""
+    """Which of a block's columns are counters and which states; one more column, neither, stands for the Frame itself."""
 
-    counters: list[int]
-    states: list[int]
+    counter: Mask
+    state: Mask
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What is known of the Frames of one key, by column: a Frame need not have a value of each."""
+
+    t_ns: int  # of the newest Frame seen
+    kept_slot: npt.NDArray[np.int64]
+    seen_ns: npt.NDArray[np.int64]
+    value: npt.NDArray[np.float64]  # the last known
+    held: dict[int, _Held]  # by column the newest Frame with a value of it, left out so far
+
+    def copy(self) -> _Stream:
+        return _Stream(self.t_ns, self.kept_slot.copy(), self.seen_ns.copy(), self.value.copy(), dict(self.held))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    block: FrameBlock
+    row: int
+
+    def alone(self) -> _Held:
+        """The same without the rest of its block."""
+        return _Held(self.block.take(slice(self.row, self.row + 1)), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,28 +79,28 @@ class Thinned:
 
     kept: list[FrameBlock]
     left: list[Left]
-    seen: dict[tuple[str, str], _Meter] | None = None  # None: everything was kept
+    seen: dict[Key, _Stream] | None = None  # None: everything was kept
 
 
 class Thinner:
-    """Remembers the last Frame of each meter; only what was ``accept``ed counts, since a full spool refuses."""
+    """Remembers the last Frames of each meter; only what was ``accept``ed counts, since a full spool refuses."""
 
     def __init__(self) -> None:
-        self._meters: dict[tuple[str, str], _Meter] = {}
+        self._streams: dict[Key, _Stream] = {}
 
     def accept(self, thinned: Thinned) -> None:
         """The kept Frames were taken in."""
         if thinned.seen is None:
-            self._meters = {}
+            self._streams = {}
         else:
-            self._meters.update(thinned.seen)
+            self._streams.update(thinned.seen)
 
     def thin(self, blocks: Sequence[FrameBlock], width_s: int) -> Thinned:
-        """Keep one Frame of each meter in ``width_s`` seconds, or everything where that is 0."""
+        """Keep one value of each quantity of a meter in ``width_s`` seconds, or everything where that is 0."""
         if not width_s:
-            held = [meter.held for meter in self._meters.values() if meter.held is not None]
+            held = [block for stream in self._streams.values() for block in _in_order(stream.held.values())]
             return Thinned([*held, *blocks], [])
-        seen: dict[tuple[str, str], _Meter] = {}
+        seen: dict[Key, _Stream] = {}
         found = Thinned([], [], seen)
         for block in blocks:
             columns = _columns(block)
@@ -97,42 +117,68 @@ class Thinner:
         return found
 
     def _mask(
-        self, block: FrameBlock, columns: _Columns, width_ns: int, seen: dict[tuple[str, str], _Meter]
-    ) -> tuple[list[FrameBlock], npt.NDArray[np.bool_]]:
+        self, block: FrameBlock, columns: _Columns, width_ns: int, seen: dict[Key, _Stream]
+    ) -> tuple[list[FrameBlock], Mask]:
         """Frames held back that are kept after all, and which rows of the block are; ``seen`` is brought up to date."""
-        before: list[FrameBlock] = []
+        recalled: list[_Held] = []
         mask = np.ones(len(block), np.bool_)
-        held_here: dict[tuple[str, str], int] = {}
+        values = np.column_stack([block.value, np.zeros(len(block))])
+        touched: dict[Key, _Stream] = {}
         for row in range(len(block)):
-            key = (block.profile, block.meter_of(row))
+            key = (block.profile, block.meter_of(row), block.quantities)
+            stream = touched[key] = touched.get(key) or self._stream(key, len(columns.state), seen)
             t_ns = int(block.t_ns[row])
-            counters = tuple(float(block.value[row, at]) for at in columns.counters)
-            states = tuple(float(block.value[row, at]) for at in columns.states)
-            meter = seen.get(key) or self._meters.get(key)
-            if meter is not None and t_ns <= meter.t_ns:
+            if t_ns <= stream.t_ns:
                 continue  # late or repeated: not part of what is being thinned
-            slot = t_ns // width_ns
-            if meter is None:
-                seen[key] = _Meter(t_ns, slot, counters, states)
-                continue
-            fell = any(new < old for new, old in zip(counters, meter.counters, strict=False))
-            silent = t_ns - meter.t_ns > SILENT_SLOTS * width_ns
-            if fell or silent:
-                if key in held_here:
-                    mask[held_here[key]] = True
-                elif meter.held is not None:
-                    before.append(meter.held)
-            keep = fell or silent or slot != meter.slot or _differ(states, meter.states)
-            held_here.pop(key, None)
-            if not keep:
-                mask[row] = False
-                held_here[key] = row
-            # a counter that is missing now is compared by its last known value
-            known = tuple(old if np.isnan(new) else new for new, old in zip(counters, meter.counters, strict=False))
-            seen[key] = _Meter(t_ns, slot, known or counters, states)
-        for key, row in held_here.items():
-            seen[key].held = block.take(slice(row, row + 1))
-        return before, mask
+            mask[row], wanted = _judge(stream, values[row], t_ns, width_ns, columns)
+            recalled += wanted
+            for column in np.flatnonzero(~np.isnan(values[row])).tolist():
+                if mask[row]:
+                    stream.held.pop(column, None)
+                else:
+                    stream.held[column] = _Held(block, row)
+        for held in recalled:
+            if held.block is block:
+                mask[held.row] = True
+        for stream in touched.values():
+            alone = {held.row: held.alone() for held in stream.held.values() if held.block is block}
+            stream.held = {at: alone[held.row] if held.block is block else held for at, held in stream.held.items()}
+        seen.update(touched)
+        return _in_order(held for held in recalled if held.block is not block), mask
+
+    def _stream(self, key: Key, columns: int, seen: dict[Key, _Stream]) -> _Stream:
+        known = seen.get(key) or self._streams.get(key)
+        if known is not None:
+            return known.copy()
+        never = np.full(columns, -1, np.int64)
+        return _Stream(-1, never, never.copy(), np.full(columns, np.nan), {})
+
+
+def _judge(
+    stream: _Stream, values: npt.NDArray[np.float64], t_ns: int, width_ns: int, columns: _Columns
+) -> tuple[bool, list[_Held]]:
+    """Whether a Frame is kept, and the held ones that are kept because of it; the stream is brought up to date."""
+    slot = t_ns // width_ns
+    known = ~np.isnan(values)
+    fell = columns.counter & (values < stream.value)
+    silent = known & (t_ns - stream.seen_ns > SILENT_SLOTS * width_ns)
+    changed = columns.state & known & (values != stream.value)
+    recalled: list[_Held] = []
+    for column in np.flatnonzero(fell | silent).tolist():
+        if (held := stream.held.get(column)) is not None:
+            recalled.append(held)
+            stream.held = {at: h for at, h in stream.held.items() if (h.block, h.row) != (held.block, held.row)}
+    keep = bool(np.any(fell | silent | changed | (known & (stream.kept_slot != slot))))
+    if keep:
+        stream.kept_slot[known] = slot
+    stream.t_ns, stream.seen_ns[known], stream.value[known] = t_ns, t_ns, values[known]
+    return keep, recalled
+
+
+def _in_order(held: Iterable[_Held]) -> list[FrameBlock]:
+    """Each once, oldest first, as blocks of their own."""
+    blocks = {id(h.block): h.block for h in held}
+    return sorted(blocks.values(), key=lambda block: int(block.t_ns[0]))
 
 
 def _columns(block: FrameBlock) -> _Columns | None:
@@ -141,10 +187,6 @@ def _columns(block: FrameBlock) -> _Columns | None:
     if block.event_ids or not set(kinds) <= {Kind.GAUGE, Kind.COUNTER, Kind.STATE}:
         return None
     return _Columns(
-        [at for at, kind in enumerate(kinds) if kind is Kind.COUNTER],
-        [at for at, kind in enumerate(kinds) if kind is Kind.STATE],
+        np.array([*(kind is Kind.COUNTER for kind in kinds), False]),
+        np.array([*(kind is Kind.STATE for kind in kinds), False]),
     )
-
-
-def _differ(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
-    return len(a) != len(b) or any(x != y and not (np.isnan(x) and np.isnan(y)) for x, y in zip(a, b, strict=True))
