@@ -120,6 +120,7 @@ def init(
 def check(site: SiteFile) -> None:
     """List everything that is wrong with a site file: file, key, what was found, what is allowed."""
     from collector.mqtt_checks import losses  # noqa: PLC0415
+    from collector.topic_checks import unknown_spacing  # noqa: PLC0415
     from potwatt.load import load_site, secrets_of  # noqa: PLC0415
     from potwatt.program import check_roles  # noqa: PLC0415
 
@@ -133,8 +134,8 @@ def check(site: SiteFile) -> None:
         f"store {found.store.kind}, edition {found.edition}.",
         soft_wrap=True,
     )
-    for loss in losses(found):
-        console.print(f"Note: {loss}.")
+    for note in (*losses(found), *unknown_spacing(found, loaded.profiles)):
+        console.print(f"Note: {note}.")
 
 
 @app.command("import")
