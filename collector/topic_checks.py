@@ -38,7 +38,8 @@ def unknown_spacing(site: Site, profiles: Mapping[str, Profile]) -> list[str]:
     """Meters that report by exception and whose file does not say how often they report at the least, a sentence each."""
     return [
         f"meter[{meter.id}].poll_interval_s = {meter.poll_interval_s:g}: {profile.id} reports by exception, and "
-        "completeness would count it as read that often; set it, and accounting.gap_max_s no lower, to the longest time it lets pass without a value"
+        "completeness would count it as read that often; set it, and "
+        "accounting.gap_max_s no lower, to the longest time it lets pass without a value"
         for meter in site.meters.values()
         if (profile := profiles.get(meter.profile)) is not None
         and _by_exception(profile)
