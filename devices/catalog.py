@@ -33,20 +33,25 @@ def profiles_from_texts(texts: Mapping[str, str]) -> dict[str, Profile]:
 
     Raises ConfigError with the faults of all files; the id of a profile is the name of its file.
     """
+    profiles, faults = sort_out(texts)
+    if faults:
+        raise ConfigError([fault for found in faults.values() for fault in found])
+    return profiles
+
+
+def sort_out(texts: Mapping[str, str]) -> tuple[dict[str, Profile], dict[str, list[Fault]]]:
+    """The sound profiles of those texts by id, and the faults of the others by the id that their file name gives them."""
     profiles: dict[str, Profile] = {}
-    faults: list[Fault] = []
+    faults: dict[str, list[Fault]] = {}
     for file, text in texts.items():
+        stem = file.rpartition("/")[2].removesuffix(".toml")
         try:
             profile = parse_profile(text, file, definition_of=sunspec_definition)
         except ConfigError as error:
-            faults += error.faults
+            faults[stem] = list(error.faults)
             continue
-        stem = file.rpartition("/")[2].removesuffix(".toml")
-        if profile.id != stem:
-            faults.append(Fault(file, "profile.id", repr(profile.id), f"the name of the file: {stem!r}"))
-        elif profile.id in profiles:
-            faults.append(Fault(file, "profile.id", repr(profile.id), "an id used once"))
-        profiles[profile.id] = profile
-    if faults:
-        raise ConfigError(faults)
-    return profiles
+        if profile.id == stem:
+            profiles[stem] = profile
+        else:
+            faults[stem] = [Fault(file, "profile.id", repr(profile.id), f"the name of the file: {stem!r}")]
+    return profiles, faults

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
-from devices.catalog import profiles_from_texts, shipped_profiles
+from devices.catalog import shipped_profiles, sort_out
 from devices.plan import guards, plan_reads
 from devices.profile import Profile
 from plant.config import neighbours, parse_site
@@ -19,13 +20,14 @@ from plant.site import Site
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A site with everything its file refers to; ``folder`` is where relative paths start, ``name`` what to call
-    the file in a fault."""
+    the file in a fault. ``drafts`` are the faults of files in its folder of profiles that no meter uses."""
 
     site: Site
     profiles: dict[str, Profile]
     rulebook: Rulebook
     folder: Path
     name: str = "site file"
+    drafts: tuple[Fault, ...] = ()
 
     @property
     def data_dir(self) -> Path:
@@ -45,15 +47,34 @@ def load_text(text: str, name: str, folder: Path) -> Loaded:
     beside = neighbours(text)
     tables = {file: _read(folder / file, "a table of the site file") for file in beside.tables if (folder / file).is_file()}
     profiles = dict(shipped_profiles())
+    faulty: dict[str, list[Fault]] = {}
     if beside.profiles_dir:
-        profiles |= profiles_from_texts(_folder(folder / beside.profiles_dir, name, "plant.profiles_dir"))
-    site = parse_site(text, name, tables=tables, known_profiles={p.id: p.protocol for p in profiles.values()})
+        own, faulty = sort_out(_folder(folder / beside.profiles_dir, name, "plant.profiles_dir"))
+        profiles |= own
+    try:
+        site = parse_site(text, name, tables=tables, known_profiles={p.id: p.protocol for p in profiles.values()})
+    except ConfigError as error:
+        raise ConfigError(_with_causes(error.faults, faulty)) from error
+    used = {meter.profile for meter in site.meters.values()}
+    if faults := _of_profiles(faulty, used):  # its own file, though faulty, stands before the package's of that name
+        raise ConfigError(faults)
     if faults := _rate_faults(site, profiles, name):
         raise ConfigError(faults)
     rules = shipped_rule_texts()
     if beside.rules_dir:
         rules |= _folder(folder / beside.rules_dir, name, "plant.rules_dir")
-    return Loaded(site, profiles, parse_rules(rules), folder, name)
+    return Loaded(site, profiles, parse_rules(rules), folder, name, tuple(_of_profiles(faulty, set(faulty) - used)))
+
+
+def _of_profiles(faulty: Mapping[str, list[Fault]], ids: AbstractSet[str]) -> list[Fault]:
+    return [fault for id_, faults in faulty.items() if id_ in ids for fault in faults]
+
+
+def _with_causes(faults: Sequence[Fault], faulty: Mapping[str, list[Fault]]) -> list[Fault]:
+    """The faults of a site file; where a meter names a profile that is not there since its file is faulty, that file's."""
+    named = {id_ for fault in faults if fault.key.endswith(".profile") for id_ in faulty if fault.found == repr(id_)}
+    others = [f for f in faults if not (f.key.endswith(".profile") and f.found in map(repr, named))]
+    return [*others, *_of_profiles(faulty, named)]
 
 
 def _rate_faults(site: Site, profiles: Mapping[str, Profile], name: str) -> list[Fault]:
