@@ -18,7 +18,13 @@ from plant.rulebook import EXCEEDED, MISSED, Rule, Rulebook, status
 from plant.site import IMPORTED, Site
 
 RuleId = Literal[
-    "e1-over-benchmark", "green-share-under-target", "meter-silent", "session-lost", "store-failing", "broker-dropped"
+    "e1-over-benchmark",
+    "green-share-under-target",
+    "meter-silent",
+    "session-lost",
+    "store-failing",
+    "broker-dropped",
+    "readings-lost",
 ]
 E1: Final = "e1-over-benchmark"
 GREEN_SHARE: Final = "green-share-under-target"
@@ -26,6 +32,7 @@ SILENT: Final = "meter-silent"
 SESSION: Final = "session-lost"
 STORE: Final = "store-failing"
 DROPPED: Final = "broker-dropped"
+LOST: Final = "readings-lost"
 STORE_FOR_S = 300.0  # a store is started anew and upgraded in less; readings wait in the spool meanwhile
 WINDOW: Final = "interval"  # what the last 24 h are to a rule: no day, month or year
 Figures = Mapping[str, Mapping[str, Figure]]
@@ -67,9 +74,10 @@ class Inactive:
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """What a part of the program says of itself: a store that fails (``amount`` 1 while it does), a broker that dropped
-    messages (how many lately). ``amount`` 0 is well; None where nothing is known."""
+    messages (how many lately), a spool that lost readings (how many spans lately). ``amount`` 0 is well; None where
+    nothing is known."""
 
-    rule: Literal["store-failing", "broker-dropped"]
+    rule: Literal["store-failing", "broker-dropped", "readings-lost"]
     subject: str
     amount: float | None
     words: str
@@ -227,19 +235,24 @@ def _sessions(site: Site, lost_s: Mapping[str, float]) -> Iterator[Watch]:
 
 
 def _troubled(site: Site, trouble: Trouble) -> Watch:
-    is_store, amount = trouble.rule == STORE, trouble.amount
-    timing = Timing(STORE_FOR_S if is_store else 0.0, 0.0, site.alerts.remind_after_s)
+    amount = trouble.amount
+    timing = Timing(STORE_FOR_S if trouble.rule == STORE else 0.0, 0.0, site.alerts.remind_after_s)
+    title_en, title_zh, key = {
+        STORE: ("store", "数据库", "store"),
+        DROPPED: (f"broker {trouble.subject}", f"消息服务器 {trouble.subject}", f"endpoint[{trouble.subject}]"),
+        LOST: ("spool", "本地缓冲", "spool"),
+    }[trouble.rule]
     return Watch(
         trouble.rule,
         trouble.subject,
-        "store" if is_store else f"broker {trouble.subject}",
-        "数据库" if is_store else f"消息服务器 {trouble.subject}",
+        title_en,
+        title_zh,
         # what is not known is no reason to raise, and no sign that could end an alert raised before
         Condition.BETWEEN if amount is None else Condition.BREACHED if amount > 0 else Condition.CLEAR,
         Sample(amount, amount, amount),
         0.0,
         "",
-        f"{'store' if is_store else f'endpoint[{trouble.subject}]'} (site@{site.edition})",
+        f"{key} (site@{site.edition})",
         timing,
         words=trouble.words,
     )

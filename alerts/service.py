@@ -19,10 +19,10 @@ from alerts import texts
 from alerts.engine import Acknowledged, AlertState, Condition, Event, Looked, Notice, Phase, step
 from alerts.notify import Address, send
 from alerts.outbox import Message, Outbox, outbox_from_state, outbox_to_state
-from alerts.rules import DROPPED, STORE, Heard, Inactive, Trouble, Watch, hear, watches
+from alerts.rules import DROPPED, LOST, STORE, Heard, Inactive, Trouble, Watch, hear, watches
 from analytics.figures import Live
 from plant.errors import PotwattError, StoreError
-from plant.ports import Bus, Clock, HealthBoard, Ledger
+from plant.ports import Bus, Clock, Health, HealthBoard, Ledger
 from plant.rulebook import Rulebook
 from plant.site import Site
 
@@ -122,7 +122,7 @@ class AlertService:
                 queues = parts.get(f"broker-queues:{endpoint.id}")
                 lost = queues.numbers.get("dropped_lately") if queues else None
                 found.append(Trouble(DROPPED, endpoint.id, lost, queues.detail if queues else ""))
-        return found
+        return [*found, _spool_losses(parts)]
 
     async def acknowledge(self, key: str, who: str) -> bool:
         """Take note of a raised alert; False when there is none of that key. No reminders follow until it ends."""
@@ -256,6 +256,18 @@ class AlertService:
             return view
         notice = Notice("raised" if raised else "unknown", state.told_ns, since_ns)
         return view | _figures(watch) | _words(watch, notice, self._site)
+
+
+def _spool_losses(parts: Mapping[str, Health]) -> Trouble:
+    """What the spool told as lost within a day, and rot that it could not write down yet."""
+    told = [
+        (part.numbers.get(number, 0.0), part.detail)
+        for name, number in (("spool:lost", "recent_spans"), ("spool:rot", "untold"))
+        if (part := parts.get(name)) is not None
+    ]
+    # a spool that tells of no loss has none, so an alert ends also where its record was moved away
+    amount = sum(number for number, _ in told) if "spool" in parts else None
+    return Trouble(LOST, "spool", amount, "; ".join(detail for number, detail in told if number))
 
 
 def _event(watch: Watch, notice: Notice, site: Site) -> dict[str, Any]:

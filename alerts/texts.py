@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from alerts.engine import Notice
-from alerts.rules import DROPPED, E1, GREEN_SHARE, SESSION, SILENT, STORE, Watch
+from alerts.rules import DROPPED, E1, GREEN_SHARE, LOST, SESSION, SILENT, STORE, Watch
 from plant.calendar import PlantCalendar
 
 Language = Literal["en", "zh"]
@@ -39,6 +39,10 @@ _RULE: Mapping[str, Mapping[Language, str]] = {
         "en": "the broker dropped messages: readings are lost",
         "zh": "消息服务器丢弃了消息:部分读数已丢失",
     },
+    LOST: {
+        "en": "the spool could not keep readings: they are lost",
+        "zh": "本地缓冲未能保存全部读数:部分读数已丢失",
+    },
 }
 _LABEL = {
     "value": {"en": "value", "zh": "当前值"},
@@ -47,6 +51,7 @@ _LABEL = {
     "silence": {"en": "no new reading for", "zh": "无新读数时长"},
     "lost": {"en": "messages may be missing for", "zh": "可能缺失数据的时长"},
     "dropped": {"en": "messages dropped", "zh": "丢弃的消息数"},
+    "spans": {"en": "losses within a day", "zh": "24小时内丢失次数"},
     "words": {"en": "it says", "zh": "原文"},
     "limit": {"en": "limit", "zh": "限值"},
     "basis": {"en": "after", "zh": "依据"},
@@ -59,6 +64,7 @@ _LABEL = {
     },
     "by": {"en": "by", "zh": "确认人"},
 }
+_COUNTED = {STORE: "", DROPPED: "dropped", LOST: "spans"}  # these have words and at most a count, and no limit
 _DECIMALS = {"kWh/t": 0, "%": 2, "s": 0, "": 0}
 
 
@@ -71,7 +77,7 @@ def title(watch: Watch, notice: Notice, language: Language) -> str:
 def body(watch: Watch, notice: Notice, calendar: PlantCalendar, language: Language) -> str:
     """Value, band, limit with its document, since when (plant's zone), completeness; a line each."""
     lines = [*_figures(watch, language)]
-    if watch.rule not in (STORE, DROPPED):  # these have no limit
+    if watch.rule not in _COUNTED:  # these have no limit
         lines += [("limit", _number(watch.limit, watch.unit)), ("basis", watch.document)]
     lines.append(("since", calendar.local(notice.since_ns).isoformat(sep=" ", timespec="seconds")))
     if watch.completeness is not None:
@@ -93,9 +99,10 @@ def withdrawn_body(language: Language) -> str:
 
 def _figures(watch: Watch, language: Language) -> list[tuple[str, str]]:
     sample = watch.sample
-    if watch.rule in (STORE, DROPPED):
-        dropped = [("dropped", f"{sample.value:.0f}")] if watch.rule == DROPPED and sample.value else []
-        return [*dropped, ("words", watch.words)]
+    if watch.rule in _COUNTED:
+        label = _COUNTED[watch.rule]
+        counted = [(label, f"{sample.value:.0f}")] if label and sample.value else []
+        return [*counted, ("words", watch.words)]
     if sample.value is None:
         return [("value", _LABEL["none"][language])]
     if watch.rule == SILENT:

@@ -26,6 +26,7 @@ class Reader:
         self._failed_reads: dict[int, int] = {}
         self._unreadable: set[int] = set()
         self._seen_rot: set[tuple[int, int]] = set()
+        self._untold_rot: set[tuple[int, int]] = set()  # the disk did not take even the record of it
 
     async def read(self, cursor: SpoolCursor, frames_max: int) -> tuple[list[FrameBlock], SpoolCursor]:
         """Blocks from ``cursor`` on, at least one unless none is left, and the cursor behind them. Raises SpoolError."""
@@ -63,8 +64,12 @@ class Reader:
 
     async def report_rot(self, segment: int, rot: Rot) -> None:
         """Tell once, in health and durably, that a span of a segment cannot be read. Raises SpoolError."""
-        if (segment, rot.start) not in self._seen_rot:
-            self._seen_rot.add((segment, rot.start))
+        place = (segment, rot.start)
+        if place not in self._seen_rot:
+            self._seen_rot.add(place)
+            self._health.count("spool_rotten_bytes", {}, rot.end - rot.start)
+            self._health.count("spool_rotten_frames", {}, rot.frames or 0)
+            self._untold_rot.add(place)
             self._show(segment, rot)
         span = LostSpan(
             Cause.ROT,
@@ -81,14 +86,16 @@ class Reader:
             await self._losses.tell([span])
         except OSError as error:
             raise SpoolError(f"spool {self._directory}: {error}; reading waits until the loss can be written down") from error
+        if place in self._untold_rot:
+            self._untold_rot.discard(place)
+            self._show(segment, rot)
 
     def _show(self, segment: int, rot: Rot) -> None:
         lost = "an unknown number of" if rot.frames is None else str(rot.frames)
         reach = "" if rot.first_t_ns is None else f" from {rot.first_t_ns} to {rot.last_t_ns} (UTC ns)"
-        self._health.count("spool_rotten_bytes", {}, rot.end - rot.start)
-        self._health.count("spool_rotten_frames", {}, rot.frames or 0)
         self._health.set(
             "spool:rot",
             "degraded",
             f"segment {segment} bytes {rot.start} to {rot.end}: {rot.reason}; {lost} Frames{reach} are lost, check the disk",
+            untold=float(len(self._untold_rot)),
         )

@@ -208,3 +208,42 @@ async def test_a_store_that_fails_on_is_raised_with_its_words_and_ends_when_it_w
     await plant.look(2)
     kinds = [kind for kind, at in await plant.history() if at == key]
     assert (kinds[0], kinds[-1]) == ("raised", "cleared")
+
+
+async def test_readings_that_the_spool_lost_are_raised_at_once_in_both_languages_and_end_a_day_later(plant):
+    key = "readings-lost/spool"
+    plant.board.set("spool", "ok", "empty")
+    await plant.look(2)
+    assert await keys(plant) == [], "nothing was lost"
+    words = "7 Frames at most were lost in 1 spans; drop_oldest"
+    plant.board.set("spool:lost", "degraded", words, recent_frames=7.0, recent_spans=1.0)
+    await plant.look(1)
+    (active,) = [a for a in plant.service.active() if a["key"] == key]
+    assert active["text_en"].startswith(f"losses within a day: 1\nit says: {words}\nsince: ")
+    assert active["title_en"] == "ALERT: spool: the spool could not keep readings: they are lost"
+    assert active["title_zh"] == "报警: 本地缓冲: 本地缓冲未能保存全部读数:部分读数已丢失"
+    plant.start()
+    await plant.look(1)
+    plant.board.set("spool:lost", "ok", words, recent_frames=0.0, recent_spans=0.0)
+    await plant.look(1)
+    assert await keys(plant) == ["raised", "cleared"]
+
+
+async def test_a_loss_of_unknown_size_and_rot_that_cannot_be_written_down_are_raised_too(plant):
+    plant.board.set("spool", "ok", "empty")
+    plant.board.set("spool:lost", "degraded", "unknown", recent_frames=0.0, recent_spans=1.0)
+    await plant.look(1)
+    plant.board.set("spool:lost", "ok", "long ago", recent_frames=0.0, recent_spans=0.0)
+    await plant.look(1)
+    plant.board.set("spool:rot", "degraded", "segment 7 bytes 0 to 9: checksum", untold=1.0)
+    await plant.look(1)
+    (active,) = [a for a in plant.service.active() if a["key"] == "readings-lost/spool"]
+    assert "it says: segment 7 bytes 0 to 9: checksum" in active["text_zh"].replace("原文", "it says")
+    plant.board.set("spool:rot", "degraded", "segment 7 bytes 0 to 9: checksum", untold=0.0)
+    await plant.look(1)
+    assert await keys(plant) == ["raised", "cleared", "raised", "cleared"]
+
+
+async def keys(plant):
+    """What was told of the spool's losses."""
+    return [kind for kind, key in await plant.history() if key == "readings-lost/spool"]

@@ -66,8 +66,9 @@ def test_partial_frames_of_one_layout_keep_both() -> None:
 
 
 def test_counters_of_other_columns_are_never_compared() -> None:
-    imported, exported = frames(("energy_import",), (0, 9000.0)), frames(("energy_export",), (1, 3.0), (2, 3.0))
-    assert kept_s(thin(Thinner(), 60, imported, exported)) == [0, 1], "3 kWh exported is no fall of 9000 kWh imported"
+    imported, exported = ("energy_import",), ("energy_export",)
+    rows = [frames(imported, (0, 9000)), frames(exported, (1, 3)), frames(imported, (2, 9000)), frames(exported, (3, 3))]
+    assert kept_s(thin(Thinner(), 60, *rows)) == [0, 1], "3 kWh exported are no fall of 9000 kWh imported"
 
 
 @pytest.mark.parametrize("calls", ["one", "each its own"])
