@@ -363,6 +363,20 @@ async def test_collectors_of_a_group_share_the_stream(bench: Bench) -> None:
     assert other.numbers()
 
 
+async def test_a_filter_that_the_site_file_dropped_is_withdrawn(bench: Bench) -> None:
+    async with bench.source(Kept()):
+        await bench.connected()
+    bench.endpoint = replace(bench.endpoint, topics=("plant/+",))
+    kept = Kept()
+    async with bench.source(kept):
+        await until(lambda: bench.counted("mqtt_connections") == 2)
+        await bench.publish(range(1), "plant/wider/still")
+        await bench.publish(range(5))
+        await until(lambda: len(kept.numbers()) >= 5)
+    assert kept.numbers() == list(range(5)), "each once: two filters that overlap bring two copies"
+    assert bench.counted("mqtt_unknown_topics") == 0
+
+
 async def test_quality_of_service_0_is_taken_and_told_to_be_lossy(bench: Bench) -> None:
     bench.endpoint = replace(bench.endpoint, qos=0)
     kept = Kept()
