@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from devices.payload import Sample, raw_of
 from devices.payload_map import PayloadMap, PayloadPoint, PayloadTime
@@ -114,7 +115,7 @@ def metric_samples(
     A metric that is not there was not due: the device reports by exception.
     """
     refused: dict[str, PayloadError] = {}
-    columns = {point.path: column for column, point in enumerate(map_.points)}
+    columns = _columns(map_)
     frames: dict[tuple[int, int], dict[int, tuple[float, int]]] = {}
     for metric in metrics:
         column = columns.get(metric.name)
@@ -131,6 +132,11 @@ def metric_samples(
             again += 1
         frames.setdefault((t_ns, again), {})[column] = said
     return [_sample(t_ns, frame, len(columns)) for (t_ns, _), frame in sorted(frames.items())], refused
+
+
+@lru_cache(maxsize=1_024)
+def _columns(map_: PayloadMap) -> Mapping[str, int]:
+    return {point.path: column for column, point in enumerate(map_.points)}
 
 
 def _said(metric: Metric, point: PayloadPoint, map_: PayloadMap) -> tuple[float, int]:

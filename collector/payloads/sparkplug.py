@@ -177,6 +177,8 @@ class EdgeNodes:
         for meter, profile in mine:
             refused: dict[str, PayloadError] = {}
             for metrics, into in zip(parts, (readings, historical), strict=True):
+                if not metrics:
+                    continue
                 found, wrong = metric_samples(self._maps[profile], metrics, said.t_ms)
                 refused |= wrong
                 if found:
@@ -266,5 +268,9 @@ def _named(metrics: Sequence[Metric], birth: _Birth | None) -> tuple[list[Metric
         if not name or (type(metric.value) is int and not type_):
             unknown.append(repr(name) if name else f"alias {metric.alias}")
         else:
-            named.append(replace(metric, name=name, datatype=type_, value=signed(metric.value, type_)))
+            value = signed(metric.value, type_)
+            if name != metric.name or type_ != metric.datatype or value is not metric.value:
+                t_ms, quality, kind, late = metric.t_ms, metric.quality, metric.kind, metric.is_historical
+                metric = Metric(name, value, type_, t_ms, metric.alias, quality, kind, late)  # noqa: PLW2901 - as its birth names it
+            named.append(metric)
     return named, unknown
