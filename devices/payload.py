@@ -107,7 +107,8 @@ def parse_json(payload: bytes) -> Any:
     """The document of a JSON message; ``NaN`` and ``Infinity``, which JSON does not know, are read as some devices write
     them. Raises PayloadError."""
     try:
-        return json.loads(payload)
+        # bytes that are no text hurt only what they stand in: an id of them is refused, a remark that nobody reads is not
+        return json.loads(payload.decode(json.detect_encoding(payload), "surrogateescape"))
     except (ValueError, RecursionError) as error:
         raise PayloadError(f"no JSON: {error}; the message begins {payload[:40]!r}") from error
 

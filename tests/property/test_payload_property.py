@@ -63,6 +63,26 @@ def outcome(read: Any) -> Any:
         return str(error)
 
 
+RAW_VALUES = st.sampled_from([
+    b"1", b"-0", b"1e400", b"-1e400", b"1e-400", b"9" * 400, b"NaN", b"null", b'"5"', b'"\\ud800"', b'"\xff\xfe"', b"01", b"1e2",
+    b"{}", b"[2]", b'{"e":3}', b"1795000000123", b"deep", b"9223372036854775808", b"1.0", b'"\xc3\xa9"',
+])  # fmt: skip
+RAW_MEMBERS = st.lists(st.tuples(st.sampled_from(["t", "n", "id", "p", "a", "u", "x", "\\u0070"]), RAW_VALUES), max_size=7)
+
+
+@pytest.mark.parametrize("more", [{}, {"sequence": "/n"}, {"event_id": "/id"}], ids=str)
+@given(members=RAW_MEMBERS)
+def test_both_agree_on_keys_that_come_twice_and_on_bytes_that_no_document_makes(
+    more: dict[str, str], members: list[tuple[str, bytes]]
+) -> None:
+    of = profile(TIMES[2], **more)
+    assert of.mqtt is not None
+    payload = b'{"t":1795000000123,' + b",".join(b'"%s":%s' % (k.encode(), v) for k, v in [*members, ("y", b"1")]) + b"}"
+    payload = payload.replace(b"deep", b"[" * 5_000 + b"]" * 5_000)
+    exact = outcome(lambda: [of_sample("m", s, T_NS) for s in samples(of.mqtt, parse_json(payload))])  # type: ignore[arg-type]
+    assert outcome(lambda: JsonDecoder(of).decode("m", payload, T_NS)) == exact
+
+
 @pytest.mark.parametrize("time", [None, *TIMES], ids=lambda t: t.format if t else "receipt")
 @pytest.mark.parametrize("more", [{}, {"sequence": "/n"}, {"event_id": "/id"}], ids=str)
 @given(document=DOCUMENTS | ANYTHING)
