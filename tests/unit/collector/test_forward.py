@@ -154,6 +154,15 @@ async def test_refused_block_goes_to_quarantine_with_the_stores_words_and_the_re
     assert (entry["source"], entry["reason"]) == ("m-1", "the store's own words")
 
 
+async def test_block_refused_without_named_lines_is_halved_until_the_bad_frame_stands_alone(bench: Bench) -> None:
+    store = FaultyStore(refuse=lambda b: 5.0 in b.value[:, -1])
+    async with bench.forwarding(store) as spool:
+        await spool.append([block(9)])
+    assert sorted(await values(store)) == [n for n in range(9) if n != 5]
+    (entry,) = await bench.quarantine.entries()
+    assert (entry["source"], entry["reason"]) == ("m-1", "the store's own words")
+
+
 async def test_readings_older_than_the_store_keeps_are_one_entry_that_names_their_span(bench: Bench) -> None:
     lines = tuple(f"reading,meter=m-1 active_power={n}.0 {T0_NS // 1_000_000 + n * 1000}" for n in range(500))
     store = FaultyStore([StoreRejected("400 points beyond retention policy dropped=500", lines)])
