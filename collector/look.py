@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from collector.dlt645 import Dlt645Dialect
 from collector.dlt645_line import Dlt645Line
@@ -22,7 +23,7 @@ from collector.payloads.formats import sparkplug_host
 from collector.polled import Known, Station
 from collector.screen import ScreenRules, screen
 from collector.wire import where
-from devices.dialogue import Answer, MeterAddress, Refused
+from devices.dialogue import Answer, Introduction, MeterAddress, Refused
 from devices.maps import Profile
 from plant.errors import DeviceError
 from plant.frame import FrameBlock, floor_ms
@@ -56,12 +57,16 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
-    """One reading: a screened block of one Frame, the raw reading behind it, and what was asked for it."""
+    """One reading: a screened block of one Frame, the raw reading behind it, and what was asked for it.
+
+    ``came`` bool[w] marks the words of a Modbus reading that were read, None for other protocols.
+    """
 
     block: FrameBlock
     raw: Any
     asked: tuple[Asked, ...]
     refusals: str
+    came: npt.NDArray[np.bool_] | None = None
 
 
 class PolledLook:
@@ -92,7 +97,8 @@ class PolledLook:
         t_ns = np.array([floor_ms(self._clock.now_ns())], np.int64)
         names = self._profile.quantities
         block = FrameBlock("look", self._profile.id, names, (self._meter.id,), np.zeros(1, np.int32), t_ns, value, quality)
-        return Look(screen(block, self._rules), raw, asked, self._dialect.refusals(self._profile, self._known))
+        refusals = self._dialect.refusals(self._profile, self._known)
+        return Look(screen(block, self._rules), raw, asked, refusals, _came(self._known, raw))
 
     def close(self) -> None:
         """Close the connection."""
@@ -128,6 +134,15 @@ class Message:
     received_ns: int
     blocks: tuple[FrameBlock, ...]
     refused: str
+
+
+def _came(known: Known, raw: Any) -> npt.NDArray[np.bool_] | None:
+    if not isinstance(known, Introduction):
+        return None
+    came = np.zeros(len(raw), np.bool_)
+    for request, place in known.requests:
+        came[place : place + request.count] = True
+    return came
 
 
 async def messages(

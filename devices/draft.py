@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from devices.guess import Guess
 from devices.maps import DeviceKind, ModbusPoint, Profile, Table
-from devices.plan import plan_reads
+from devices.plan import label_of, plan_reads
 from devices.register_list import LeftRow, RegisterList
 from plant.errors import InputError
 
@@ -88,11 +88,21 @@ def _text(head: DraftHead, points: Sequence[str], left: Sequence[str]) -> str:
     )
 
 
-def golden_lines(origin: str, words: Mapping[str, int], expect: Mapping[str, float | str], missing: Sequence[str]) -> list[str]:
-    """A ``[[golden]]`` block of a reading as lines of TOML; without words a placeholder, which proves nothing."""
+def golden_lines(
+    origin: str,
+    words: Mapping[str, int],
+    expect: Mapping[str, float | str],
+    missing: Sequence[str],
+    frames: Sequence[str] = (),
+) -> list[str]:
+    """A ``[[golden]]`` block of a reading as lines of TOML, of words or of frames; without any a placeholder, which proves
+    nothing."""
     told = ", ".join(f"{name} = {_quoted(value) if isinstance(value, str) else repr(value)}" for name, value in expect.items())
-    lines = ["[[golden]]", f"origin = {_quoted(origin)}", *(['evidence = "recorded"'] if words else [])]
-    lines.append(f"words = {{ {', '.join(f'{_key(label)} = {word}' for label, word in words.items())} }}")
+    lines = ["[[golden]]", f"origin = {_quoted(origin)}", *(['evidence = "recorded"'] if words or frames else [])]
+    if frames:
+        lines += ["frames = [", *(f"  {_quoted(frame)}," for frame in frames), "]"]
+    else:
+        lines.append(f"words = {{ {', '.join(f'{_key(label)} = {word}' for label, word in words.items())} }}")
     lines.append(f"expect = {{ {told} }}")
     return [*lines, f"missing = [{', '.join(map(_quoted, missing))}]"] if missing else lines
 
@@ -105,16 +115,21 @@ def with_golden(draft: str, block: Sequence[str]) -> str:
     return draft.replace(placeholder, "\n".join(block))
 
 
-def words_by_label(profile: Profile, words: Sequence[int], table: Table) -> dict[str, int]:
-    """The words of a plan, in its order, by the label that a golden block has for them. ``table`` needs no name."""
+def words_by_address(profile: Profile, words: Sequence[int | None]) -> dict[tuple[Table, int], int]:
+    """The words of a plan, in its order, that points need, by table and address; None are those that did not come."""
     assert profile.modbus is not None
     addresses = [(r.table, a) for r in plan_reads(profile.modbus) for a in range(r.address, r.end)]
     needed = {(p.table, a) for p in profile.modbus.points for a in _addresses(p)}
-    return {
-        (str(a) if t == table else f"{t}/{a}"): int(word)
-        for (t, a), word in zip(addresses, words, strict=True)
-        if (t, a) in needed
-    }
+    came = zip(addresses, words, strict=True)
+    return {place: int(word) for place, word in came if place in needed and word is not None}
+
+
+def words_by_label(profile: Profile, words: Sequence[int | None], table: Table) -> dict[str, int]:
+    """The same by the label that a golden block has for them. ``table`` needs no name."""
+    assert profile.modbus is not None
+    found = words_by_address(profile, words)
+    labels = {(t, a): label_of(profile.modbus, a) for t, a in found}
+    return {label if t == table or "/" in label else f"{t}/{label}": found[t, a] for (t, a), label in labels.items()}
 
 
 def _addresses(point: ModbusPoint) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -48,6 +48,12 @@ def golden_faults(profile: Profile, blocks: Sequence[GoldenText], file: str, tab
     return faults
 
 
+def values_of_words(profile: Profile, words: Mapping[str, int], table: Table) -> dict[str, float]:
+    """What a golden block of these words, by its labels, decodes to, NaN where missing. Raises ValueError for a wrong label."""
+    decoded = decode(profile, _words(profile, words, table))[0][0].tolist()
+    return dict(zip(profile.quantities, decoded, strict=True))
+
+
 def proven_quantities(profile: Profile, blocks: Sequence[GoldenText]) -> tuple[str, ...]:
     """Quantities that a recording or an example of the maker proves. A value of 0 proves neither scale nor type."""
     seen = {name for block in blocks if block.evidence != "derived" for name, value in block.expect.items() if value != 0}
@@ -62,11 +68,11 @@ def _alike(profile: Profile, proven: set[str]) -> set[str]:
     return {name for name in repeated if name.rpartition("_")[0] in stems}
 
 
-def _words(profile: Profile, block: GoldenText, default: Table) -> Words:
+def _words(profile: Profile, labelled: Mapping[str, int], default: Table) -> Words:
     """The words uint16[1, w] of a golden block. Raises ValueError for an address that the plan does not read."""
     words = _blank(profile)
     assert profile.modbus is not None
-    for label, word in block.words.items():
+    for label, word in labelled.items():
         name, _, address = label.rpartition("/")
         table = next((t for t in _TABLES if t == name), default)
         section = next((i for i, s in enumerate(profile.modbus.sections) if name in map(str, s.models)), 0)
@@ -88,7 +94,7 @@ def _blank(profile: Profile) -> Words:
 
 def _decoded(profile: Profile, block: GoldenText, table: Table, file: str, key: str, faults: list[Fault]) -> dict[str, float]:
     if profile.modbus is not None:
-        return dict(zip(profile.quantities, decode(profile, _words(profile, block, table))[0][0].tolist(), strict=True))
+        return values_of_words(profile, block.words, table)
     if profile.dlt645 is not None:
         numbers = decode_dlt645(profile.dlt645, [golden_row(profile.dlt645, block.frames)])[0][0].tolist()
         return dict(zip(profile.quantities, numbers, strict=True))

@@ -43,6 +43,12 @@ class ReadRequest:
         return table == self.table and self.address <= address < self.end
 
 
+def label_of(map: ModbusMap, address: int) -> str:  # noqa: A002
+    """An address as profile files write it: ``14``, or ``103/14`` in a SunSpec model."""
+    section, offset = divmod(address, SECTION_SPAN)
+    return f"{map.sections[section].models[0]}/{offset}" if map.sections else str(address)
+
+
 def plan_reads(map: ModbusMap, base_address: int = 0) -> tuple[ReadRequest, ...]:  # noqa: A002 (the term of the field)
     """The requests that read a map, ascending by table and address.
 

@@ -136,6 +136,8 @@ def check(site: SiteFile) -> None:
     )
     for note in (*losses(found), *unknown_spacing(found, loaded.profiles)):
         console.print(f"Note: {note}.")
+    for fault in loaded.drafts:
+        console.print(f"Note: no meter uses this profile, which is not sound: {fault}", markup=False, soft_wrap=True)
 
 
 @app.command("import")

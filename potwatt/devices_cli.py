@@ -17,9 +17,9 @@ from rich.console import Console
 from devices.catalog import shipped_profiles
 from devices.dlt645 import Dlt645Point
 from devices.draft import DraftHead, draft_of_list
-from devices.maps import DeviceKind, ModbusPoint, Profile, WordOrder
+from devices.maps import DeviceKind, ModbusMap, ModbusPoint, Profile, WordOrder
 from devices.payload_map import PayloadPoint
-from devices.plan import plan_reads
+from devices.plan import label_of, plan_reads
 from devices.profile import parse_profile
 from devices.register_list import ListWords, Numbering, RegisterList, read_list
 from plant.errors import InputError
@@ -74,8 +74,8 @@ def show(
     for line in points_in_words(found):
         console.print(line, markup=False)
     if found.modbus is not None:
-        start = " (counted from the SunSpec model that they stand in)" if found.modbus.sections else ""
-        requests = [f"{r.table} {r.address}-{r.end - 1}" for r in plan_reads(found.modbus)]
+        start = " (model/register, counted from the model's ID)" if found.modbus.sections else ""
+        requests = [f"{r.table} {span_in_words(found.modbus, r.address, r.end)}" for r in plan_reads(found.modbus)]
         console.print(f"{len(requests)} request{'s' if len(requests) != 1 else ''} a reading{start}: {', '.join(requests)}")
 
 
@@ -162,16 +162,23 @@ def points_in_words(profile: Profile) -> list[str]:
 def _where(profile: Profile, point: ModbusPoint | PayloadPoint | Dlt645Point) -> tuple[str, str, str]:
     """Place, type and scale to the canonical unit of a point of any protocol."""
     if isinstance(point, ModbusPoint):
-        end = "" if point.words == 1 else f"-{point.address + point.words - 1}"
+        assert profile.modbus is not None
+        place = span_in_words(profile.modbus, point.address, point.address + point.words)
         order = "" if point.words == 1 else f" {point.word_order.value}"
-        moving = "" if point.sf_at is None else f" x 10^[{point.sf_at}]"
-        return f"{point.table} {point.address}{end}", f"{point.type}{order}", f"{float(point.scale):g}{moving}"
+        moving = "" if point.sf_at is None else f" x 10^[{label_of(profile.modbus, point.sf_at)}]"
+        return f"{point.table} {place}", f"{point.type}{order}", f"{float(point.scale):g}{moving}"
     scale = f"{float(point.scale):g}"
     if isinstance(point, Dlt645Point):
         place = f"data {point.di}" + (f", value {point.at + 1}" if "FF" in (point.di[4:6], point.di[6:8]) else "")
         return place, f"{point.digits} digits{', signed' if point.signed else ''}", scale
     assert profile.mqtt is not None
     return f"{_PLACES[profile.mqtt.format]} {point.path}", "", scale
+
+
+def span_in_words(map_: ModbusMap, address: int, end: int) -> str:
+    """Addresses up to ``end``, as ``4-7``, in a SunSpec model as ``103/4-7``."""
+    last = label_of(map_, end - 1).rpartition("/")[2]
+    return label_of(map_, address) + ("" if end == address + 1 else f"-{last}")
 
 
 def table_of(profiles: dict[str, Profile]) -> str:

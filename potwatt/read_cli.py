@@ -8,18 +8,20 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from collector.claim import claim, names_of
 from collector.look import Look, Message, PolledLook, messages
-from devices.draft import golden_lines, with_golden, words_by_label
+from devices.catalog import sunspec_definition
+from devices.draft import golden_lines, with_golden, words_by_address, words_by_label
+from devices.golden import values_of_words
 from devices.maps import Profile
 from devices.plan import ReadRequest
 from devices.profile import parse_profile
-from plant.errors import InputError
+from plant.errors import ConfigError, InputError
 from plant.frame import FrameBlock
 from plant.quality import Quality
 from plant.quantities import QUANTITIES
@@ -60,8 +62,12 @@ def read(
         print("\n".join(block))
         if write:
             path = Path(meter)
-            path.write_text(with_golden(path.read_text("utf-8"), block), "utf-8")
-            parse_profile(path.read_text("utf-8"), str(path))
+            proven = with_golden(path.read_text("utf-8"), block)
+            try:
+                parse_profile(proven, str(path), definition_of=sunspec_definition)
+            except ConfigError as error:
+                raise InputError(f"the reading does not prove the profile, and the file was left as it is: {error}") from error
+            path.write_text(proven, "utf-8")
             console.print(
                 f"Wrote it into {path}; `potwatt check` takes the profile now. Has every value been compared with the display?"
             )
@@ -80,7 +86,7 @@ def _target(meter: str, site: Path | None, host: str, serial: str, unit: int) ->
     path = Path(meter)
     if not path.suffix == ".toml" or bool(host) == bool(serial):
         raise InputError("name a meter with --site site.toml, or a profile file with --host HOST (or --serial PORT) and --unit N")
-    profile = parse_profile(path.read_text("utf-8"), str(path), proof="waived")
+    profile = parse_profile(path.read_text("utf-8"), str(path), proof="waived", definition_of=sunspec_definition)
     if profile.modbus is None:
         raise InputError(f"{path} is no Modbus profile; such a meter is read with --site")
     name, port = host_and_port(host, 502) if host else ("", 0)
@@ -201,35 +207,39 @@ def _words_of_points(profile: Profile, look: Look) -> dict[str, str]:
     """Raw words in hexadecimal by quantity; in brackets those of a moving scale factor."""
     if profile.modbus is None:
         return {}
-    by_label = _by_address(profile, look.raw)
+    words = words_by_address(profile, _words(look))
     found: dict[str, str] = {}
     for point in profile.modbus.points:
-        own = [by_label.get((point.table, point.address + i)) for i in range(point.words)]
-        factor = None if point.sf_at is None else by_label.get((point.table, point.sf_at))
-        text = " ".join("----" if word is None else f"{word:04X}" for word in own)
-        found[point.name] = text if factor is None else f"{text} [{factor:04X}]"
+        own = " ".join(_hex(words.get((point.table, point.address + i))) for i in range(point.words))
+        factor = "" if point.sf_at is None else f" [{_hex(words.get((point.table, point.sf_at)))}]"
+        found[point.name] = own + factor
     return found
 
 
-def _by_address(profile: Profile, raw: Any) -> dict[tuple[str, int], int]:
-    assert profile.modbus is not None
-    labels = words_by_label(profile, raw.tolist(), "holding")
-    parts = {label: label.rpartition("/") for label in labels}
-    return {(table or "holding", int(address)): labels[label] for label, (table, _, address) in parts.items()}
+def _hex(word: int | None) -> str:
+    return "----" if word is None else f"{word:04X}"
+
+
+def _words(look: Look) -> list[int | None]:
+    """The words of the plan, None where the meter refuses them."""
+    assert look.came is not None, "a Modbus reading"
+    return [word if came else None for word, came in zip(look.raw.tolist(), look.came.tolist(), strict=True)]
 
 
 def golden_block(profile: Profile, look: Look) -> list[str]:
-    """The reading as a golden block: words, the values they mean, what is missing. Raises InputError where it proves little."""
+    """The reading as a golden block: words or frames, the values they mean, what is missing. Raises InputError for payloads."""
     if profile.modbus is None:
         raise InputError("golden blocks are made from Modbus readings; of a payload, put the message itself into `payload`")
     values = dict(zip(profile.quantities, look.block.value[0].tolist(), strict=True))
-    missing = [name for name, value in values.items() if math.isnan(value)]
-    if missing:
+    gone = [name for name, value in values.items() if math.isnan(value)]
+    if gone:
         console.print(
-            f"missing now, and so not proven: {', '.join(missing)}; take those points out, or read again when they are there"
+            f"missing now, and so not proven: {', '.join(gone)}; take those points out, or read again when they are there"
         )
     states = {p.name: p.states for p in profile.modbus.points if p.states}
-    expect = {n: states.get(n, {}).get(int(v), v) for n, v in values.items() if n not in missing}
+    expect = {n: states.get(n, {}).get(int(v), v) for n, v in values.items() if n not in gone}
     origin = f"reading of a device on {time.strftime('%Y-%m-%d', time.gmtime())} with `potwatt read`"
     table = profile.modbus.points[0].table
-    return golden_lines(origin, words_by_label(profile, look.raw.tolist(), table), expect, missing)
+    words = words_by_label(profile, _words(look), table)
+    again = values_of_words(profile, words, table)  # of a refused register nothing is said, unless its absence decodes so
+    return golden_lines(origin, words, expect, [name for name in gone if math.isnan(again[name])])

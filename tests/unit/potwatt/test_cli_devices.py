@@ -118,11 +118,12 @@ def test_from_a_list_to_a_proven_profile_in_four_commands(tmp_path: Path, meter_
     added = potwatt("devices", "add", "list.csv", "--id", "my_meter", "--site", "site.toml", cwd=tmp_path)
     assert added.returncode == 0, added.stderr
     assert "5 quantities; 1 rows" in added.stdout
-    refused = potwatt("check", str(site), cwd=tmp_path)
-    assert refused.returncode == 2
-    assert "my_meter.toml: golden: found nothing for voltage_l1_n" in refused.stderr
+    noted = potwatt("check", str(site), cwd=tmp_path)
+    assert noted.returncode == 0, "no meter uses the draft"
+    assert "Note: no meter uses this profile" in noted.stdout
+    assert "my_meter.toml: golden: found nothing for voltage_l1_n" in noted.stdout
     again = potwatt("devices", "add", "list.csv", "--id", "my_meter", "--site", "site.toml", cwd=tmp_path)
-    assert again.returncode == 2, "a site with a draft cannot be loaded, and nothing is overwritten"
+    assert again.returncode == 2 and "left as it was" in again.stderr
 
     device = ("--host", f"127.0.0.1:{meter_port}", "--unit", "7")
     seen = potwatt("read", "profiles/my_meter.toml", *device, "--once", "--raw", cwd=tmp_path)
@@ -137,6 +138,17 @@ def test_from_a_list_to_a_proven_profile_in_four_commands(tmp_path: Path, meter_
     twice = potwatt("read", "profiles/my_meter.toml", *device, "--golden", "--write", cwd=tmp_path)
     assert twice.returncode == 2
     assert (tmp_path / "profiles" / "my_meter.toml").read_text("utf-8") == before
+
+
+def test_a_reading_that_proves_too_little_is_not_written(tmp_path: Path, meter_port: int) -> None:
+    (tmp_path / "list.csv").write_text(LIST + "0x0064,正向有功总电能,uint32,kWh,\n", "utf-8")
+    assert potwatt("devices", "add", "list.csv", "--id", "my_meter", cwd=tmp_path).returncode == 0
+    before = (tmp_path / "my_meter.toml").read_text("utf-8")
+    device = ("--host", f"127.0.0.1:{meter_port}", "--unit", "7")
+    refused = potwatt("read", "my_meter.toml", *device, "--golden", "--write", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "nothing for energy_import" in refused.stderr
+    assert (tmp_path / "my_meter.toml").read_text("utf-8") == before
 
 
 def test_a_list_as_xlsx(tmp_path: Path) -> None:
