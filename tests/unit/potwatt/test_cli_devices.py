@@ -123,7 +123,7 @@ def test_from_a_list_to_a_proven_profile_in_four_commands(tmp_path: Path, meter_
     assert "Note: no meter uses this profile" in noted.stdout
     assert "my_meter.toml: golden: found nothing for voltage_l1_n" in noted.stdout
     again = potwatt("devices", "add", "list.csv", "--id", "my_meter", "--site", "site.toml", cwd=tmp_path)
-    assert again.returncode == 2 and "left as it was" in again.stderr
+    assert again.returncode == 2 and "left as it is" in again.stderr
 
     device = ("--host", f"127.0.0.1:{meter_port}", "--unit", "7")
     seen = potwatt("read", "profiles/my_meter.toml", *device, "--once", "--raw", cwd=tmp_path)
