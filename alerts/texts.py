@@ -40,8 +40,8 @@ _RULE: Mapping[str, Mapping[Language, str]] = {
         "zh": "消息服务器丢弃了消息:部分读数已丢失",
     },
     LOST: {
-        "en": "the spool could not keep readings: they are lost",
-        "zh": "本地缓冲未能保存全部读数:部分读数已丢失",
+        "en": "readings lost: the spool could not keep them for every store",
+        "zh": "读数丢失:本地缓冲未能为所有数据库保留",
     },
 }
 _LABEL = {

@@ -220,8 +220,8 @@ async def test_readings_that_the_spool_lost_are_raised_at_once_in_both_languages
     await plant.look(1)
     (active,) = [a for a in plant.service.active() if a["key"] == key]
     assert active["text_en"].startswith(f"losses within a day: 1\nit says: {words}\nsince: ")
-    assert active["title_en"] == "ALERT: spool: the spool could not keep readings: they are lost"
-    assert active["title_zh"] == "报警: 本地缓冲: 本地缓冲未能保存全部读数:部分读数已丢失"
+    assert active["title_en"] == "ALERT: spool: readings lost: the spool could not keep them for every store"
+    assert active["title_zh"] == "报警: 本地缓冲: 读数丢失:本地缓冲未能为所有数据库保留"
     plant.start()
     await plant.look(1)
     plant.board.set("spool:lost", "ok", words, recent_frames=0.0, recent_spans=0.0)
