@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import ipaddress
 import socket
 import struct
 import sys
@@ -111,7 +112,16 @@ async def names_of(endpoint: Endpoint) -> tuple[str, ...]:
     if endpoint.serial_port:
         return await asyncio.to_thread(_serial_names, endpoint.serial_port)
     hosts = [endpoint.host.lower(), *await _addresses(endpoint.host)]
-    return tuple(dict.fromkeys(f"{host}:{endpoint.port}" for host in hosts))
+    return tuple(dict.fromkeys(f"{_plain(host)}:{endpoint.port}" for host in hosts))
+
+
+def _plain(host: str) -> str:
+    """One spelling of an address: an IPv4 address inside an IPv6 one is the IPv4 address."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _serial_names(path: str) -> tuple[str, ...]:

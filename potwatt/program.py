@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from importlib import metadata
 
 from alerts.notify import parse_addresses
@@ -16,7 +17,6 @@ from analytics.service import Analytics
 from api.app import close_streams, create_app
 from api.auth import Keys, parse_keys, refuse_unsafe_binding
 from collector.broker_stats import BrokerStats
-from collector.claim import Claim, claim, names_of
 from collector.dlt645 import Dlt645Collector
 from collector.forward import Forwarder
 from collector.gather import Gatherer
@@ -31,6 +31,7 @@ from plant.errors import ConfigError, Fault, StoreError
 from plant.ports import Ledger, SeriesStore
 from plant.site import Endpoint, Meter, Site, best_effort_sinks, required_sinks
 from potwatt.board import Board
+from potwatt.claims import ClaimedEndpoint
 from potwatt.clock import SystemClock
 from potwatt.copies import Copies
 from potwatt.live_bus import LiveBus
@@ -141,7 +142,7 @@ class Program:
         self.intake: Intake | None = None
         self._socket: socket.socket | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._claims: list[Claim] = []
+        self._claims = {e.id: ClaimedEndpoint(e, self.clock, self.health) for e in self.site.endpoints.values()}
         self._mirrors: list[MirrorForwarder] = []
 
     @property
@@ -176,27 +177,12 @@ class Program:
             )
             await self.spool.open()
             self.intake = Intake(self.spool, self.loaded.profiles, self.bus, self.health)
-            await self._claim_endpoints()
+            await asyncio.gather(*(claimed.take() for claimed in self._claims.values()))
         loops = self._loops()
         gc.collect()
         gc.freeze()  # what is built now stays for good; to look through it again and again would hold up the polls
         for name, role in loops.items():
             self._tasks.append(asyncio.create_task(keep_running(name, role, self.health), name=name))
-
-    async def _claim_endpoints(self) -> None:
-        """Say on this machine what is polled here, so that `probe` and `read` keep off; one polled twice is told, not refused."""
-        endpoints = list(self.site.endpoints.values())
-        for endpoint, names in zip(endpoints, await asyncio.gather(*map(names_of, endpoints)), strict=True):
-            held = claim(names)
-            self._claims.append(held)
-            for name, by in held.taken.items():
-                detail = f"{name} is read by {by} too: many gateways serve one connection alone; stop one of the programs"
-                self.health.set(f"claim:{endpoint.id}", "degraded", detail)
-            for name, why in held.failed.items():
-                detail = (
-                    f"{name} could not be claimed ({why}): it is read, but `probe` and `read` do not see that and must keep off"
-                )
-                self.health.set(f"claim:{endpoint.id}", "degraded", detail)
 
     def _loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
         loops: dict[str, Callable[[], Awaitable[None]]] = {}
@@ -246,7 +232,8 @@ class Program:
         for endpoint in self.site.endpoints.values():
             meters = [m for m in self.site.meters.values() if m.endpoint == endpoint.id]
             if meters and endpoint.protocol != "import":
-                loops[f"endpoint:{endpoint.id}"] = self._source(endpoint, meters, gatherer).run
+                source = self._source(endpoint, meters, gatherer).run
+                loops[f"endpoint:{endpoint.id}"] = partial(self._claims[endpoint.id].run, source)
                 if endpoint.protocol == "mqtt":
                     loops[f"queues:{endpoint.id}"] = self._broker_stats(endpoint).run
         return loops
@@ -346,8 +333,8 @@ class Program:
             await mirror.close()
         await self.store.close()
         await self.ledger.close()
-        for held in self._claims:
-            held.release()
+        for claimed in self._claims.values():
+            claimed.release()
         if self._socket is not None:
             self._socket.close()
 
