@@ -9,7 +9,8 @@ counter fell back or a meter was silent: what stood on a register before an exch
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isnan, nan
 
 import numpy as np
 import numpy.typing as npt
@@ -45,8 +46,8 @@ Mask = npt.NDArray[np.bool_]
 class _Columns:
     """Which of a block's columns are counters and which states; one more column, neither, stands for the Frame itself."""
 
-    counter: Mask
-    state: Mask
+    counter: list[bool]
+    state: list[bool]
 
 
 @dataclass(slots=True)
@@ -54,13 +55,19 @@ class _Stream:
     """What is known of the Frames of one key, by column: a Frame need not have a value of each."""
 
     t_ns: int  # of the newest Frame seen
-    kept_slot: npt.NDArray[np.int64]
-    seen_ns: npt.NDArray[np.int64]
-    value: npt.NDArray[np.float64]  # the last known
+    kept_slot: list[int]
+    seen_ns: list[int]
+    value: list[float]  # the last known
     held: dict[int, _Held]  # by column the newest Frame with a value of it, left out so far
 
     def copy(self) -> _Stream:
         return _Stream(self.t_ns, self.kept_slot.copy(), self.seen_ns.copy(), self.value.copy(), dict(self.held))
+
+    def let_go_of(self, block: FrameBlock) -> None:
+        """Hold what came in a block without the rest of it."""
+        rows = {held.row: held for held in self.held.values() if held.block is block}
+        alone = {row: held.alone() for row, held in rows.items()}
+        self.held = {column: alone[held.row] if held.block is block else held for column, held in self.held.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +77,10 @@ class _Held:
 
     def alone(self) -> _Held:
         """The same without the rest of its block."""
-        return _Held(self.block.take(slice(self.row, self.row + 1)), 0)
+        block, only = self.block, slice(self.row, self.row + 1)
+        index, t_ns = block.meter_index[only].copy(), block.t_ns[only].copy()
+        value, quality = block.value[only].copy(), block.quality[only].copy()
+        return _Held(replace(block, meter_index=index, t_ns=t_ns, value=value, quality=quality), 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,27 +132,31 @@ class Thinner:
         """Frames held back that are kept after all, and which rows of the block are; ``seen`` is brought up to date."""
         recalled: list[_Held] = []
         mask = np.ones(len(block), np.bool_)
-        values = np.column_stack([block.value, np.zeros(len(block))])
+        values = np.column_stack([block.value, np.zeros(len(block))]).tolist()
         touched: dict[Key, _Stream] = {}
-        for row in range(len(block)):
-            key = (block.profile, block.meter_of(row), block.quantities)
-            stream = touched[key] = touched.get(key) or self._stream(key, len(columns.state), seen)
-            t_ns = int(block.t_ns[row])
+        for row, (index, t_ns) in enumerate(zip(block.meter_index.tolist(), block.t_ns.tolist(), strict=True)):
+            key = (block.profile, block.meters[index], block.quantities)
+            stream = touched.get(key)
+            if stream is None:
+                stream = touched[key] = self._stream(key, len(columns.state), seen)
             if t_ns <= stream.t_ns:
                 continue  # late or repeated: not part of what is being thinned
-            mask[row], wanted = _judge(stream, values[row], t_ns, width_ns, columns)
+            keep, wanted = _judge(stream, values[row], t_ns, width_ns, columns)
             recalled += wanted
-            for column in np.flatnonzero(~np.isnan(values[row])).tolist():
-                if mask[row]:
+            mask[row] = keep
+            held = _Held(block, row)
+            for column, value in enumerate(values[row]):
+                if isnan(value):
+                    continue
+                if keep:
                     stream.held.pop(column, None)
                 else:
-                    stream.held[column] = _Held(block, row)
+                    stream.held[column] = held
         for held in recalled:
             if held.block is block:
                 mask[held.row] = True
         for stream in touched.values():
-            alone = {held.row: held.alone() for held in stream.held.values() if held.block is block}
-            stream.held = {at: alone[held.row] if held.block is block else held for at, held in stream.held.items()}
+            stream.let_go_of(block)
         seen.update(touched)
         return _in_order(held for held in recalled if held.block is not block), mask
 
@@ -150,28 +164,29 @@ class Thinner:
         known = seen.get(key) or self._streams.get(key)
         if known is not None:
             return known.copy()
-        never = np.full(columns, -1, np.int64)
-        return _Stream(-1, never, never.copy(), np.full(columns, np.nan), {})
+        return _Stream(-1, [-1] * columns, [-1] * columns, [nan] * columns, {})
 
 
-def _judge(
-    stream: _Stream, values: npt.NDArray[np.float64], t_ns: int, width_ns: int, columns: _Columns
-) -> tuple[bool, list[_Held]]:
+def _judge(stream: _Stream, values: Sequence[float], t_ns: int, width_ns: int, columns: _Columns) -> tuple[bool, list[_Held]]:
     """Whether a Frame is kept, and the held ones that are kept because of it; the stream is brought up to date."""
     slot = t_ns // width_ns
-    known = ~np.isnan(values)
-    fell = columns.counter & (values < stream.value)
-    silent = known & (t_ns - stream.seen_ns > SILENT_SLOTS * width_ns)
-    changed = columns.state & known & (values != stream.value)
+    known = [column for column, value in enumerate(values) if not isnan(value)]
+    keep = False
     recalled: list[_Held] = []
-    for column in np.flatnonzero(fell | silent).tolist():
-        if (held := stream.held.get(column)) is not None:
+    for column in known:
+        value, before = values[column], stream.value[column]
+        fell = columns.counter[column] and value < before
+        silent = t_ns - stream.seen_ns[column] > SILENT_SLOTS * width_ns
+        changed = columns.state[column] and value != before
+        keep = keep or fell or silent or changed or stream.kept_slot[column] != slot
+        if (fell or silent) and (held := stream.held.get(column)) is not None:
             recalled.append(held)
             stream.held = {at: h for at, h in stream.held.items() if (h.block, h.row) != (held.block, held.row)}
-    keep = bool(np.any(fell | silent | changed | (known & (stream.kept_slot != slot))))
+        stream.seen_ns[column], stream.value[column] = t_ns, value
     if keep:
-        stream.kept_slot[known] = slot
-    stream.t_ns, stream.seen_ns[known], stream.value[known] = t_ns, t_ns, values[known]
+        for column in known:
+            stream.kept_slot[column] = slot
+    stream.t_ns = t_ns
     return keep, recalled
 
 
@@ -187,6 +202,6 @@ def _columns(block: FrameBlock) -> _Columns | None:
     if block.event_ids or not set(kinds) <= {Kind.GAUGE, Kind.COUNTER, Kind.STATE}:
         return None
     return _Columns(
-        np.array([*(kind is Kind.COUNTER for kind in kinds), False]),
-        np.array([*(kind is Kind.STATE for kind in kinds), False]),
+        [*(kind is Kind.COUNTER for kind in kinds), False],
+        [*(kind is Kind.STATE for kind in kinds), False],
     )
