@@ -24,6 +24,7 @@ from collector.polled import Known, Station
 from collector.screen import ScreenRules, screen
 from collector.wire import where
 from devices.dialogue import Answer, Introduction, MeterAddress, Refused
+from devices.dlt645_frame import DataReply, DataRequest
 from devices.maps import Profile
 from plant.errors import DeviceError
 from plant.frame import FrameBlock, floor_ms
@@ -36,15 +37,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request, what came back and how long it took."""
+    """One request, what came back and how long it took; ``frame`` is the whole answer of a DL/T 645 meter."""
 
     request: Any
     answer: Any
     took_ms: float
+    frame: bytes = b""
 
     @property
     def in_words(self) -> str:
-        """The answer as text: words in hexadecimal, or the refusal."""
+        """The answer as text: words or frame in hexadecimal, or the refusal."""
+        if self.frame:
+            return self.frame.hex(" ").upper()
         if isinstance(self.answer, Refused):
             return self.answer.name
         if isinstance(self.answer, bytes):
@@ -117,7 +121,7 @@ class PolledLook:
                     asked.append(Asked(request, str(error), (loop.time() - began_s) * 1e3))
                     request = dialogue.throw(error)
                 else:
-                    asked.append(Asked(request, answer, (loop.time() - began_s) * 1e3))
+                    asked.append(Asked(request, answer, (loop.time() - began_s) * 1e3, _frame(request, answer, self._station)))
                     request = dialogue.send(answer)
         except StopIteration as end:
             result: T = end.value
@@ -134,6 +138,11 @@ class Message:
     received_ns: int
     blocks: tuple[FrameBlock, ...]
     refused: str
+
+
+def _frame(request: Any, answer: Any, station: Station) -> bytes:
+    is_data = isinstance(request, DataRequest) and isinstance(answer, DataReply)
+    return request.reply(station.address, answer) if is_data else b""
 
 
 def _came(known: Known, raw: Any) -> npt.NDArray[np.bool_] | None:

@@ -48,8 +48,10 @@ async def open_wire(
         reason = error.reason or str(error)
         raise TransportError(f"no TLS with {place}: {reason}; check that it speaks TLS and takes cert_file") from error
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = (error.strerror or str(error) or "it closed the connection at once").lower()
         hint = "check that the device is on and listens on that port"
+        if context is not None:
+            hint += ", and that it speaks TLS there"
         raise TransportError(f"no connection to {place}: {reason}; {hint}") from error
 
 

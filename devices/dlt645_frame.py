@@ -61,8 +61,14 @@ class DataRequest:
             raise ValueError(f"{address!r} is no meter's address; twelve decimal digits are, and not {BROADCAST}")
         data = bytes.fromhex(self.di)[::-1] + (bytes([self.sequence]) if self.sequence else b"")
         head = bytes([START]) + bytes.fromhex(address)[::-1] + bytes([START, self.function, len(data)])
-        body = head + data.translate(_ADD)
-        return WAKE_UP + body + bytes([sum(body) & 0xFF, END])
+        return WAKE_UP + _framed(head + data.translate(_ADD))
+
+    def reply(self, address: str, answer: DataReply) -> bytes:
+        """The frame that an answer came in, without wake-up."""
+        control = _FROM_METER | self.function | (_MORE if answer.more else 0)
+        data = bytes.fromhex(self.di)[::-1] + answer.data + (bytes([self.sequence]) if self.sequence else b"")
+        head = bytes([START]) + bytes.fromhex(address)[::-1] + bytes([START, control, len(data)])
+        return _framed(head + data.translate(_ADD))
 
     def answer(self, frame: Frame, address: str) -> DataReply | Denied | None:
         """What a frame answers to this request; None where it is not its answer (another meter, an echo, a late reply)."""
@@ -76,6 +82,10 @@ class DataRequest:
         if not self.sequence:
             return DataReply(data, more)
         return DataReply(data[:-1], more) if data[-1:] == bytes([self.sequence]) else None
+
+
+def _framed(body: bytes) -> bytes:
+    return body + bytes([sum(body) & 0xFF, END])
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from plant.site_text import EndpointText, SiteFile
 
@@ -22,7 +23,7 @@ def endpoint_faults(site: SiteFile) -> Iterator[Found]:
             continue
         yield from _place(e)
         yield from _tls(e)
-        place = e.serial_port if e.protocol in SERIAL else f"{e.host}:{e.port}"
+        place = e.serial_port if e.protocol in SERIAL else f"{_plain(e.host)}:{e.port}"
         if e.protocol in POLLED and place not in ("", ":0"):
             owner = places.setdefault(place, e.id)
             if owner != e.id:
@@ -46,10 +47,32 @@ def _place(e: EndpointText) -> Iterator[Found]:
         return
     if not e.host:
         yield f"{key}.host", e.host, "the name or address of the gateway or broker"
+    elif (address := _address(e.host)) is not None and not _is_of_one(address):
+        yield f"{key}.host", e.host, "the address of one device: this one is of many, or of none"
     if not e.port:
         yield f"{key}.port", e.port, "the TCP port of the gateway or broker, 1 to 65535"
     if e.serial_port:
         yield f"{key}.serial_port", e.serial_port, f"nothing: {e.protocol} goes over TCP"
+
+
+def _plain(host: str) -> str:
+    """One spelling of one place."""
+    lower = host.lower().rstrip(".")
+    return "127.0.0.1" if lower in ("localhost", "ip6-localhost", "::1") else str(_address(lower) or lower)
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    """The address that a host is written as, an IPv4 one inside an IPv6 one as itself; None for a name."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_of_one(address: IPv4Address | IPv6Address) -> bool:
+    reserved = address.version == 4 and address.is_reserved  # 255.255.255.255 among them
+    return not (address.is_multicast or address.is_unspecified or reserved)
 
 
 def _tls(e: EndpointText) -> Iterator[Found]:

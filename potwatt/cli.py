@@ -121,6 +121,7 @@ def check(site: SiteFile) -> None:
     """List everything that is wrong with a site file: file, key, what was found, what is allowed."""
     from collector.mqtt_checks import losses  # noqa: PLC0415
     from collector.topic_checks import unknown_spacing  # noqa: PLC0415
+    from collector.wire_checks import slow_lines  # noqa: PLC0415
     from potwatt.load import load_site, secrets_of  # noqa: PLC0415
     from potwatt.program import check_roles  # noqa: PLC0415
 
@@ -134,7 +135,7 @@ def check(site: SiteFile) -> None:
         f"store {found.store.kind}, edition {found.edition}.",
         soft_wrap=True,
     )
-    for note in (*losses(found), *unknown_spacing(found, loaded.profiles)):
+    for note in (*losses(found), *unknown_spacing(found, loaded.profiles), *slow_lines(found, loaded.profiles)):
         console.print(f"Note: {note}.")
     for fault in loaded.drafts:
         console.print(f"Note: no meter uses this profile, which is not sound: {fault}", markup=False, soft_wrap=True)

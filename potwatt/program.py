@@ -27,6 +27,7 @@ from collector.mqtt_checks import broker_faults
 from collector.poller import Poller
 from collector.quarantine import Quarantine
 from collector.spool import Spool
+from collector.wire_checks import tls_faults
 from plant.errors import ConfigError, Fault, StoreError
 from plant.ports import Ledger, SeriesStore
 from plant.site import Endpoint, Meter, Site, best_effort_sinks, required_sinks
@@ -59,6 +60,7 @@ def check_roles(loaded: Loaded, roles: tuple[str, ...]) -> None:
         raise ConfigError([Fault(loaded.name, "store.kind", repr(loaded.site.store.kind), allowed)])
     if "collect" in roles:
         faults = broker_faults(loaded.site, loaded.profiles, loaded.folder, loaded.name)
+        faults += tls_faults(loaded.site, loaded.folder, loaded.name)
         if faults:
             raise ConfigError(faults)
     if "serve" in roles:

@@ -16,6 +16,8 @@ from rich.console import Console
 from collector.claim import claim, names_of
 from collector.look import Look, Message, PolledLook, messages
 from devices.catalog import sunspec_definition
+from devices.dlt645 import Dlt645Point
+from devices.dlt645_frame import DataRequest
 from devices.draft import golden_lines, with_golden, words_by_address, words_by_label
 from devices.golden import values_of_words
 from devices.maps import Profile
@@ -173,6 +175,8 @@ def _show_look(profile: Profile, look: Look, raw: bool) -> None:
 
 
 def _asked_for(request: object) -> str:
+    if isinstance(request, DataRequest):
+        return f"data {request.di}" + (f", part {request.sequence + 1}" if request.sequence else "")
     return f"{request.table} {request.address}-{request.end - 1}" if isinstance(request, ReadRequest) else str(request)
 
 
@@ -204,7 +208,10 @@ def quality_in_words(quality: int) -> str:
 
 
 def _words_of_points(profile: Profile, look: Look) -> dict[str, str]:
-    """Raw words in hexadecimal by quantity; in brackets those of a moving scale factor."""
+    """Raw words or bytes in hexadecimal by quantity; in brackets those of a moving scale factor."""
+    if profile.dlt645 is not None:
+        data = dict(zip(profile.dlt645.requests, look.raw, strict=True))
+        return {p.name: _bytes_of(p, data[p.di]) for p in profile.dlt645.points}
     if profile.modbus is None:
         return {}
     words = words_by_address(profile, _words(look))
@@ -214,6 +221,11 @@ def _words_of_points(profile: Profile, look: Look) -> dict[str, str]:
         factor = "" if point.sf_at is None else f" [{_hex(words.get((point.table, point.sf_at)))}]"
         found[point.name] = own + factor
     return found
+
+
+def _bytes_of(point: Dlt645Point, data: bytes | None) -> str:
+    """The bytes of a value as they came, the lowest digits first."""
+    return "--" if data is None else data[point.at * point.size : (point.at + 1) * point.size].hex(" ").upper()
 
 
 def _hex(word: int | None) -> str:
@@ -228,17 +240,20 @@ def _words(look: Look) -> list[int | None]:
 
 def golden_block(profile: Profile, look: Look) -> list[str]:
     """The reading as a golden block: words or frames, the values they mean, what is missing. Raises InputError for payloads."""
-    if profile.modbus is None:
-        raise InputError("golden blocks are made from Modbus readings; of a payload, put the message itself into `payload`")
+    if profile.modbus is None and profile.dlt645 is None:
+        raise InputError("golden blocks are made of what is polled; of a payload, put the message itself into `payload`")
     values = dict(zip(profile.quantities, look.block.value[0].tolist(), strict=True))
     gone = [name for name, value in values.items() if math.isnan(value)]
     if gone:
         console.print(
             f"missing now, and so not proven: {', '.join(gone)}; take those points out, or read again when they are there"
         )
+    origin = f"reading of a device on {time.strftime('%Y-%m-%d', time.gmtime())} with `potwatt read`"
+    if profile.modbus is None:
+        frames = [asked.frame.hex(" ").upper() for asked in look.asked if asked.frame]
+        return golden_lines(origin, {}, {n: v for n, v in values.items() if n not in gone}, gone, frames)
     states = {p.name: p.states for p in profile.modbus.points if p.states}
     expect = {n: states.get(n, {}).get(int(v), v) for n, v in values.items() if n not in gone}
-    origin = f"reading of a device on {time.strftime('%Y-%m-%d', time.gmtime())} with `potwatt read`"
     table = profile.modbus.points[0].table
     words = words_by_label(profile, _words(look), table)
     again = values_of_words(profile, words, table)  # of a refused register nothing is said, unless its absence decodes so
