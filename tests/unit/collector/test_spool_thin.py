@@ -115,14 +115,26 @@ def test_what_is_held_back_comes_once_there_is_room_and_only_once() -> None:
     assert kept_s(thin(thinner, 0)) == []
 
 
+def test_frame_that_is_kept_for_one_quantity_does_not_come_again_for_another() -> None:
+    thinner = Thinner()
+    thin(thinner, 60, frames(BOTH, (0, 5.0, 100), (1, 5.0, 101)))
+    assert kept_s(thin(thinner, 60, frames(BOTH, (2, np.nan, 0)))) == [1, 2]
+    assert kept_s(thin(thinner, 0)) == []
+
+
 def test_what_a_full_spool_refused_is_judged_anew() -> None:
     thinner = Thinner()
-    thinner.thin([frames(BOTH, (0, 5.0, 1), (1, 5.0, 2))], 60)
-    assert kept_s(thinner.thin([frames(BOTH, (0, 5.0, 1), (1, 5.0, 2))], 60)) == [0]
+    thin(thinner, 60, frames(BOTH, (0, 5.0, 1), (1, 5.0, 2)))
+    again = frames(BOTH, (61, 5.0, 3), (62, 5.0, 4))
+    for _ in range(2):
+        assert kept_s(thinner.thin([again], 60)) == [61]
+    left_out = frames(BOTH, (2, 5.0, 3))
+    thinner.thin([left_out], 60)
+    assert kept_s(thin(thinner, 0, left_out)) == [1, 2], "what was held before is still held"
 
 
 def test_meters_do_not_share_slots() -> None:
-    assert kept_s(thin(Thinner(), 60, frames(BOTH, (0, 5.0, 1)), frames(BOTH, (1, 5.0, 0), meter="m-2"))) == [0, 1]
+    assert kept_s(thin(Thinner(), 60, frames(BOTH, (0, 5.0, 1)), frames(BOTH, (1, 5.0, 2), meter="m-2"))) == [0, 1]
 
 
 def test_slots_grow_with_the_filling_and_divide_a_minute() -> None:
