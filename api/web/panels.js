@@ -1,5 +1,6 @@
 // The panels of figures, alerts, meters and parts.
 import { drawBullet } from "./bullet.js";
+import { detail } from "./details.js";
 import { age, clock, NONE, number, percent, quantity } from "./format.js";
 import { currentLanguage, known, reason, t, title } from "./i18n.js";
 
@@ -186,7 +187,7 @@ export function showMeters(list, hint, plant, meters) {
     const item = make("li", meter.state);
     const words = meter.state === "ok" ? (meter.age_s === null ? t("ok") : age(meter.age_s)) : meter.state === "silent" ? t("silent", { age: age(meter.age_s) }) : t("never");
     item.dataset.meter = meter.id;
-    item.title = meter.detail || "";
+    item.title = detail(meter.detail || "");
     item.append(make("span", "dot"), make("span", "name", title(meter.title)), make("span", "meta", words));
     return item;
   }));
@@ -197,8 +198,8 @@ export function showParts(list, history, parts, progress) {
     const item = make("li", `part ${part.state}`);
     const [kind, ...id] = part.part.split(":");
     const name = [known(`part_${kind}`) ? t(`part_${kind}`) : kind, ...id].join(" ");
-    // details are written by the service in English: a part that is well needs none of them in another language
-    const words = part.state !== "ok" ? `${t(part.state)} · ${part.detail}` : currentLanguage() === "en" ? part.detail : t("ok");
+    // a part that is well needs no detail in another language
+    const words = part.state !== "ok" ? `${t(part.state)} · ${detail(part.detail)}` : currentLanguage() === "en" ? part.detail : t("ok");
     item.title = part.detail;
     item.append(make("span", "dot"), make("span", "name", name), make("span", "meta", words));
     return item;

@@ -1,10 +1,14 @@
+import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import httpx
 import pytest
 
 import api.web
+from plant.errors import DeviceNonsense, DeviceSilent
 
 WEB = Path(api.web.__file__).parent
 OWN = sorted(p.name for p in WEB.iterdir() if p.suffix in {".js", ".html", ".css"})
@@ -64,3 +68,34 @@ async def test_the_page_and_its_library_are_served_zipped_and_kept_by_tag(client
     plain = await client.get("/web/d3.js", headers={"Accept-Encoding": "identity"})
     assert "content-encoding" not in plain.headers
     assert plain.text.startswith("!function()")
+
+
+DETAILS = [
+    (str(DeviceSilent("m1", "10.0.0.1:502 unit 3", expected="2 words", got="no answer within 1 s", next_step="check")), "无应答"),
+    (str(DeviceNonsense("m1", "gw unit 3", expected="2 words", got="3 bytes", next_step="check")), "应答不符：应为 2 words"),
+    ("no connection to 10.0.0.1:502 within 2 s; check address, network and firewall", "2 秒内未能连接 10.0.0.1:502"),
+    ("no connection to 10.0.0.1:502: connection refused; check that the device is on", "无法连接 10.0.0.1:502"),
+    ("its endpoint gw-1 does not answer", "所在端口 gw-1 无应答"),
+    ("refuses holding 4-7, so frequency is missing; check that the profile fits the firmware", "缺少 frequency"),
+    ("polling waits: the spool is full", "采集等待中"),
+    ("held by process 17: many gateways serve one connection alone; it is tried again every 5 s", "进程 17 占用"),
+    ("what nobody has translated", "英文详情：what nobody has translated"),
+]
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node to run the page's own code")
+def test_details_are_chinese_on_the_chinese_page(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text('{"type": "module"}')
+    (tmp_path / "details.js").write_text(own("details.js"))
+    (tmp_path / "i18n.js").write_text("export const currentLanguage = () => process.argv[2];")
+    (tmp_path / "main.js").write_text(
+        'import { detail } from "./details.js";\nconsole.log(JSON.stringify(JSON.parse(process.argv[3]).map(detail)));'
+    )
+    given = [text for text, _ in DETAILS]
+    said = {}
+    for language in ("zh", "en"):
+        command = ["node", "main.js", language, json.dumps(given)]
+        said[language] = json.loads(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout)
+    assert said["en"] == given
+    for (text, words), found in zip(DETAILS, said["zh"], strict=True):
+        assert words in found, text
