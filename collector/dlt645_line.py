@@ -77,12 +77,13 @@ class Dlt645Line:
         timeout_s = self._endpoint.timeout_s if timeout_s is None else timeout_s
         asked_s = self._loop.time()
         self._reader.clear()
+        noise = self._noise
         self._asked, self._answer = (request, station.address), self._loop.create_future()
         self._transport.write(sent)
         try:
             answer = await self._wait(self._answer, asked_s + len(sent) * self._character_s + timeout_s)
         except TimeoutError:
-            raise await self._unanswered(request, station.name, timeout_s) from None
+            raise await self._unanswered(request, station.name, timeout_s, noise) from None
         finally:
             self._asked = self._answer = None
             self._free_s = max(self._loop.time() + self._endpoint.pause_between_s, asked_s + self._spacing_s)
@@ -120,15 +121,22 @@ class Dlt645Line:
             if self._answer is not None and not self._answer.done():
                 self._answer.set_exception(self._lost())
 
-    async def _unanswered(self, request: DataRequest, name: MeterAddress, timeout_s: float) -> DeviceSilent:
+    @property
+    def _noise(self) -> int:
+        """Bytes so far that were no frame."""
+        return self._reader.skipped + self._reader.bad
+
+    async def _unanswered(self, request: DataRequest, name: MeterAddress, timeout_s: float, noise: int) -> DeviceSilent:
         self._asked = None
+        is_noisy = self._noise > noise or self._reader.in_frame
         await self._drain(timeout_s * DRAIN_SHARE)
+        checks = "baud rate, parity, protocol and wiring" if is_noisy else "power, wiring, baud rate, parity and address"
         return DeviceSilent(
             name.meter,
             name.where,
             expected=f"data {request.di}",
-            got=f"no answer within {timeout_s:g} s",
-            next_step="check power, wiring, baud rate, parity and address; it is asked again with growing pauses",
+            got=f"{'only bytes that are no frame' if is_noisy else 'no answer'} within {timeout_s:g} s",
+            next_step=f"check {checks}; it is asked again with growing pauses",
         )
 
     async def _drain(self, quiet_s: float) -> None:

@@ -57,7 +57,10 @@ class ProbePlan:
     def requests(self) -> tuple[int, int]:
         """Fewest and most requests: where every unit answers everything, and where as much as may be is refused."""
         fewest = len(self.units) * ((len(STARTS) if self.walk == "walk" else 0) + 2 * len(self.blocks))
-        return fewest, max(fewest, self.requests_max)
+        if self.walk == "walk":
+            return fewest, self.requests_max
+        halved = 3 * len(self.addresses)  # down to single registers, and those that are there once more
+        return fewest, min(self.requests_max, len(self.units) * halved)
 
 
 @dataclass(slots=True)

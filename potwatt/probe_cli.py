@@ -58,6 +58,9 @@ def probe(
     if draft is not None and draft.exists():
         raise InputError(f"{draft} exists; it was left as it is. Name another file, or move that one away")
     plan = ProbePlan(numbers, "skip" if skip_sunspec else "walk", table, span)
+    if plan.requests[0] > plan.requests_max:
+        needs = f"that takes {plan.requests[0]} requests at the least, and a probe sends {plan.requests_max} at most"
+        raise InputError(f"{needs}: name fewer units or addresses")
     loaded = None if site is None else load_site(site)
     result = asyncio.run(_run(endpoint, plan, loaded))
     profiles = shipped_profiles() if loaded is None else loaded.profiles

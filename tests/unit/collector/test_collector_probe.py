@@ -182,3 +182,10 @@ async def test_no_two_requests_are_closer_than_half_a_second(monkeypatch: pytest
     result = await prober.run()
     assert result.requests == len(asked_s) >= 20
     assert np.diff(asked_s).min() >= 0.5 - 1e-9
+
+
+def test_no_more_requests_are_announced_than_can_be_sent() -> None:
+    assert ProbePlan((1,), "skip", "holding", range(10)).requests == (2, 30)
+    assert ProbePlan((1,), "skip", "holding", range(1_000)).requests == (40, 400)
+    assert ProbePlan((1,), "walk").requests == (3, 400)
+    assert ProbePlan(tuple(range(1, 248)), "walk").requests[1] == 400

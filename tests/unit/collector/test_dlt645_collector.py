@@ -212,8 +212,8 @@ async def test_data_that_the_meter_lacks_is_missing_and_named(wire: Wire, fault:
     ("fault", "reason"),
     [
         (BusFault.SILENT, "no answer within"),
-        (BusFault.HALF, "no answer within"),
-        (BusFault.BROKEN, "no answer within"),
+        (BusFault.HALF, "only bytes that are no frame within"),
+        (BusFault.BROKEN, "only bytes that are no frame within"),
         (BusFault.IN_TROUBLE, "another error"),
         (BusFault.ENDLESS, "ever more frames"),
     ],

@@ -223,6 +223,7 @@ def test_a_meter_of_a_program_whose_claims_are_not_seen_is_left_alone(tmp_path: 
         (("probe", "127.0.0.1", "--units", "one"), "cannot be read"),
         (("probe", "127.0.0.1", "--addresses", "9-2"), "cannot be read"),
         (("probe", "127.0.0.1", "--skip-sunspec"), "nothing to ask"),
+        (("probe", "127.0.0.1", "--units", "1-247"), "requests at the least, and a probe sends 400 at most"),
         (("probe", "127.0.0.1:1"), "no connection"),
         (("probe",), "one host"),
         (("probe", "--serial", "/dev/no-such-port"), "does not open"),
