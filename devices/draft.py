@@ -1,4 +1,4 @@
-"""A profile as a draft: what is known is filled in, what proves it is not, so that ``potwatt check`` refuses it until a real
+"""A profile as a draft: what is known is filled in, what proves it is not, so that no meter of a site may use it until a real
 reading stands in its golden block."""
 
 from __future__ import annotations

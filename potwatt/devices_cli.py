@@ -96,7 +96,7 @@ def add(
     site: Annotated[Path | None, typer.Option(help="Site file: the profile goes into its profiles_dir.")] = None,
     into: Annotated[Path, typer.Option(help="Folder to write to, without --site.")] = Path(),
 ) -> None:
-    """Make a profile draft from a register list. It never overwrites; `check` refuses it until a real reading proves it."""
+    """Make a profile draft from a register list. It never overwrites; no meter may use it until a real reading proves it."""
     if id in shipped_profiles():
         raise InputError(
             f"{id!r} is a profile of the package, see `potwatt devices show {id}`; give the new one an id of its own"
