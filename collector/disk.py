@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, Protocol
 
+DRAFT = ".draft"  # ends the name of a file not yet whole; what a power cut leaves of one is worth nothing
 How = Literal["new", "append", "replace"]
 _FLAGS: dict[How, int] = {"new": os.O_EXCL, "append": 0, "replace": os.O_TRUNC}
 
@@ -96,8 +97,8 @@ def write_whole(file: DiskFile, data: bytes) -> None:
 
 
 def replace_durably(disk: Disk, path: Path, data: bytes) -> None:
-    """Give a file new contents in one step that a power cut cannot halve."""
-    draft = path.with_suffix(".draft")
+    """Give a file new contents in one step that a power cut cannot halve. One call at a time for each ``path``."""
+    draft = path.with_name(path.name + DRAFT)  # the whole name: files of one stem are written at once
     file = disk.open(draft, "replace")
     try:
         write_whole(file, data)

@@ -20,12 +20,16 @@ from plant.frame import FrameBlock
 from plant.ports import SpoolCursor
 
 READ_BYTES = 2 * 2**20
-SUFFIX, UNREADABLE = ".seg", ".unreadable"
+SUFFIX, UNREADABLE, DAMAGED = ".seg", ".unreadable", ".damaged"
 
 
 class _CursorFile(msgspec.Struct, forbid_unknown_fields=True):
     segment: int
     offset: int
+
+
+class CursorDamaged(SpoolError):
+    """A cursor's file is there and tells nothing."""
 
 
 class SegmentLost(SpoolError):
@@ -201,15 +205,24 @@ def remove_unreadable(disk: Disk, directory: Path) -> None:
 
 
 def load_cursor(disk: Disk, directory: Path, sink: str) -> SpoolCursor | None:
-    """A sink's cursor, None where it never committed. Raises SpoolError for a damaged file."""
+    """A sink's cursor, None where it never committed. Raises CursorDamaged, SpoolError where it may not be read."""
     path = directory / f"{sink}.cursor"
     try:
         kept = msgspec.json.decode(disk.read(path), type=_CursorFile)
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError) as error:
-        raise SpoolError(f"{path}: {error}; remove it to send the whole spool again, which stores nothing twice") from error
+        may_be_sound = isinstance(error, OSError) and error.errno != errno.EIO
+        kind = SpoolError if may_be_sound else CursorDamaged
+        raise kind(f"{path}: {error}; without it the whole spool is sent again, which stores nothing twice") from error
     return SpoolCursor(kept.segment, kept.offset)
+
+
+def set_cursor_aside(disk: Disk, directory: Path, sink: str) -> None:
+    """Keep a damaged cursor file under a name that is none of the spool's. Raises OSError."""
+    path = directory / f"{sink}.cursor"
+    disk.rename(path, path.with_name(path.name + DAMAGED))
+    disk.sync_directory(directory)
 
 
 def save_cursor(small: SmallFiles, sink: str, cursor: SpoolCursor) -> None:

@@ -91,15 +91,17 @@ class Spool:
         )
         self._growth = asyncio.Event()
         self._unsaved: set[str] = set()  # sinks that keep their cursor by themselves
+        self._saving = asyncio.Lock()
         self._lock: files.DirectoryLock | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._opened_s, self._elapsed_before_ns = 0.0, 0
 
     # ---- life ----
 
-    async def open(self) -> None:
-        """Lock the directory, cut a torn tail and start a new segment. Raises SpoolError."""
-        rotten = await asyncio.to_thread(self._recover)
+    async def open(self, kept_by_sink: SpoolCursor | None = None) -> None:
+        """Lock the directory, cut a torn tail and start a new segment, numbered above the cursor that a sink keeps by
+        itself: it may know more than a directory restored from an older copy. Raises SpoolError."""
+        rotten = await asyncio.to_thread(self._recover, kept_by_sink)
         self._loop = asyncio.get_running_loop()
         self._opened_s = self._loop.time()
         self._writing.start()
@@ -109,7 +111,7 @@ class Spool:
         self._losses.report()
         self._health.set(PART, "ok", "open", bytes=float(self.size_bytes))
 
-    def _recover(self) -> list[tuple[int, Rot]]:
+    def _recover(self, kept_by_sink: SpoolCursor | None) -> list[tuple[int, Rot]]:
         self._lock = files.DirectoryLock(self._directory, self._disk)
         try:
             self._losses.record = read_losses(self._disk, self._directory)
@@ -119,10 +121,11 @@ class Spool:
             sizes = {n: size for n, size in found.items() if n > gone_through}
             rotten = self._cut(sizes)
             for sink in self._shelf.cursors:
-                self._shelf.cursors[sink] = files.load_cursor(self._disk, self._directory, sink)
+                self._shelf.cursors[sink] = self._load_cursor(sink)
+            self._small.clean()
             self._look_back(sizes)
             # Above every number it ever gave out, also where the directory was wiped: no cursor may fit by chance.
-            known = [cursor.segment for cursor in self._shelf.cursors.values() if cursor is not None]
+            known = [cursor.segment for cursor in (*self._shelf.cursors.values(), kept_by_sink) if cursor is not None]
             number = max([*sizes, *known, gone_through]) + 1 or self._clock.now_ns() // NS_PER_S
             self._writing.begin(number)
             self._shelf.put(number, 0, self._elapsed_before_ns)
@@ -135,6 +138,16 @@ class Spool:
             self._lock.release()
             raise
         return rotten
+
+    def _load_cursor(self, sink: str) -> SpoolCursor | None:
+        try:
+            return files.load_cursor(self._disk, self._directory, sink)
+        except files.CursorDamaged as error:
+            # to send again stores nothing twice, while not to start loses what the sources cannot keep
+            self._health.count("spool_damaged_cursors", {"sink": sink})
+            self._health.set(f"spool:{sink}:cursor", "degraded", f"{error}; set aside")
+            files.set_cursor_aside(self._disk, self._directory, sink)
+            return None
 
     def _cut(self, sizes: dict[int, int]) -> list[tuple[int, Rot]]:
         rotten: list[tuple[int, Rot]] = []
@@ -306,12 +319,13 @@ class Spool:
             raise SpoolError(f"spool {self._directory}: cursor of {sink}: {failed.strerror}; check the disk") from failed
 
     async def _save_cursors(self) -> None:
-        for sink in sorted(self._unsaved):
-            cursor = self._shelf.cursors[sink]
-            if cursor is not None:
-                await asyncio.to_thread(files.save_cursor, self._small, sink, cursor)
-            if self._shelf.cursors[sink] == cursor:
-                self._unsaved.discard(sink)
+        async with self._saving:  # several sinks commit at once: of one sink's cursors the newest is to come last
+            for sink in sorted(self._unsaved):
+                cursor = self._shelf.cursors[sink]
+                if cursor is not None:
+                    await asyncio.to_thread(files.save_cursor, self._small, sink, cursor)
+                if self._shelf.cursors[sink] == cursor:
+                    self._unsaved.discard(sink)
 
     async def report(self) -> Backlog:
         """Put the spool's state into health: ok, degraded past half of a bound; the backlog told, also that of each sink."""

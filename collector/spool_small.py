@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
+import threading
 from contextlib import suppress
 from pathlib import Path
 
-from collector.disk import Disk, replace_durably, write_whole
+from collector.disk import DRAFT, Disk, replace_durably, write_whole
 
 RESERVE = "reserve"
 SHARE_OF_BOUND, BYTES_MAX = 16, 512 * 2**10  # of the spool's bound, for reserve, cursors, losses and their drafts
@@ -14,27 +15,35 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class SmallFiles:
-    """Small files of one directory. Blocking."""
+    """Small files of one directory. Blocking; threads take turns, since they share the reserve and a file's draft."""
 
     def __init__(self, directory: Path, disk: Disk, bound_bytes: int) -> None:
         self._directory, self._disk = directory, disk
         self.bytes_max = min(BYTES_MAX, bound_bytes // SHARE_OF_BOUND)
         self._reserve_bytes = self.bytes_max // 4
+        self._turn = threading.Lock()
 
     def replace(self, name: str, data: bytes) -> None:
         """Give a file new contents durably. Raises OSError where even the reserve made no room."""
-        try:
-            replace_durably(self._disk, self._directory / name, data)
-        except OSError as error:
-            if error.errno not in NO_SPACE:
-                raise
-            self._disk.remove(self._directory / RESERVE)
-            replace_durably(self._disk, self._directory / name, data)
+        with self._turn:
+            try:
+                replace_durably(self._disk, self._directory / name, data)
+            except OSError as error:
+                if error.errno not in NO_SPACE:
+                    raise
+                self._disk.remove(self._directory / RESERVE)
+                replace_durably(self._disk, self._directory / name, data)
+
+    def clean(self) -> None:
+        """Remove what a killed process left half written. Raises OSError."""
+        for name in self._disk.sizes(self._directory):
+            if name.endswith(DRAFT):
+                self._disk.remove(self._directory / name)
 
     def keep_reserve(self) -> None:
         """Set room aside, unless it is there or the disk has none."""
         path = self._directory / RESERVE
-        with suppress(OSError):
+        with self._turn, suppress(OSError):
             if self._disk.sizes(self._directory).get(RESERVE) == self._reserve_bytes:
                 return
             if self._disk.free_bytes(self._directory) < 2 * self._reserve_bytes:

@@ -177,7 +177,7 @@ class Program:
                 required_sinks(self.site),
                 best_effort=best_effort_sinks(self.site),
             )
-            await self.spool.open()
+            await self.spool.open(await self.store.cursor())  # a server, which may be down now, keeps none
             self.intake = Intake(self.spool, self.loaded.profiles, self.bus, self.health)
             await asyncio.gather(*(claimed.take() for claimed in self._claims.values()))
         loops = self._loops()

@@ -16,6 +16,7 @@ import pytest
 from collector_blocks import T0_NS, SteppedClock, block, numbers
 
 from collector import segments
+from collector.disk import OS_DISK
 from collector.spool import READ_TRIES_MAX, Spool
 from collector.spool_format import HEADER_BYTES, VERSION, encode_block
 from collector.spool_small import BYTES_MAX
@@ -248,17 +249,42 @@ async def test_wiped_directory_starts_above_every_old_number(bench: Bench) -> No
         assert spool.resolve(kept) == spool.start
 
 
-async def test_damaged_cursor_file_is_told(bench: Bench) -> None:
+async def test_damaged_cursor_file_is_set_aside_and_everything_is_sent_again(bench: Bench) -> None:
     async with bench.spool() as spool:
         await spool.append([block(3)])
         await spool.commit("store", spool.durable)
     (bench.directory / "store.cursor").write_text("{")
-    with pytest.raises(SpoolError, match="remove it to send the whole spool again"):
-        async with bench.spool():
-            pass
-    (bench.directory / "store.cursor").unlink()
     async with bench.spool() as spool:
         assert await everything(spool, spool.cursor("store")) == [0, 1, 2]
+        assert (bench.directory / "store.cursor.damaged").read_text() == "{"
+        assert "set aside" in bench.told("spool:store:cursor")
+        assert bench.board.counters()["spool_damaged_cursors", (("sink", "store"),)] == 1
+        await spool.commit("store", spool.durable)
+    async with bench.spool() as spool:
+        assert await everything(spool, spool.cursor("store")) == []
+
+
+async def test_sinks_that_commit_at_once_leave_whole_cursors(bench: Bench) -> None:
+    sinks = ("store", "mirror-a")
+    async with bench.spool(sinks=sinks) as spool:
+        for n in range(100):
+            await spool.append([block(1, first=n)])
+            await asyncio.gather(*[spool.commit(sink, spool.durable) for sink in sinks for _ in range(3)])
+            assert {segments.load_cursor(OS_DISK, bench.directory, sink) for sink in sinks} == {spool.durable}
+
+
+async def test_store_that_knows_later_segments_than_a_restored_directory_gets_all_that_is_new(bench: Bench) -> None:
+    async with bench.spool() as spool:
+        await spool.append([block(3)])
+        later = SpoolCursor(spool.durable.segment + 1, 10)
+    for n in (10, 20):  # killed before anything is forwarded
+        bench.clock.t_ns += 10**9
+        spool = Spool(bench.directory, SMALL, bench.clock, bench.board)
+        await spool.open(later)
+        if n == 10:
+            await spool.append([block(5, first=10), block(5, first=15)])
+        assert await everything(spool, spool.resolve(later)) == list(range(10, 20))
+        await spool.close()
 
 
 async def test_second_process_is_kept_out(bench: Bench) -> None:

@@ -129,7 +129,7 @@ async def test_rot_counts_as_untold_until_it_is_written_down(tmp_path: Path) -> 
     path.write_bytes(data)
     spool = await opened(tmp_path, disk, board)
     (tmp_path / "reserve").unlink()
-    disk.refused = "losses.draft"
+    disk.refused = "losses.json.draft"
     with pytest.raises(SpoolError, match="reading waits until the loss can be written down"):
         await spool.read(spool.start, 100)
     assert _untold(board) == 1.0

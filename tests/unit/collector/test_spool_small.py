@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.disk import OsDisk
+from collector.disk import OsDisk, replace_durably
 from collector.segments import load_cursor, save_cursor
 from collector.spool_small import RESERVE, SmallFiles
 from plant.ports import SpoolCursor
@@ -93,3 +93,27 @@ def test_cursor_is_whole_on_a_disk_that_takes_few_bytes_at_a_time(tmp_path: Path
 
     save_cursor(SmallFiles(tmp_path, Short(), 8 * MIB), "store", SpoolCursor(123_456, 789_012))
     assert load_cursor(OsDisk(), tmp_path, "store") == SpoolCursor(123_456, 789_012)
+
+
+def test_files_of_one_stem_may_be_written_at_once(tmp_path: Path) -> None:
+    for name in ("broker.session", "broker.dropped"):
+        (tmp_path / name).write_bytes(b"before")
+    drafts: set[str] = set()
+
+    class Watched(OsDisk):
+        def rename(self, source: Path, target: Path) -> None:
+            drafts.add(source.name)
+            super().rename(source, target)
+
+    for name in ("broker.session", "broker.dropped"):
+        replace_durably(Watched(), tmp_path / name, name.encode())
+    assert len(drafts) == 2
+    assert all((tmp_path / name).read_bytes() == name.encode() for name in ("broker.session", "broker.dropped"))
+
+
+def test_drafts_of_a_killed_process_go(small: SmallFiles, tmp_path: Path) -> None:
+    for name in ("store.draft", "store.cursor.draft"):
+        (tmp_path / name).write_bytes(b"half")
+    small.clean()
+    assert not list(tmp_path.glob("*.draft"))
+    assert load_cursor(OsDisk(), tmp_path, "store") == SpoolCursor(1, 2)
