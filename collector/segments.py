@@ -139,7 +139,8 @@ class SegmentWriter:
 
         An empty file goes: a disk that stays full would gather one with every try.
         """
-        self._file.close()
+        with suppress(OSError):
+            self._file.close()
         with suppress(OSError):
             if self.size:
                 truncate(self._disk, self._path, self.size)

@@ -337,10 +337,11 @@ class Spool:
             if not backlog.bytes
             else f"{backlog.bytes / MIB:.1f} MiB wait, the oldest reading is {backlog.age_h:.2f} h old"
         )
+        trouble = self._writing.trouble
         self._health.set(
             PART,
-            "degraded" if max(share, held_share) > 0.5 else "ok",
-            detail,
+            "down" if trouble else "degraded" if max(share, held_share) > 0.5 else "ok",
+            trouble or detail,
             bytes=float(self.size_bytes),
             bytes_max=float(self._bytes_max),
             backlog_bytes=float(backlog.bytes),

@@ -70,6 +70,7 @@ class GroupCommit:
         self._number = 0  # the last number given to a segment
         self._committer: asyncio.Task[None] | None = None
         self.closing = False
+        self.trouble = ""  # why nothing is taken; empty once a write succeeded
 
     def begin(self, number: int) -> None:
         """Open the first segment. Blocking. Raises OSError."""
@@ -127,6 +128,7 @@ class GroupCommit:
         except BaseException as error:
             # a bug or a cancelled committer: nobody may wait for ever, and nothing more is taken
             self.closing = True
+            self._tell(f"{error!r}; nothing is taken until the program is started again")
             self._settle(batch + self._waiting, self._unfinished(error))
             raise
         self.waiting_bytes -= len(data)
@@ -153,34 +155,41 @@ class GroupCommit:
         while True:
             try:
                 number, size = await loop.run_in_executor(self._thread, self._write, data)
-            except OSError as error:
+            except Exception as error:  # one nobody expected is no reason to take nothing ever again
                 self._health.count("spool_write_errors", {})
-                self._health.set(PART, "down", f"spool {self._directory}: {error}; nothing is taken until the disk writes")
+                self._tell(f"{error if isinstance(error, OSError) else repr(error)}; nothing is taken until the disk writes")
                 if self.closing:
                     return self._unfinished(error)
-                room = await self._make_room() if error.errno in NO_SPACE else Room.WAIT
+                full = isinstance(error, OSError) and error.errno in NO_SPACE
+                room = await self._make_room() if full else Room.WAIT
                 if room is Room.REFUSE:
-                    return SpoolFull(f"spool {self._directory}: {error.strerror}; free some room on the disk")
+                    return SpoolFull(f"spool {self._directory}: {error}; free some room on the disk")
                 if room is Room.WAIT:
                     await self._clock.sleep(RETRY_S)
             else:
+                self.trouble = ""
                 self._grown(number, size)
                 return None
 
+    def _tell(self, trouble: str) -> None:
+        self.trouble = f"spool {self._directory}: {trouble}"
+        self._health.set(PART, "down", self.trouble)
+
     def _write(self, data: bytes) -> tuple[int, int]:
-        """Runs in the writer's thread. Number and durable size of the active segment; raises OSError."""
+        """Runs in the writer's thread. Number and durable size of the active segment; after any error that segment is
+        written no further."""
         if self._writer is not None and self._writer.size and self._is_full(self._writer.size + len(data)):
-            self._writer.close()
-            self._writer = None
+            full, self._writer = self._writer, None
+            full.close()
         if self._writer is None:
             self._number += 1
             self._writer = SegmentWriter(self._disk, self._directory, self._number)
             self._writer_begun_ns = self._elapsed_ns()
         try:
             self._writer.append(data)
-        except OSError:
-            self._writer.abandon()
-            self._writer = None
+        except BaseException:
+            writer, self._writer = self._writer, None
+            writer.abandon()
             raise
         return self._writer.number, self._writer.size
 

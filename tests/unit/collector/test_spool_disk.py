@@ -143,3 +143,63 @@ async def test_rot_counts_as_untold_until_it_is_written_down(tmp_path: Path) -> 
 
 def _untold(board: Board) -> float:
     return next(h.numbers["untold"] for h in board.all() if h.part == "spool:rot")
+
+
+class FailingDisk(OsDisk):
+    """Every write of a segment fails with ``error``, as long as there is one."""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.tries = 0
+
+    def open(self, path, how):
+        file, disk = super().open(path, how), self
+        write = file.write
+
+        def checked(data: memoryview) -> int:
+            if disk.error is not None and path.suffix == ".seg":
+                disk.tries += 1
+                raise disk.error
+            return write(data)
+
+        file.write = checked
+        return file
+
+
+def told(board: Board, part: str) -> str:
+    return next(f"{h.state}: {h.detail}" for h in board.all() if h.part == part)
+
+
+async def test_error_that_is_none_of_the_disks_is_retried_and_told(tmp_path: Path) -> None:
+    disk, board = FailingDisk(), Board()
+    spool = await opened(tmp_path, disk, board)
+    disk.error = MemoryError("no room for a view")
+    waiting = asyncio.create_task(spool.append([block(3)]))
+    await until(lambda: disk.tries > 2)
+    await spool.report()
+    assert told(board, "spool").startswith("down: ")
+    assert "MemoryError" in told(board, "spool")
+    disk.error = None
+    async with asyncio.timeout(20):
+        await waiting
+    await spool.append([block(3, first=3)])
+    await spool.report()
+    assert told(board, "spool").startswith("ok: ")
+    assert numbers((await spool.read(spool.start, 100))[0]) == list(range(6))
+    await spool.close()
+
+
+async def test_full_disk_is_told_until_a_write_succeeds(tmp_path: Path) -> None:
+    disk, board = FailingDisk(), Board()
+    spool = await opened(tmp_path, disk, board)
+    disk.error = OSError(errno.ENOSPC, "No space left on device")
+    waiting = asyncio.create_task(spool.append([block(3)]))
+    await until(lambda: disk.tries > 2)
+    await spool.report()
+    assert told(board, "spool").startswith("down: ")
+    disk.error = None
+    async with asyncio.timeout(20):
+        await waiting
+    await spool.report()
+    assert told(board, "spool").startswith("ok: ")
+    await spool.close()
