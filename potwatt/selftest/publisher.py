@@ -105,6 +105,7 @@ class Publisher:
 
     async def _write(self, writer: asyncio.StreamWriter) -> None:
         while True:
+            self._grown.clear()  # before looking: what comes while the socket takes its time is not slept over
             while self._waiting and len(self._in_flight) < IN_FLIGHT_MAX:
                 number, _ = self._waiting.popitem(last=False)
                 self._next_id = self._next_id % _IDS + 1
@@ -114,7 +115,6 @@ class Publisher:
                 head = struct.pack(">H", len(where)) + where + struct.pack(">H", self._next_id)
                 writer.write(_packet(0x32, head + published_payload(number, one.t_ms)))
             await writer.drain()
-            self._grown.clear()
             await self._grown.wait()
 
     async def _acknowledge(self, reader: asyncio.StreamReader) -> None:

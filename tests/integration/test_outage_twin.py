@@ -112,7 +112,7 @@ async def test_a_killed_program_computes_what_its_twin_does(tmp_path: Path, mosq
             await asyncio.sleep(dice.uniform(0.5, 3.0))
             await twins[0].writer.kill()
             twins[0].writer.start()
-        await making
+        await asyncio.wait_for(making, 120)
         for twin in twins:
             await asyncio.wait_for(twin.caught_up(publisher), 120)
             await twin.writer.stop()
