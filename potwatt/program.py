@@ -29,7 +29,7 @@ from collector.quarantine import Quarantine
 from collector.spool import Spool
 from collector.wire_checks import tls_faults
 from plant.errors import ConfigError, Fault, StoreError
-from plant.ports import Ledger, SeriesStore
+from plant.ports import HealthBoard, Ledger, SeriesStore
 from plant.site import Endpoint, Meter, Site, best_effort_sinks, required_sinks
 from potwatt.board import Board
 from potwatt.claims import ClaimedEndpoint
@@ -91,14 +91,14 @@ def _keys(loaded: Loaded) -> Keys | None:
     return parse_keys(path.read_text("utf-8"), str(path))
 
 
-def build_store(loaded: Loaded, secrets: Mapping[str, str], clock: SystemClock) -> SeriesStore:
+def build_store(loaded: Loaded, secrets: Mapping[str, str], clock: SystemClock, health: HealthBoard | None = None) -> SeriesStore:
     """The series store that the site names."""
     settings, plant = loaded.site.store, loaded.site.id
     if settings.kind == "influxdb":
         return InfluxStore(settings, plant, secrets)
     if settings.kind == "memory":
         return MemoryStore(plant)
-    return EmbeddedStore(loaded.data_dir / "series.duckdb", plant, settings, clock)
+    return EmbeddedStore(loaded.data_dir / "series.duckdb", plant, settings, clock, health)
 
 
 def build_ledger(loaded: Loaded, clock: SystemClock) -> SqlLedger:
@@ -134,7 +134,7 @@ class Program:
         self.clock, self.health = SystemClock(), Board()
         self.bus = LiveBus(self.clock)
         loaded.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.store = build_store(loaded, secrets, self.clock)
+        self.store = build_store(loaded, secrets, self.clock, self.health)
         self.ledger = build_ledger(loaded, self.clock)
         self.analytics = build_analytics(
             loaded, store=self.store, ledger=self.ledger, clock=self.clock, bus=self.bus, health=self.health

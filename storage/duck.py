@@ -78,8 +78,15 @@ class Database:
 
     def pin(self) -> None:
         """From the worker thread: what ``copy_pinned`` will read is what is committed now."""
+        with suppress(duckdb.Error):  # of a copy that was broken off
+            self._execute_beside("ROLLBACK")
         self._execute_beside("BEGIN")
         self._execute_beside("SELECT count(*) FROM about")  # a transaction sees what there is at its first statement
+
+    def unpin(self) -> None:
+        """From ``beside``: let go of what ``pin`` fixed, where no copy was made of it."""
+        with suppress(duckdb.Error):
+            self._execute_beside("ROLLBACK")
 
     def copy_pinned(self, path: Path) -> None:
         """From ``beside``: write what ``pin`` fixed into a new file, and end that."""
@@ -169,7 +176,8 @@ class Database:
             yield self._connection
         finally:
             for name in views:
-                self._connection.unregister(name)
+                with suppress(duckdb.Error):  # within a transaction that failed it cannot, and the failure is what counts
+                    self._connection.unregister(name)
 
     def transaction(self, work: Callable[[], Answer]) -> Answer:
         """The answer of ``work``, committed durably, or nothing of it."""
@@ -189,6 +197,16 @@ class Database:
         with suppress(duckdb.TransactionException):  # while something reads beside, which an automatic one follows
             self.execute("CHECKPOINT")
 
+    def interrupt(self) -> None:
+        """End what goes on, with an error."""
+        if self._connection is not None:
+            self._connection.interrupt()
+
+    def interrupt_beside(self) -> None:
+        """The same of what goes on beside."""
+        if self._second is not None:
+            self._second.interrupt()
+
     async def close(self) -> None:
         """Write everything into the file and let go of it, for good; closing twice does no harm."""
 
@@ -198,8 +216,7 @@ class Database:
                 self._connection = None
 
         if not self._closed:
-            if self._second is not None:
-                self._second.interrupt()  # what was going on beside is begun again after the next start
+            self.interrupt_beside()  # what was going on there is begun again after the next start
             await self.beside(self._close_second)
             await self.run(work)
             self._closed = True

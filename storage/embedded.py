@@ -13,26 +13,28 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from plant.errors import StoreError
+from plant.errors import StoreError, StoreUnavailable
 from plant.frame import NS_PER_MS, FrameBlock
-from plant.ports import Clock, SpoolCursor, Written
+from plant.ports import Clock, HealthBoard, SpoolCursor, Written
 from plant.series import DerivedBlock, Series, Span
 from plant.site import StoreSettings
 from storage.duck import Database, floats
 from storage.embedded_derived import DerivedTables
-from storage.embedded_parts import DAY_MS, Parts
-from storage.long_rows import LongRows, classify, join
+from storage.embedded_parts import DAY_MS, Parts, date_of
+from storage.long_rows import LongRows, classify, join, nearest_of, series_of
 from storage.readings import check_block, is_interval, normalised
 from storage.series_index import SeriesIndex
 
 Pair = tuple[str, str]
+Answer = TypeVar("Answer")
 
 LOG = logging.getLogger(__name__)
+FILES = "store-files"
 TRIM_EVERY_S = 3_600.0
 HOUR_MS = 3_600_000
 _TABLES = ("reading", "interval_reading")
@@ -44,13 +46,23 @@ class EmbeddedStore:
     """SeriesStore of one plant in one file, held by one process at a time.
 
     With a ``clock`` what is older than the settings keep is deleted and closed days are compacted in the background, once
-    an hour; where that fails it is said in the log and tried again an hour later.
+    an hour; where that fails it is said in ``health`` and tried again an hour later. Files of days that cannot be read are set
+    aside and named there as long as they lie there.
     """
 
-    def __init__(self, path: Path, plant: str, settings: StoreSettings, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        plant: str,
+        settings: StoreSettings,
+        clock: Clock | None = None,
+        health: HealthBoard | None = None,
+    ) -> None:
         self._path, self._plant = path, plant
         self._settings = settings
         self._clock = clock
+        self._health = health
+        self._told, self._trouble = "", ""
         self._database = Database(path)
         self._derived = DerivedTables(self._database)
         self._parts = Parts(self._database, path.with_suffix(".parts"))
@@ -62,6 +74,7 @@ class EmbeddedStore:
     async def setup(self) -> None:
         """See SeriesStore.setup. Raises StoreMisconfigured where another process holds the file or wrote another format."""
         await self._database.run(self._open)
+        self._tell()
         if self._clock is not None and self._trimming is None:
             self._trimming = asyncio.create_task(self._keep_trimming(self._clock), name="embedded-store-retention")
 
@@ -93,7 +106,27 @@ class EmbeddedStore:
         """See SeriesStore.write. A second value for one identity goes to the table ``conflict``."""
         for block in blocks:
             check_block(block)
-        return await self._database.run(lambda: self._write(blocks, sink_cursor))
+        return await self._asking_parts(lambda: self._write(blocks, sink_cursor))
+
+    async def _asking_parts(self, work: Callable[[], Answer]) -> Answer:
+        """The answer of ``work``, which a closed day's file that cannot be read does not stop."""
+        try:
+            return await self._database.run(lambda: self._parts.past_unreadable(work))
+        finally:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say on the health board what of the closed days is amiss, when it has changed."""
+        lost, words = self._parts.lost, [self._trouble] if self._trouble else []
+        if lost:
+            words.append(
+                f"readings of closed days are lost or cannot be read: {', '.join(lost[:5])}{' and more' * (len(lost) > 5)}; put "
+                f"them back from a backup, or remove these names from {self._parts.folder} to say that it was noted"
+            )
+        told = "; ".join(words)
+        if told != self._told and self._health is not None:
+            self._health.set(FILES, "degraded" if told else "ok", told or "every closed day can be read", lost=float(len(lost)))
+        self._told = told
 
     def _write(self, blocks: Sequence[FrameBlock], sink_cursor: SpoolCursor | None) -> Written:
         try:
@@ -172,7 +205,7 @@ class EmbeddedStore:
         def rows(table: str, series: npt.NDArray[np.int32]) -> LongRows:
             return self._rows(table, series, "t_ms >= ? AND t_ms < ?", _bounds_ms(span))
 
-        return await self._database.run(lambda: self._by_pair(pairs, rows))
+        return await self._asking_parts(lambda: self._by_pair(pairs, rows))
 
     async def last_before(self, pairs: Sequence[Pair], t_ns: int, reach_s: float) -> dict[Pair, Series]:
         """See SeriesStore.last_before."""
@@ -205,10 +238,10 @@ class EmbeddedStore:
             for part in parts[::-1] if pick == "max" else parts:
                 beaten = found.t_ms >= part.last_ms if pick == "max" else found.t_ms <= part.first_ms
                 asked = np.setdiff1d(series, found.series[beaten])
-                found = _nearest_of(join([found, nearest_in(self._parts.relation([part]), asked)]), pick)
+                found = nearest_of(join([found, nearest_in(self._parts.relation([part]), asked)]), pick)
             return found
 
-        return await self._database.run(lambda: self._by_pair(pairs, rows))
+        return await self._asking_parts(lambda: self._by_pair(pairs, rows))
 
     def _by_pair(self, pairs: Sequence[Pair], rows_of: Callable[[str, npt.NDArray[np.int32]], LongRows]) -> dict[Pair, Series]:
         found = {pair: Series.empty() for pair in pairs}
@@ -221,7 +254,7 @@ class EmbeddedStore:
             }
             if wanted:
                 rows = rows_of(table, np.array(sorted(wanted), np.int32))
-                found |= {wanted[number]: series for number, series in _split(rows)}
+                found |= {wanted[number]: series for number, series in series_of(rows)}
         return found
 
     async def write_derived(self, block: DerivedBlock) -> None:
@@ -274,13 +307,29 @@ class EmbeddedStore:
             await self._database.run(partial(self._database.execute, f"DELETE FROM {table} WHERE {column} < ?", [before_ms]))
 
     async def compact(self, now_ns: int) -> None:
-        """Move the rows of closed days into their files, a day at a time, beside whatever else goes on."""
+        """Move the rows of closed days into their files, a day at a time, beside whatever else goes on. A day that fails keeps
+        no other from it. Raises StoreError at the end for those that failed."""
+        failed: list[tuple[int, Exception]] = []
         for day in await self._database.run(partial(self._parts.closed_days, now_ns // NS_PER_MS)):
-            async with self._keeping:
-                old, number = await self._database.run(partial(self._parts.plan, day))
-                written = await self._database.beside(lambda execute: self._parts.write(execute, day, old, number))  # noqa: B023
-                if await self._database.run(partial(self._parts.adopt, written, old)):
-                    await self._database.run(self._database.checkpoint)
+            try:
+                async with self._keeping:
+                    await self._compact_day(day)
+            except Exception as error:
+                failed.append((day, error))
+        if failed:
+            raise StoreError(f"{len(failed)} closed days stay in the table, first {date_of(failed[0][0])}: {failed[0][1]}")
+
+    async def _compact_day(self, day: int) -> None:
+        old, number = await self._database.run(partial(self._parts.plan, day))
+        try:
+            written = await self._database.beside(lambda execute: self._parts.write(execute, day, old, number))
+        except StoreUnavailable:
+            if old is None or not await self._database.run(partial(self._parts.set_aside_unreadable, [old])):
+                raise
+            old = None
+            written = await self._database.beside(lambda execute: self._parts.write(execute, day, None, number))
+        if written is not None and await self._database.run(partial(self._parts.adopt, written, old)):
+            await self._database.run(self._database.checkpoint)
 
     async def copy_to(self, folder: Path, at_its_instant: Callable[[], None]) -> None:
         """A copy of everything stored at one instant, in ``folder``, which exists. ``at_its_instant`` runs while nothing is
@@ -291,18 +340,29 @@ class EmbeddedStore:
             self._database.pin()
 
         async with self._keeping:
-            await self._database.run(begin)
-            await self._database.beside(lambda _: self._database.copy_pinned(folder / self._path.name))
+            try:
+                await self._database.run(begin)
+                await self._database.beside(lambda _: self._database.copy_pinned(folder / self._path.name))
+            except BaseException:
+                self._database.interrupt_beside()
+                await self._database.beside(lambda _: self._database.unpin())
+                raise
             target = folder / self._parts.folder.name
             await self._database.beside(lambda _: self._parts.copy_files(target))
 
+    async def _look(self, _now_ns: int) -> None:
+        await self._database.run(self._parts.look)
+
     async def _keep_trimming(self, clock: Clock) -> None:
         while True:
-            try:
-                await self.trim(clock.now_ns())
-                await self.compact(clock.now_ns())
-            except (StoreError, OSError) as error:
-                LOG.warning("old readings could not be deleted or compacted, trying again in %g s: %s", TRIM_EVERY_S, error)
+            self._trouble = ""
+            for name, work in (("retention", self.trim), ("compaction", self.compact), ("a look at lost files", self._look)):
+                try:
+                    await work(clock.now_ns())
+                except Exception as error:  # whatever it is, the next hour tries again, and nobody would see a task that ended
+                    self._trouble = f"{name} failed, trying again in {TRIM_EVERY_S:g} s: {error}"
+                    LOG.warning("embedded store %s", self._trouble, exc_info=not isinstance(error, StoreError | OSError))
+            self._tell()
             await clock.sleep(TRIM_EVERY_S)
 
 
@@ -322,23 +382,6 @@ def _long_rows(columns: dict[str, npt.NDArray[Any]]) -> LongRows:
     return LongRows(columns["series"], columns["t_ms"], floats(columns["value"]), columns["quality"])
 
 
-def _nearest_of(rows: LongRows, pick: str) -> LongRows:
-    """Of each series the row with the smallest (min) or greatest (max) instant."""
-    rows = rows.take(np.lexsort((rows.t_ms if pick == "min" else -rows.t_ms, rows.series)))
-    return rows.take(np.unique(rows.series, return_index=True)[1])
-
-
 def _bounds_ms(span: Span) -> list[int]:
     """[first, end) in whole ms that picks the same stored instants as the span in ns."""
     return [-(-span.start_ns // NS_PER_MS), -(-span.end_ns // NS_PER_MS)]
-
-
-def _split(rows: LongRows) -> list[tuple[int, Series]]:
-    order = np.lexsort((rows.t_ms, rows.series))
-    rows = rows.take(order)
-    numbers, starts = np.unique(rows.series, return_index=True)
-    bounds = [*starts.tolist(), len(rows)]
-    return [
-        (int(number), Series(rows.t_ms[a:b] * NS_PER_MS, rows.value[a:b], rows.quality[a:b]))
-        for number, a, b in zip(numbers, bounds[:-1], bounds[1:], strict=True)
-    ]

@@ -4,27 +4,36 @@
 A file is written and synced first; then, in one transaction, its row is added and what it replaces is removed: the rows of
 that day in the table ``reading``, and the row of the day's earlier file. Files without a row are removed at the next open.
 So a crash at any point leaves either the rows or the file, never both and never neither.
+
+A file that cannot be read keeps nothing else from being stored: it is set aside under the ending ``.lost`` (an empty file
+of that name stands for one that is gone) and leaves the catalog. Such names stay until somebody has taken note.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from plant.errors import StoreMisconfigured
+from plant.errors import StoreMisconfigured, StoreUnavailable
 from storage.duck import Database, Execute
 
 DAY_MS = 86_400_000
 CLOSED_AFTER_MS = 6 * 3_600_000  # a day is closed this long after its end: what comes later is merged into its file
 LOG = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+# says nothing about the file: a lack of memory, or the end of the program
+_NOT_THE_FILE = (duckdb.OutOfMemoryException, duckdb.InterruptException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,8 @@ class Parts:
         self._database, self.folder = database, folder
         self._by_day: dict[int, Part] = {}
         self._last_id = 0
+        self._asked: dict[int, Part] = {}
+        self.lost: tuple[str, ...] = ()  # names of files that were set aside or given up, as long as they lie there
 
     def load(self) -> None:
         """Read the catalog and remove files that it does not name. Raises StoreMisconfigured for a file that is gone."""
@@ -70,6 +81,7 @@ class Parts:
             for path in self.folder.glob("reading-*.parquet"):
                 if path.name not in named:
                     path.unlink()
+        self.look()
 
     def _check(self, part: Part) -> None:
         path = self.folder / part.file
@@ -80,11 +92,11 @@ class Parts:
         if not given_up.exists():
             found = "is not there" if size is None else f"has {size} bytes"
             raise StoreMisconfigured(
-                f"embedded store: {path}, the readings of {_date(part.day)} ({part.row_count} values), {found}, expected "
+                f"embedded store: {path}, the readings of {date_of(part.day)} ({part.row_count} values), {found}, expected "
                 f"{part.byte_count} bytes; put it back from a backup, or, where it is lost for good, create the empty file "
                 f"{given_up.name} beside it and start again"
             )
-        LOG.warning("the readings of %s (%d values) were given up: %s", _date(part.day), part.row_count, given_up)
+        LOG.warning("the readings of %s (%d values) were given up: %s", date_of(part.day), part.row_count, given_up)
         self._database.transaction(lambda: self._forget(part))
         del self._by_day[part.day]
 
@@ -94,8 +106,68 @@ class Parts:
 
     def touching(self, first_ms: int, last_ms: int) -> list[Part]:
         """Parts that hold something within [first, last], oldest first."""
-        found = (part for part in self._by_day.values() if part.first_ms <= last_ms and first_ms <= part.last_ms)
+        found = [part for part in self._by_day.values() if part.first_ms <= last_ms and first_ms <= part.last_ms]
+        self._asked |= {part.id: part for part in found}
         return sorted(found, key=lambda part: part.first_ms)
+
+    def past_unreadable(self, work: Callable[[], Answer]) -> Answer:
+        """The answer of ``work``; where a file that it asked for cannot be read, that is set aside and it begins anew."""
+        self._asked = {}
+        try:
+            return work()
+        except _NOT_THE_FILE:
+            raise
+        except duckdb.Error:
+            try:
+                if not self.set_aside_unreadable(self._asked.values()):
+                    raise
+            except OSError as error:
+                raise StoreUnavailable(f"files of closed days cannot be looked at: {error}; trying again") from error
+            return work()
+
+    def set_aside_unreadable(self, parts: Iterable[Part]) -> bool:
+        """Whether any of some files could not be read; such ones leave the catalog. Raises OSError where nobody can tell."""
+        unreadable = [(part, cause) for part in parts if (cause := self._unreadable(part))]
+        for part, cause in unreadable:
+            path = self.folder / part.file
+            given_up = path.with_suffix(".lost")
+            if path.exists():
+                path.rename(given_up)
+            else:
+                given_up.touch()
+            _sync(self.folder)
+            LOG.error(
+                "the readings of %s (%d values) are set aside as %s: %s", date_of(part.day), part.row_count, given_up, cause
+            )
+            self._database.transaction(lambda part=part: self._forget(part))  # type: ignore[misc]
+            del self._by_day[part.day]
+        self.look()
+        return bool(unreadable)
+
+    def _unreadable(self, part: Part) -> str:
+        """Why a file cannot be read by anybody; empty where it can."""
+        path = self.folder / part.file
+        try:
+            with path.open("rb") as file:
+                while file.read(1 << 20):
+                    pass
+        except FileNotFoundError:
+            return "is not there"
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            return str(error)
+        try:
+            self._database.execute(f"SELECT bit_xor(hash(series, t_ms, value, quality)) FROM {self.relation([part])}")
+        except _NOT_THE_FILE:
+            raise
+        except duckdb.Error as error:
+            return " ".join(str(error).split())
+        return ""
+
+    def look(self) -> None:
+        """See which files lie there as lost."""
+        self.lost = tuple(sorted(path.name for path in self.folder.glob("reading-*.lost")))
 
     def relation(self, parts: Sequence[Part]) -> str:
         """What to select (series, t_ms, value, quality) FROM for the rows in some files."""
@@ -104,7 +176,8 @@ class Parts:
     def closed_days(self, now_ms: int) -> list[int]:
         """Days that are over and have rows in the table, oldest first."""
         before_ms = (now_ms - CLOSED_AFTER_MS) // DAY_MS * DAY_MS
-        days = f"SELECT DISTINCT t_ms // {DAY_MS} FROM reading WHERE t_ms < {before_ms} ORDER BY 1"
+        # the quotient is rounded down: // goes towards 1970
+        days = f"SELECT DISTINCT floor(t_ms / {DAY_MS})::BIGINT FROM reading WHERE t_ms < {before_ms} ORDER BY 1"
         return [int(day) for (day,) in self._database.execute(days)]
 
     def plan(self, day: int) -> tuple[Part | None, int]:
@@ -112,16 +185,20 @@ class Parts:
         self._last_id += 1
         return self._by_day.get(day), self._last_id
 
-    def write(self, execute: Execute, day: int, old: Part | None, number: int) -> Written:
-        """Write and sync the file of a day from the table and the file it has. Nothing of it counts before ``adopt``."""
+    def write(self, execute: Execute, day: int, old: Part | None, number: int) -> Written | None:
+        """Write and sync the file of a day from the table and the file it has. Nothing of it counts before ``adopt``. None,
+        and no file, where the day has gone meanwhile."""
         _make_folder(self.folder)
-        path = self.folder / f"reading-{_date(day)}-{number}.parquet"
+        path = self.folder / f"reading-{date_of(day)}-{number}.parquet"
         rows = f"SELECT series, t_ms, value, quality FROM reading WHERE t_ms >= {day * DAY_MS} AND t_ms < {(day + 1) * DAY_MS}"
         if old is not None:
             rows += f" UNION ALL SELECT series, t_ms, value, quality FROM {self.relation([old])}"
         copy = f"COPY ({rows} ORDER BY series, t_ms) TO {_quoted(path)} (FORMAT parquet, COMPRESSION zstd)"
         try:
             [(row_count,)] = execute(copy)
+            if not row_count:
+                path.unlink()
+                return None
             summary = f"SELECT series, min(t_ms), max(t_ms), count(value) FROM read_parquet({_quoted(path)}) GROUP BY series"
             series = np.array(execute(summary), np.int64).reshape(-1, 4)
             _sync(path)
@@ -172,7 +249,8 @@ class Parts:
             (self.folder / part.file).unlink(missing_ok=True)
 
 
-def _date(day: int) -> str:
+def date_of(day: int) -> str:
+    """ISO date of a day since 1970."""
     return datetime.fromtimestamp(day * 86_400, UTC).date().isoformat()
 
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from plant.frame import NS_PER_MS
+from plant.series import Series
+
 Mask = npt.NDArray[np.bool_]
 
 
@@ -62,3 +65,21 @@ def classify(stored: LongRows, new: LongRows) -> tuple[Mask, Mask]:
     fresh[order] = leads
     conflicting[order] = ~(same_value & (old.quality == it.quality))
     return fresh[len(stored) :], conflicting[len(stored) :]
+
+
+def nearest_of(rows: LongRows, pick: str) -> LongRows:
+    """Of each series the row with the smallest (min) or greatest (max) instant."""
+    rows = rows.take(np.lexsort((rows.t_ms if pick == "min" else -rows.t_ms, rows.series)))
+    return rows.take(np.unique(rows.series, return_index=True)[1])
+
+
+def series_of(rows: LongRows) -> list[tuple[int, Series]]:
+    """The rows of each series, in order of time."""
+    order = np.lexsort((rows.t_ms, rows.series))
+    rows = rows.take(order)
+    numbers, starts = np.unique(rows.series, return_index=True)
+    bounds = [*starts.tolist(), len(rows)]
+    return [
+        (int(number), Series(rows.t_ms[a:b] * NS_PER_MS, rows.value[a:b], rows.quality[a:b]))
+        for number, a, b in zip(numbers, bounds[:-1], bounds[1:], strict=True)
+    ]

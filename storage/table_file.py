@@ -77,6 +77,9 @@ async def table_file(scratch: Path, columns: tuple[str, str, str]) -> AsyncItera
         table = TableFile(database, columns)
         await table.begin()
         yield table
+    except BaseException:
+        database.interrupt()  # nobody waits for the file any more, and a long one must not keep the program from stopping
+        raise
     finally:
         await database.close()
         await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
