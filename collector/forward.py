@@ -77,17 +77,23 @@ class Forwarder:
 
     async def run(self) -> NoReturn:
         """Forward until cancelled. The store may be down, also at the start."""
-        report = asyncio.create_task(self._report()) if self._sink == MAIN_SINK else None
+        if self._sink != MAIN_SINK:
+            await self._forward()
         try:
-            state = ForwardState(await self._start())
-            event: Event = Begun()
-            while True:
-                state, actions = step(state, event, self._clock.now_ns(), self._settings)
-                for action in actions:
-                    event = await self._do(action) or event
-        finally:
-            if report is not None:
-                report.cancel()
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._report())
+                both.create_task(self._forward())
+        except* Exception as failed:
+            raise failed.exceptions[0] from None  # what failed first ended the other
+        raise AssertionError("both run for ever")
+
+    async def _forward(self) -> NoReturn:
+        state = ForwardState(await self._start())
+        event: Event = Begun()
+        while True:
+            state, actions = step(state, event, self._clock.now_ns(), self._settings)
+            for action in actions:
+                event = await self._do(action) or event
 
     async def _start(self) -> SpoolCursor:
         """Where to go on: the store's own cursor where it keeps one, else the spool's file."""

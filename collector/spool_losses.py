@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
@@ -24,6 +24,7 @@ VERSION = 1
 FILE = "losses.json"
 PART = "spool:lost"
 SPANS_MAX = 200  # older ones are folded into one another: the counts stay, the spans become coarser
+PLACES_MAX = 500  # of folded rot, by segment and offset: a reader may come to them again after a restart
 FOLD_NS = 900 * 1_000_000_000  # what goes on being lost for one cause is one span
 RECENT_NS = 24 * 3600 * 1_000_000_000
 ANY_SINK = ""
@@ -57,11 +58,13 @@ class LostSpan:
 
 @dataclass(frozen=True, slots=True)
 class LossRecord:
-    """Everything told, oldest first; segments up to ``gone_through`` are given up."""
+    """Everything told, oldest first; segments up to ``gone_through`` are given up. ``folded`` are, by segment, the offsets of
+    rotten places whose spans were folded into others."""
 
     spans: tuple[LostSpan, ...] = ()
     gone_through: int = -1
     version: int = VERSION
+    folded: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     def frames(self, since_ns: int = 0) -> int:
         """Frames lost at most, of those spans that tell, told since an instant (UTC ns)."""
@@ -99,7 +102,8 @@ class Losses:
             told = self.record.spans
             for span in new:
                 told = _folded(told, span)
-            record = LossRecord(_bounded(told), max(gone_through, self.record.gone_through))
+            told, folded = _bounded(told)
+            record = LossRecord(told, max(gone_through, self.record.gone_through), folded=_kept(self.record.folded, folded))
             await asyncio.to_thread(self._small.replace, FILE, msgspec.json.encode(record))
             self.record = record
         for span in new:
@@ -107,6 +111,8 @@ class Losses:
         self.report()
 
     def _knows(self, span: LostSpan) -> bool:
+        if span.segment is not None and span.offset in self.record.folded.get(span.segment, ()):
+            return True
         return any((s.cause, s.segment, s.offset) == (span.cause, span.segment, span.offset) for s in self.record.spans)
 
     def report(self) -> None:
@@ -146,17 +152,39 @@ def _folded(told: tuple[LostSpan, ...], span: LostSpan) -> tuple[LostSpan, ...]:
     return (*told, span)
 
 
-def _bounded(told: tuple[LostSpan, ...]) -> tuple[LostSpan, ...]:
-    """Fold the oldest spans of the commonest kind until the record has its size."""
+def _bounded(told: tuple[LostSpan, ...]) -> tuple[tuple[LostSpan, ...], list[LostSpan]]:
+    """Fold the oldest spans of the commonest kind until the record has its size; also the spans that were folded."""
+    folded: list[LostSpan] = []
     while len(told) > SPANS_MAX:
-        kind, _ = Counter((span.cause, span.sink) for span in told).most_common(1)[0]
-        first, second = [at for at, span in enumerate(told) if (span.cause, span.sink) == kind][:2]
+        kind, _ = Counter(map(_kind, told)).most_common(1)[0]
+        first, second = [at for at, span in enumerate(told) if _kind(span) == kind][:2]
+        folded += [told[first], told[second]]
         told = (*told[:first], _joined(told[first], told[second]), *told[first + 1 : second], *told[second + 1 :])
-    return told
+    return told, folded
+
+
+def _kind(span: LostSpan) -> tuple[Cause, str, bool]:
+    # an unknown number is in no sum
+    return span.cause, span.sink, span.frames is None
+
+
+def _kept(places: dict[int, tuple[int, ...]], folded: Sequence[LostSpan]) -> dict[int, tuple[int, ...]]:
+    """Rotten places with those of ``folded``; the lowest segments, which go first, give way to the bound."""
+    found = dict(places)
+    for span in folded:
+        if span.segment is not None and span.offset is not None:
+            found[span.segment] = (*found.get(span.segment, ()), span.offset)
+    while sum(map(len, found.values())) > PLACES_MAX:
+        lowest = min(found)
+        found[lowest] = found[lowest][1:]
+        if not found[lowest]:
+            del found[lowest]
+    return found
 
 
 def _joined(old: LostSpan, new: LostSpan) -> LostSpan:
-    frames = None if old.frames is None and new.frames is None else (old.frames or 0) + (new.frames or 0)
+    """Two of a kind as one."""
+    frames = None if old.frames is None or new.frames is None else old.frames + new.frames
     firsts = [t for t in (old.first_t_ns, new.first_t_ns) if t is not None]
     lasts = [t for t in (old.last_t_ns, new.last_t_ns) if t is not None]
     first, last = min(firsts, default=None), max(lasts, default=None)

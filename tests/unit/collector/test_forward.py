@@ -298,3 +298,19 @@ def test_scale_of_no_line_belongs_to_the_plant() -> None:
     taps = block(1, meters=("other",), event_ids=("t",), quantities=TAP)
     (entry,), rejected = event_entries(taps, OWNERS)
     assert (entry.subject, rejected) == ("plant", [])
+
+
+async def test_a_report_that_fails_ends_the_forwarder_in_its_own_words(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_spool: Spool) -> None:
+        raise ValueError("nothing to tell")
+
+    monkeypatch.setattr(Spool, "report", broken)
+    spool = Spool(bench.directory / "spool", SpoolSettings(commit_ms=1), bench.clock, bench.board)
+    await spool.open()
+    forwarder = Forwarder(
+        spool, FaultyStore(), bench.ledger, site=SITE, clock=bench.clock, health=bench.board, quarantine=bench.quarantine
+    )
+    with pytest.raises(ValueError, match="nothing to tell"):
+        async with asyncio.timeout(20):
+            await forwarder.run()
+    await spool.close()
