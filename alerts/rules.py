@@ -15,7 +15,7 @@ from plant import nodes
 from plant.errors import IncomparableError
 from plant.indicators import INDICATORS, Figure
 from plant.rulebook import EXCEEDED, MISSED, Rule, Rulebook, status
-from plant.site import IMPORTED, Site
+from plant.site import IMPORTED, MAIN_SINK, Site
 
 RuleId = Literal[
     "e1-over-benchmark",
@@ -238,7 +238,7 @@ def _troubled(site: Site, trouble: Trouble) -> Watch:
     amount = trouble.amount
     timing = Timing(STORE_FOR_S if trouble.rule == STORE else 0.0, 0.0, site.alerts.remind_after_s)
     title_en, title_zh, key = {
-        STORE: ("store", "数据库", "store"),
+        STORE: _store_titles(trouble.subject),
         DROPPED: (f"broker {trouble.subject}", f"消息服务器 {trouble.subject}", f"endpoint[{trouble.subject}]"),
         LOST: ("spool", "本地缓冲", "spool"),
     }[trouble.rule]
@@ -256,6 +256,13 @@ def _troubled(site: Site, trouble: Trouble) -> Watch:
         timing,
         words=trouble.words,
     )
+
+
+def _store_titles(sink: str) -> tuple[str, str, str]:
+    if sink == MAIN_SINK:
+        return "store", "数据库", "store"
+    mirror = sink.removeprefix("mirror-")
+    return f"mirror {mirror}", f"镜像数据库 {mirror}", f"mirror[{mirror}]"
 
 
 def _silence(last: Heard, silent_after_s: float, now_ns: int) -> tuple[Condition, Sample]:

@@ -24,7 +24,7 @@ from analytics.figures import Live
 from plant.errors import PotwattError, StoreError
 from plant.ports import Bus, Clock, Health, HealthBoard, Ledger
 from plant.rulebook import Rulebook
-from plant.site import Site
+from plant.site import Site, best_effort_sinks, required_sinks
 
 STATE = "alerts"
 HISTORY_WAITING_MAX = 1_000
@@ -115,8 +115,10 @@ class AlertService:
     def _troubles(self) -> list[Trouble]:
         """What the parts of this process say of themselves."""
         parts = {health.part: health for health in self._health.all()}
-        store = parts.get("store")
-        found = [Trouble(STORE, "store", float(store.state == "down") if store else None, store.detail if store else "")]
+        found = []
+        for sink in (*required_sinks(self._site), *best_effort_sinks(self._site)):
+            store = parts.get(sink)
+            found.append(Trouble(STORE, sink, float(store.state == "down") if store else None, store.detail if store else ""))
         for endpoint in self._site.endpoints.values():
             if endpoint.protocol == "mqtt":
                 queues = parts.get(f"broker-queues:{endpoint.id}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+import pytest
+
 from alerts.engine import Condition
 from plant.config import parse_site
 from plant.errors import StoreUnavailable
@@ -208,6 +210,24 @@ async def test_a_store_that_fails_on_is_raised_with_its_words_and_ends_when_it_w
     await plant.look(2)
     kinds = [kind for kind, at in await plant.history() if at == key]
     assert (kinds[0], kinds[-1]) == ("raised", "cleared")
+
+
+@pytest.mark.parametrize("need", ["required", "best_effort"])
+async def test_a_mirror_that_fails_on_is_raised_as_the_store_is(plant, need):
+    plant.text += f'\n[[mirror]]\nid = "head"\nneed = "{need}"\nurl = "http://127.0.0.1:8086"\n'
+    plant.start()
+    plant.board.set("mirror-head", "down", "503 away")
+    await plant.look(20)
+    plant.clock.t_ns += 301 * 1_000_000_000
+    await plant.look(70)
+    (active,) = [a for a in plant.service.active() if a["rule"] == "store-failing"]
+    assert active["key"] == "store-failing/mirror-head"
+    assert "it says: 503 away" in active["text_en"]
+    assert "mirror head" in active["title_en"]
+    assert "镜像数据库 head" in active["title_zh"]
+    plant.board.set("mirror-head", "ok", "writes")
+    await plant.look(2)
+    assert not [a for a in plant.service.active() if a["rule"] == "store-failing"]
 
 
 async def test_readings_that_the_spool_lost_are_raised_at_once_in_both_languages_and_end_a_day_later(plant):
