@@ -6,7 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-KILLED_UNDURABLE_MAX_S = 5.0  # an answer older than this at a kill must have been durable
+KILLED_UNDURABLE_MAX_S = 1.0  # an answer older than this at a kill must have been durable: gathered and synced
+ENDED_UNSTORED_MAX_S = 5.0  # at the orderly end what is younger may be in the spool alone, where nobody looks for it
+KILLED_SHARE_MAX = 0.2  # of all answers; more than that under way at kills would leave little that was proven
+STAMP_OFF_MAX_S = 5.0  # between a meter's answer and the instant it is stored under
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Stored:
 @dataclass(frozen=True, slots=True)
 class Count:
     """One kind of source. ``unfinished`` readings were asked for and never acknowledged: under way when the program was
-    killed, which the promise does not cover."""
+    killed (``killed`` of them) or ended, which the promise does not cover."""
 
     sent: int
     acknowledged: int
@@ -27,12 +30,14 @@ class Count:
     duplicates: int
     missing: int
     unfinished: int = 0
+    killed: int = 0
     examples: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
-        """Something was sent, and everything acknowledged is there once."""
-        return self.acknowledged > 0 and self.duplicates == 0 and self.missing == 0
+        """Something was sent, everything acknowledged is there once, and that is most of it."""
+        whole = self.duplicates == 0 and self.missing == 0
+        return self.acknowledged > 0 and whole and self.killed <= KILLED_SHARE_MAX * self.sent
 
 
 @dataclass(slots=True)
@@ -40,6 +45,7 @@ class _Findings:
     duplicates: int = 0
     missing: int = 0
     unfinished: int = 0
+    killed: int = 0
     examples: list[str] = field(default_factory=list)
 
     def say(self, text: str) -> None:
@@ -64,14 +70,17 @@ def count_published(sent: Sequence[tuple[str, int]], acknowledged: set[int], sto
     for meter, number, t_ms in list(rows)[:5]:
         found.say(f"{meter} has reading {number} at {t_ms} ms, which was not sent so")
     found.duplicates += sum(rows.values())
-    return Count(len(sent), len(acknowledged), kept, found.duplicates, found.missing, 0, tuple(found.examples))
+    return Count(len(sent), len(acknowledged), kept, found.duplicates, found.missing, examples=tuple(found.examples))
 
 
-def count_polled(answered: Mapping[str, Sequence[float]], stored: Mapping[str, Stored], ends_s: Sequence[float]) -> Count:
-    """Numbers 1, 2, ... of each meter with the instant of their answer; ``ends_s`` are the ends of the program's lives.
+def count_polled(
+    answered: Mapping[str, Sequence[float]], stored: Mapping[str, Stored], ends_s: Sequence[float], epoch_s: float
+) -> Count:
+    """Numbers 1, 2, ... of each meter with the instant of their answer; ``ends_s`` are the ends of the program's lives, the
+    last one orderly, and ``epoch_s`` is the time of day (UTC s) at 0 of these instants.
 
     Polls are durable in order, so that of each life only the last ones may be absent, and only those answered just
-    before its end: anything else is missing.
+    before its end: anything else is missing. A row under an instant far from its answer's is a duplicate.
     """
     found = _Findings()
     kept = 0
@@ -82,12 +91,17 @@ def count_polled(answered: Mapping[str, Sequence[float]], stored: Mapping[str, S
         if repeated:
             found.duplicates += repeated
             found.say(f"{meter}: {repeated} rows more than answers")
+        for number, t_ms in stored[meter].rows if meter in stored else ():
+            if 1 <= number <= len(instants) and abs(t_ms / 1e3 - epoch_s - instants[number - 1]) > STAMP_OFF_MAX_S:
+                found.duplicates += 1
+                found.say(f"poll {number} of {meter} is stored at {t_ms} ms, which is not when it was answered")
         for number in _holes(instants, times, ends_s, found):
             found.missing += 1
             found.say(f"poll {number} of {meter} is missing")
     sent = sum(map(len, answered.values()))
     acknowledged = sent - found.unfinished
-    return Count(sent, acknowledged, kept, found.duplicates, found.missing, found.unfinished, tuple(found.examples))
+    examples = tuple(found.examples)
+    return Count(sent, acknowledged, kept, found.duplicates, found.missing, found.unfinished, found.killed, examples)
 
 
 def _holes(instants: Sequence[float], times: Counter[int], ends_s: Sequence[float], found: _Findings) -> list[int]:
@@ -95,6 +109,8 @@ def _holes(instants: Sequence[float], times: Counter[int], ends_s: Sequence[floa
     holes: list[int] = []
     first = 1
     for end_s in sorted(ends_s):
+        is_kill = end_s < max(ends_s)
+        young_s = KILLED_UNDURABLE_MAX_S if is_kill else ENDED_UNSTORED_MAX_S
         last = first
         while last <= len(instants) and instants[last - 1] <= end_s:
             last += 1
@@ -103,8 +119,9 @@ def _holes(instants: Sequence[float], times: Counter[int], ends_s: Sequence[floa
         for number in range(first, last):
             if times[number]:
                 continue
-            if number > newest and end_s - instants[number - 1] <= KILLED_UNDURABLE_MAX_S:
+            if number > newest and end_s - instants[number - 1] <= young_s:
                 found.unfinished += 1
+                found.killed += is_kill
             else:
                 holes.append(number)
         first = last
