@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from plant.errors import InputError
+from plant.errors import InputError, StoreMisconfigured
 from plant.ports import SeriesStore
 from potwatt.load import Loaded
 from storage.embedded import EmbeddedStore
@@ -57,6 +57,7 @@ async def back_up(loaded: Loaded, store: SeriesStore, folder: Path, now_ns: int)
         else:
             await asyncio.to_thread(ledger)
         left_out = _left_out(loaded)
+        await asyncio.to_thread(_keep_private, unfinished)
         byte_count = await asyncio.to_thread(_write_manifest, unfinished, loaded.site.id, now_ns, left_out)
         await asyncio.to_thread(unfinished.rename, folder)
     except OSError as error:
@@ -80,6 +81,7 @@ def restore(loaded: Loaded, folder: Path) -> int:
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             shutil.copyfile(folder / name, target)
             _sync(target)
+        _keep_private(partial)
         _own(partial, data)
         for entry in sorted(partial.iterdir()):
             entry.rename(data / entry.name)
@@ -146,8 +148,17 @@ def _ledger_copier(loaded: Loaded, target: Path) -> Callable[[], None]:
 
     def copy() -> None:
         # SQLite's own copy of a file in use: a plain one could miss what is still in its log
-        with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target / LEDGER)) as copied:
-            original.backup(copied)
+        try:
+            with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target / LEDGER)) as copied:
+                original.backup(copied)
+                found = copied.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        except sqlite3.Error as error:
+            found = str(error)
+        if found != "ok":
+            raise StoreMisconfigured(
+                f"the ledger {source} cannot be copied whole ({' '.join(found.split())}); check its disk, and restore the ledger "
+                "from an earlier backup"
+            )
         _sync(target / LEDGER)
 
     return copy
@@ -184,6 +195,12 @@ def _files(folder: Path) -> Iterator[Path]:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _keep_private(folder: Path) -> None:
+    """What a plant measures and signs is its own: nobody else on the machine may read it."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def _own(folder: Path, like: Path) -> None:

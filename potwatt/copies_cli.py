@@ -80,7 +80,7 @@ def export(
                 span = parse_span(start, end, at.clock.now_ns(), EVER_S)
             except Problem as problem:
                 raise InputError(problem.detail) from None
-            return await write(loaded, at.store, what, span, file.resolve(), kind)
+            return await write(loaded, at, what, span, file.resolve(), kind)
 
     if loaded.site.store.kind == "embedded" and is_running(loaded):
         body = {"what": what, "start": start, "end": end, "format": kind}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from plant import nodes
 from plant.errors import InputError
 from plant.frame import NS_PER_MS
 from plant.indicators import INDICATORS
-from plant.ports import SeriesStore
+from plant.ports import Clock, SeriesStore
 from plant.quantities import QUANTITIES, Kind
 from plant.series import Span
 from plant.site import Site
@@ -25,14 +25,52 @@ from storage.table_file import Format, TableFile, table_file
 
 What = Literal["raw", "intervals", "1m", "15m"]
 HOUR_NS = 3_600_000_000_000
+DAY_NS = 24 * HOUR_NS
 WINDOW_NS = {"raw": 6 * HOUR_NS, "intervals": 31 * 24 * HOUR_NS, "1m": 24 * HOUR_NS, "15m": 31 * 24 * HOUR_NS}
 PAIRS_AT_ONCE = 20
 
 
-async def export(loaded: Loaded, store: SeriesStore, what: What, span: Span, path: Path, kind: Format) -> int:
-    """Write what is stored of a span, [start, end), to a new file; the number of rows. Raises InputError, StoreError."""
+class Stored(Protocol):
+    """A store, and the clock by which it forgets."""
+
+    @property
+    def store(self) -> SeriesStore:
+        """Where readings and figures are."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """What time it is."""
+        ...
+
+
+async def export(loaded: Loaded, at: Stored, what: What, span: Span, path: Path, kind: Format) -> int:
+    """Write what is stored of a span, [start, end), to a new file; the number of rows. Broken off, it leaves none. Raises
+    InputError, StoreError."""
     if await asyncio.to_thread(path.exists):
         raise InputError(f"{path} exists; name a file that does not")
+    try:
+        return await _write(loaded, at.store, what, await _held(loaded.site, at, what, span), path, kind)
+    except BaseException:
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+        raise
+
+
+async def _held(site: Site, at: Stored, what: What, span: Span) -> Span:
+    """The part of a span that may hold anything: a program may be asked for all time."""
+    readings = await at.store.extent()
+    if what in ("raw", "intervals"):
+        first_ns, end_ns = (readings.start_ns, readings.end_ns) if readings else (span.start_ns, span.start_ns)
+    else:  # figures outlive the readings that they were computed from
+        now_ns, days = at.clock.now_ns(), site.store.minute_days if what == "1m" else site.store.quarter_days
+        first_ns, end_ns = now_ns - (days + 1) * DAY_NS, now_ns + DAY_NS
+        if readings:
+            first_ns, end_ns = min(first_ns, readings.start_ns - DAY_NS), max(end_ns, readings.end_ns + DAY_NS)
+    start_ns = max(span.start_ns, first_ns)
+    return Span(start_ns, max(start_ns, min(span.end_ns, end_ns)))
+
+
+async def _write(loaded: Loaded, store: SeriesStore, what: What, span: Span, path: Path, kind: Format) -> int:
     scratch = path.with_name(path.name + ".scratch")
     try:
         if what in ("raw", "intervals"):
