@@ -21,6 +21,7 @@ from plant.series import QUARTER_NS, Series, Span
 from plant.site import Site
 
 CORRECTIONS = "analytics.corrections"
+CORRECTION_DUE = "correction_due"
 MARGIN_NS = 2 * 3_600_000_000_000  # a slot needs readings around it, and the store deletes when it gets to it
 NOTED_MAX = 500  # of them the newest are kept ready; the audit log has all
 
@@ -70,8 +71,8 @@ class Expired:
 
     async def _note(self, frozen: I64, dirty: Sequence[DirtyNode]) -> None:
         """Keep which slots of which nodes got something late. Metal is restated from figures, and needs no readings."""
-        state = await self._ledger.get_state(self._site.id, CORRECTIONS) or {"noted": []}
-        noted: list[dict[str, Any]] = list(state["noted"])
+        before = await self._noted()
+        noted = list(before)
         for one in dirty:
             inside = frozen[(frozen >= one.first_slot_ns) & (frozen <= one.last_slot_ns)]
             if one.node.startswith(nodes.line("")) or not len(inside):
@@ -80,8 +81,25 @@ class Expired:
             if entry not in noted:
                 await self._ledger.audit(self._site.id, "potwatt", "correction after retention", entry)
                 noted.append(entry)
-        if noted != state["noted"]:
+        if noted != before:
             await self._ledger.put_state(self._site.id, CORRECTIONS, {"noted": noted[-NOTED_MAX:]})
+        self._tell(noted)
+
+    async def _noted(self) -> list[dict[str, Any]]:
+        state = await self._ledger.get_state(self._site.id, CORRECTIONS) or {"noted": []}
+        return list(state["noted"])
+
+    async def noted(self, span: Span) -> list[dict[str, Any]]:
+        """What was noted within a span: node, first and last slot, UTC ns, and how many. Raises StoreError."""
+        return [
+            n for n in await self._noted() if n["first_slot_ns"] < span.end_ns and span.start_ns < n["last_slot_ns"] + QUARTER_NS
+        ]
+
+    async def tell(self) -> None:
+        """Say what was noted by now, as after a start. Raises StoreError."""
+        self._tell(await self._noted())
+
+    def _tell(self, noted: Sequence[dict[str, Any]]) -> None:
         if noted:
             last = noted[-1]
             self._health.set(
@@ -92,6 +110,19 @@ class Expired:
                 "were settled; what came late is in the quarantine or the store, and a correction has to be entered by hand",
                 slots=float(sum(n["slots"] for n in noted)),
             )
+
+
+def flagged(body: dict[str, Any], late: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The body of a report with CORRECTION_DUE among the flags of the points for which something came too late."""
+    if not late:
+        return body
+    named = {n["node"] for n in late}
+    points = [
+        point | {"flags": (*point["flags"], CORRECTION_DUE)} if named & {nodes.point(point["point"]), nodes.PLANT} else point
+        for point in body["points"]
+    ]
+    flags = {point["point"]: list(point["flags"]) for point in points if point["flags"]}
+    return body | {"points": points, "data_quality": body["data_quality"] | {"flags": flags}}
 
 
 def _covered(series: Series, starts: I64) -> Mask:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from analytics.period import period_figures
 from analytics.period_rows import Period
 from analytics.reader import Reader
 from analytics.refit import Refit
-from analytics.report import ReportPlan, body_of, check_closing, frozen, plan
+from analytics.reports import Reports
 from analytics.silence import stale_slots
 from analytics.state import State, settings_of_rows
 from plant import nodes
@@ -70,6 +70,7 @@ class Analytics:
         self._refit = Refit(self._model, self._gather, self._state, store=store, ledger=ledger, clock=clock, health=health)
         self._expired = Expired(site, self._gather, ledger, clock, health)
         self._reader = Reader(site, rulebook, self._gather, ledger, self._state)
+        self._reports = Reports(site, self._reader, self._state, self._expired, self._look, ledger=ledger, clock=clock)
         self._loading = asyncio.Lock()
         self._working = False
         self._looked_ns: int | None = None
@@ -135,40 +136,14 @@ class Analytics:
         return Live(self._site.id, t_ns, windows, instant.branches, instant.power_kw, self._state.done_ns)
 
     async def report(self, kind: str, period: str) -> ReportVersion:
-        """The closed version of a report that is newest, else what it would be now (version 0, ``provisional``).
-
-        Raises InputError for a kind or period that does not exist. Reading never makes a version.
-        """
-        planned = plan(self._site.calendar, kind, period)
-        versions = await self._ledger.reports(self._site.id, kind, period)
-        if versions:
-            return versions[-1]
-        found = await self._body(planned)
-        return ReportVersion(self._site.id, kind, period, 0, found, found["interval_hash"], "", self._clock.now_ns())
+        """See Reports.report."""
+        return await self._reports.report(kind, period)
 
     async def close_period(
         self, kind: str, period: str, cause: str, who: str, waiting: Literal["kept", "waived"] = "kept"
     ) -> ReportVersion:
-        """Freeze a report. A period closed before gets a new version that names its predecessor and what differs.
-
-        Raises InputError before the period is over and settled, without a cause, and, unless the site's ``close_after_days``
-        are ``waived``, before they have passed.
-        """
-        planned = plan(self._site.calendar, kind, period)
-        await self._look()
-        days = self._site.accounting.close_after_days if waiting == "kept" else 0
-        check_closing(planned, self._site.calendar, cause, days, self._clock.now_ns(), self._state.done_ns)
-        versions = await self._ledger.reports(self._site.id, kind, period)
-        version = frozen(self._site, await self._body(planned), versions, cause, who, self._clock.now_ns())
-        await self._ledger.add_report(version)
-        await self._ledger.audit(self._site.id, who, "close_period", {"kind": kind, "period": period, "version": version.version})
-        return version
-
-    async def _body(self, planned: ReportPlan) -> dict[str, Any]:
-        """Body of a report over what is settled: the rows are read once and cut."""
-        await self._look()
-        whole = await self._reader.settled(planned.span, planned.kind)
-        return await asyncio.to_thread(body_of, planned, whole)
+        """See Reports.close_period."""
+        return await self._reports.close_period(kind, period, cause, who, waiting)
 
     async def _renew_windows(self, t_ns: int) -> None:
         """The running windows, each computed anew when rows have changed, at most every few seconds."""
@@ -202,6 +177,7 @@ class Analytics:
             return
         async with self._loading:
             await self._state.load()
+            await self._expired.tell()
             state, settings = self._state, settings_of_rows(self._site, self._rulebook)
             if state.done_ns is None:
                 extent = await self._store.extent()

@@ -32,6 +32,13 @@ _HEAD = {
     "en": ("Plant", "Period", "Status", "Version", "From", "To", "Data until", "Made", "Cause", "Interval hash"),
     "zh": ("工厂", "期间", "状态", "版本", "起", "止", "数据截至", "生成时间", "原因", "区间数据哈希"),
 }
+_CORRECTIONS = {
+    "en": (
+        "Corrections due",
+        "{slots} intervals of {nodes} got readings or verdicts after their readings had expired; the figures do not hold them",
+    ),
+    "zh": ("待更正", "{nodes} 的 {slots} 个时段在原始读数过期后又收到数据或判定;本表数字未包含这些变化"),
+}
 _TITLE = {"en": "Energy report, {kind} {period}", "zh": "能源{kind} {period}"}
 
 
@@ -96,7 +103,17 @@ def report_table(site: Site, span: Span, report: ReportVersion, lang: Lang) -> T
     rows = list(figure_rows(titles, report.period, figures_of(report.body), lang))
     for row in report.body.get("rows", []):
         rows += figure_rows(titles, row["label"], figures_of(row), lang)
-    return Table(title, tuple(zip(_HEAD[lang], values, strict=True)), COLUMNS[lang], tuple(rows))
+    head = (*zip(_HEAD[lang], values, strict=True), *_corrections(report, lang))
+    return Table(title, head, COLUMNS[lang], tuple(rows))
+
+
+def _corrections(report: ReportVersion, lang: Lang) -> tuple[tuple[str, str], ...]:
+    """A line above the figures where something came too late for them."""
+    late = report.body.get("corrections", ())
+    if not late:
+        return ()
+    name, words = _CORRECTIONS[lang]
+    return ((name, words.format(slots=sum(n["slots"] for n in late), nodes=", ".join(sorted({n["node"] for n in late})))),)
 
 
 def figures_of(body: Mapping[str, Any]) -> dict[str, dict[str, Figure]]:

@@ -13,9 +13,10 @@ import numpy.typing as npt
 from analytics.service import Analytics
 from plant.config import parse_site
 from plant.frame import FrameBlock
-from plant.ports import Health, LastFrame, Ledger, LedgerEntry, SeriesStore
+from plant.ports import LastFrame, Ledger, LedgerEntry, SeriesStore
 from plant.rulebook import parse_rules, shipped_rule_texts
 from plant.site import Site
+from potwatt.board import Board
 from storage.ledger import SqlLedger
 from storage.memory import MemoryStore
 
@@ -68,18 +69,6 @@ class _Bus:
         raise AssertionError
 
 
-class _Board:
-    def set(self, part: str, state: str, detail: str, **numbers: float) -> None: ...
-
-    def all(self) -> list[Health]:
-        return []
-
-    def count(self, name: str, labels: dict[str, str], by: float = 1.0) -> None: ...
-
-    def counters(self) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-        return {}
-
-
 class SmallPlant:
     """A plant ``p`` over a store and a ledger, with its analytics, which ``restart`` replaces as a new process would."""
 
@@ -87,7 +76,7 @@ class SmallPlant:
         self, site: Site, store: SeriesStore, ledger: Ledger, clock: SteppedClock, known: Mapping[str, Sequence[str]]
     ) -> None:
         self.site, self.store, self.ledger, self.clock, self.bus = site, store, ledger, clock, _Bus()
-        self.known = known
+        self.known, self.board = known, Board()
         self.analytics = self.restart()
 
     def restart(self, store: SeriesStore | None = None, ledger: Ledger | None = None) -> Analytics:
@@ -101,7 +90,7 @@ class SmallPlant:
             ledger=ledger or self.ledger,
             clock=self.clock,
             bus=self.bus,
-            health=_Board(),
+            health=self.board,
         )
         return self.analytics
 

@@ -13,13 +13,14 @@ import pytest
 from analytics_plant import NS, SmallPlant, meter_toml, small_plant
 from conftest import influxd
 
-from analytics.expired import CORRECTIONS
+from analytics.expired import CORRECTION_DUE, CORRECTIONS
 from collector.late import Owners, late_slots
 from plant.errors import StoreRejected
 from plant.frame import FrameBlock
 from plant.ports import SeriesStore
 from plant.series import QUARTER_NS, Span
 from plant.site import StoreSettings
+from potwatt.board import Board
 from storage.embedded import EmbeddedStore
 from storage.influx import InfluxStore
 
@@ -125,6 +126,18 @@ async def test_a_reading_later_than_retention_changes_no_settled_figure_and_is_n
     await arrive_late(plant, block("mill", np.array([START + 2 * HOUR_NS + 30 * NS]), power_kw=9000.0))
     await plant.work()
     assert await plant.ledger.get_state("p", CORRECTIONS) == {"noted": [wanted]}, "the same again is no second correction"
+    plant.board = Board()
+    plant.restart()
+    await plant.work()
+    [told] = [h for h in plant.board.all() if h.part == "corrections"]
+    assert (told.state, told.numbers["slots"]) == ("degraded", 3.0), "a restart forgot what was noted"
+    day = plant.site.calendar.local(slot).date()
+    year = await plant.analytics.report("year", str(day.year))
+    assert year.body["corrections"] == [wanted]
+    assert year.body["data_quality"]["flags"]["mill"][-1] == CORRECTION_DUE
+    assert CORRECTION_DUE not in year.body["data_quality"]["flags"].get("tie", ())
+    other = await plant.analytics.report("year", str(day.year - 1))
+    assert other.body["corrections"] == []
 
 
 async def test_within_retention_a_late_reading_is_computed(plant: SmallPlant) -> None:

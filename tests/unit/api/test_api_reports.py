@@ -65,6 +65,31 @@ async def test_a_running_report_says_until_when_it_has_data(
     assert f"<dt>{name}</dt><dd>{until}</dd>" in page.text
 
 
+@pytest.mark.parametrize(("lang", "name"), [("en", "Corrections due"), ("zh", "待更正")])
+async def test_what_came_too_late_for_a_report_is_said_in_every_form(
+    client: httpx.AsyncClient, sample: Sample, monkeypatch: pytest.MonkeyPatch, lang: str, name: str
+) -> None:
+    found = await sample.analytics.report("month", "2026-05")
+    late = [{"node": "point:mill", "first_slot_ns": 0, "last_slot_ns": 0, "slots": 3}]
+    noted = replace(found, body=found.body | {"corrections": late})
+
+    async def kept(*_: object) -> ReportVersion:
+        return noted
+
+    url = f"{ROOT}/month/2026-05"
+    before = await client.get(url, params={"format": "csv", "lang": lang})
+    assert name not in before.content.decode("utf-8-sig")
+    monkeypatch.setattr(sample.analytics, "report", kept)
+    assert (await client.get(url)).json()["corrections"] == late
+    plain = await client.get(url, params={"format": "csv", "lang": lang})
+    [line] = [row for row in csv.reader(io.StringIO(plain.content.decode("utf-8-sig"))) if row[:1] == [name]]
+    assert "point:mill" in line[1]
+    sheet = await client.get(url, params={"format": "xlsx", "lang": lang})
+    assert name in [row[0] for row in openpyxl.load_workbook(io.BytesIO(sheet.content)).active.values]
+    page = await client.get(url, params={"format": "html", "lang": lang})
+    assert f"<dt>{name}</dt>" in page.text
+
+
 async def test_limits_are_those_of_the_reported_time(client: httpx.AsyncClient) -> None:
     body = (await client.get(f"{ROOT}/year/2024")).json()
     assert [row["value"] for row in body["limits"]["specific_energy_e2_tariff"] if row["id"] == "tariff-threshold"] == [13_450]
