@@ -70,8 +70,8 @@ class Copies(Protocol):
 class Verifier(Protocol):
     """Compares the spool that the process holds with the store."""
 
-    async def verify(self, span: Span) -> dict[str, dict[str, int]]:
-        """Counts by meter, ready for JSON."""
+    async def verify(self, span: Span) -> dict[str, Any]:
+        """Counts by meter (``meters``), places that cannot be read (``unread``) and what was told lost (``lost``)."""
         ...
 
 

@@ -48,8 +48,8 @@ async def close(_: Plant, context: Ctx, caller: Editor, kind: Kind, period: str,
 
 @router.post("/verifications")
 async def verify(site: Plant, context: Ctx, _: Viewer, post: VerificationPost) -> Response:
-    """Compare what the spool still keeps with what is stored, by meter."""
+    """Compare what the spool still keeps with what is stored, by meter, and name what of it cannot be read."""
     if context.verifier is None:
         raise Problem(404, "no-spool", "Nothing to compare here", "this process collects nothing; ask the one that does")
     span = parse_span(post.start, post.end, context.clock.now_ns(), SPAN_MAX_S)
-    return json_answer({"plant": site.id, "meters": await context.verifier.verify(span)})
+    return json_answer({"plant": site.id, **await context.verifier.verify(span)})

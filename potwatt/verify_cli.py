@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -22,7 +22,8 @@ def verify(
     span: Annotated[str, typer.Argument(help="The last 24h, 7d, ...; or START/END, both as 2026-11-20T00:00:00+08:00.")],
     site: Annotated[Path, typer.Option("--site", help="The site file.")],
 ) -> None:
-    """Compare the readings that the spool still keeps with the store, meter by meter; status 1 where any is missing or other."""
+    """Compare the readings that the spool still keeps with the store, meter by meter; status 1 where any is missing or other,
+    or the spool cannot be read in full. Qualities and mirrors are not compared."""
     from api.problem import Problem  # noqa: PLC0415  (help stays quick)
     from potwatt.load import load_site  # noqa: PLC0415
     from potwatt.running import ask, holds_files  # noqa: PLC0415
@@ -31,14 +32,13 @@ def verify(
     loaded = load_site(site)
     if holds_files(loaded):
         body = {"start": start, "end": end}
-        meters = ask(loaded, f"/api/v1/plants/{loaded.site.id}/verifications", body)["meters"]
+        found = ask(loaded, f"/api/v1/plants/{loaded.site.id}/verifications", body)
     else:
         try:
-            meters = asyncio.run(_here(site, start, end))
+            found = asyncio.run(_here(site, start, end))
         except Problem as error:
             raise InputError(str(error)) from None
-    show(meters)
-    if any(count["missing"] or count["conflicting"] for count in meters.values()):
+    if not show(found):
         raise typer.Exit(1)
 
 
@@ -52,7 +52,7 @@ def bounds(span: str) -> tuple[str, str]:
     return start, end
 
 
-async def _here(site: Path, start: str, end: str) -> dict[str, dict[str, int]]:
+async def _here(site: Path, start: str, end: str) -> dict[str, Any]:
     from api.routes_upkeep import SPAN_MAX_S  # noqa: PLC0415
     from api.times import parse_span  # noqa: PLC0415
     from potwatt.imports import opened  # noqa: PLC0415
@@ -65,17 +65,29 @@ async def _here(site: Path, start: str, end: str) -> dict[str, dict[str, int]]:
         return await SpoolVerifier(loaded.data_dir / "spool", at.store).verify(span)
 
 
-def show(meters: dict[str, dict[str, int]]) -> None:
-    """One row for each meter that the spool has readings of, then the verdict."""
+def show(found: dict[str, Any]) -> bool:
+    """One row for each meter that the spool has readings of, then the verdict: whether nothing is missing, other or unread."""
+    meters: dict[str, dict[str, int]] = found["meters"]
     table = Table("meter", *COLUMNS)
     for meter, count in meters.items():
         table.add_row(meter, *(str(count[name]) for name in COLUMNS))
     if meters:
         console.print(table)
     total = {name: sum(count[name] for count in meters.values()) for name in COLUMNS}
-    if not meters:
+    for place in found["unread"]:
+        frames = "an unknown number of" if place["frames"] is None else place["frames"]
+        where = f"segment {place['segment']} bytes {place['start']} to {place['end']}"
+        console.print(f"- unread: {where}, {frames} Frames: {place['reason']}", markup=False, soft_wrap=True)
+    for words in found["lost"]:
+        console.print(f"- told lost: {words}", markup=False, soft_wrap=True)
+    if found["unread"] or found["lost"]:
+        told = f"{len(found['unread'])} places of the spool cannot be read, {len(found['lost'])} spans were told lost."
+        console.print(told, style="bold", soft_wrap=True)
+    if not meters and not found["unread"]:
         console.print("The spool keeps no reading of that span: all of it was let go of once it was stored.")
     elif total["missing"] or total["conflicting"]:
         console.print(f"{total['missing']} values are missing from the store, {total['conflicting']} differ.", style="bold")
     else:
         console.print(f"All {total['stored']} values that the store should have are there; {total['waiting']} still wait.")
+    console.print("Instants and values were compared; qualities were not, and mirrors were not looked at.")
+    return not (total["missing"] or total["conflicting"] or found["unread"] or found["lost"])
