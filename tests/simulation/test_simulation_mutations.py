@@ -236,7 +236,7 @@ LOST = "promised and lost|not in their place at the end|not in the mirror"
         (cursor_before_quarantine, LOST),
         (no_directory_sync, NOT_DURABLE),
         (draft_not_synced, "the cursor's file is damaged|does not start on a sound disk"),
-        (one_write, NOT_DURABLE),
+        (one_write, f"{NOT_DURABLE}|> appended"),  # a length that nobody wrote
         (same_segment_after_failed_sync, NOT_DURABLE),
         (quarantine_not_synced, f"{NOT_DURABLE}|{LOST}"),
         (full_is_taken, NOT_DURABLE),
