@@ -2,48 +2,47 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Literal
 
 from analytics.expired import Expired, flagged
-from analytics.reader import Reader
-from analytics.report import ReportPlan, body_of, check_closing, frozen, plan
+from analytics.report import ReportPlan, check_closing, frozen, plan
 from analytics.state import State
 from plant.ports import Clock, Ledger, ReportVersion
 from plant.site import Site
 
 
 class Reports:
-    """Reads reports, and freezes them. ``look`` renews what ``state`` knows of the work."""
+    """Reads reports, and freezes them. ``look`` renews what ``state`` knows of the work, ``body`` computes one."""
 
     def __init__(
         self,
         site: Site,
-        reader: Reader,
         state: State,
         expired: Expired,
         look: Callable[[], Awaitable[None]],
+        body: Callable[[ReportPlan], Awaitable[dict[str, Any]]],
         *,
         ledger: Ledger,
         clock: Clock,
     ) -> None:
-        self._site, self._reader, self._state, self._expired, self._look = site, reader, state, expired, look
+        self._site, self._state, self._expired, self._look, self._body = site, state, expired, look, body
         self._ledger, self._clock = ledger, clock
 
     async def report(self, kind: str, period: str) -> ReportVersion:
-        """The closed version of a report that is newest, else what it would be now (version 0, ``provisional``). The body has
-        beside what was closed ``corrections``: what came within its span after the readings had expired, and is not in it.
+        """The closed version of a report that is newest, else what it would be now (version 0, ``provisional``). Where
+        something came within its span after the readings had expired, and is not in it, the body names that as ``corrections``.
 
         Raises InputError for a kind or period that does not exist. Reading never makes a version.
         """
         planned = plan(self._site.calendar, kind, period)
         late = await self._expired.noted(planned.span)
+        beside = {"corrections": late} if late else {}
         versions = await self._ledger.reports(self._site.id, kind, period)
         if versions:
-            return replace(versions[-1], body=versions[-1].body | {"corrections": late})
-        found = flagged(await self._body(planned), late) | {"corrections": late}
+            return replace(versions[-1], body=versions[-1].body | beside)
+        found = flagged(await self._body(planned), late) | beside
         return ReportVersion(self._site.id, kind, period, 0, found, found["interval_hash"], "", self._clock.now_ns())
 
     async def close_period(
@@ -64,9 +63,3 @@ class Reports:
         await self._ledger.add_report(version)
         await self._ledger.audit(self._site.id, who, "close_period", {"kind": kind, "period": period, "version": version.version})
         return version
-
-    async def _body(self, planned: ReportPlan) -> dict[str, Any]:
-        """Body of a report over what is settled: the rows are read once and cut."""
-        await self._look()
-        whole = await self._reader.settled(planned.span, planned.kind)
-        return await asyncio.to_thread(body_of, planned, whole)

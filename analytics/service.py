@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from analytics.period import period_figures
 from analytics.period_rows import Period
 from analytics.reader import Reader
 from analytics.refit import Refit
+from analytics.report import ReportPlan, body_of
 from analytics.reports import Reports
 from analytics.silence import stale_slots
 from analytics.state import State, settings_of_rows
@@ -70,7 +71,7 @@ class Analytics:
         self._refit = Refit(self._model, self._gather, self._state, store=store, ledger=ledger, clock=clock, health=health)
         self._expired = Expired(site, self._gather, ledger, clock, health)
         self._reader = Reader(site, rulebook, self._gather, ledger, self._state)
-        self._reports = Reports(site, self._reader, self._state, self._expired, self._look, ledger=ledger, clock=clock)
+        self._reports = Reports(site, self._state, self._expired, self._look, self._body, ledger=ledger, clock=clock)
         self._loading = asyncio.Lock()
         self._working = False
         self._looked_ns: int | None = None
@@ -144,6 +145,12 @@ class Analytics:
     ) -> ReportVersion:
         """See Reports.close_period."""
         return await self._reports.close_period(kind, period, cause, who, waiting)
+
+    async def _body(self, planned: ReportPlan) -> dict[str, Any]:
+        """Body of a report over what is settled: the rows are read once and cut."""
+        await self._look()
+        whole = await self._reader.settled(planned.span, planned.kind)
+        return await asyncio.to_thread(body_of, planned, whole)
 
     async def _renew_windows(self, t_ns: int) -> None:
         """The running windows, each computed anew when rows have changed, at most every few seconds."""

@@ -132,6 +132,7 @@ def report_json(span: Span, report: ReportVersion) -> dict[str, Any]:
     ]
     return {
         **{name: value for name, value in report.body.items() if name != "span"},
+        "corrections": report.body.get("corrections", []),
         "kind": report.kind,
         "period": report.period,
         "version": report.version,

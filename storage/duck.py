@@ -20,6 +20,9 @@ MEMORY_LIMIT = "256MB"
 THREADS = 2
 CHECKPOINT = "128MiB"  # the log is folded into the file at this size: at the usual 16 MB a history spends its time doing it
 
+Failure = duckdb.Error
+# what says nothing about the file that was read: a lack of memory, or the end of the program
+NOT_THE_FILE = (duckdb.OutOfMemoryException, duckdb.InterruptException)
 Answer = TypeVar("Answer")
 Columns = Mapping[str, npt.NDArray[Any]]
 Execute = Callable[[str], list[tuple[Any, ...]]]

@@ -21,19 +21,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-import duckdb
 import numpy as np
 import numpy.typing as npt
 
 from plant.errors import StoreMisconfigured, StoreUnavailable
-from storage.duck import Database, Execute
+from storage.duck import NOT_THE_FILE, Database, Execute, Failure
 
 DAY_MS = 86_400_000
 CLOSED_AFTER_MS = 6 * 3_600_000  # a day is closed this long after its end: what comes later is merged into its file
 LOG = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
-# says nothing about the file: a lack of memory, or the end of the program
-_NOT_THE_FILE = (duckdb.OutOfMemoryException, duckdb.InterruptException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +112,9 @@ class Parts:
         self._asked = {}
         try:
             return work()
-        except _NOT_THE_FILE:
+        except NOT_THE_FILE:
             raise
-        except duckdb.Error:
+        except Failure:
             try:
                 if not self.set_aside_unreadable(self._asked.values()):
                     raise
@@ -159,9 +156,9 @@ class Parts:
             return str(error)
         try:
             self._database.execute(f"SELECT bit_xor(hash(series, t_ms, value, quality)) FROM {self.relation([part])}")
-        except _NOT_THE_FILE:
+        except NOT_THE_FILE:
             raise
-        except duckdb.Error as error:
+        except Failure as error:
             return " ".join(str(error).split())
         return ""
 

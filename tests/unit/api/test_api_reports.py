@@ -79,6 +79,7 @@ async def test_what_came_too_late_for_a_report_is_said_in_every_form(
     url = f"{ROOT}/month/2026-05"
     before = await client.get(url, params={"format": "csv", "lang": lang})
     assert name not in before.content.decode("utf-8-sig")
+    assert (await client.get(url)).json()["corrections"] == []
     monkeypatch.setattr(sample.analytics, "report", kept)
     assert (await client.get(url)).json()["corrections"] == late
     plain = await client.get(url, params={"format": "csv", "lang": lang})

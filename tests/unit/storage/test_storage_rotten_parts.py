@@ -16,6 +16,7 @@ from plant.series import Span
 from potwatt.board import Board
 from storage.embedded import FILES, EmbeddedStore
 from storage.embedded_parts import Parts
+from storage.table_file import table_file
 
 
 def rot(file: Path) -> None:
@@ -182,3 +183,22 @@ async def test_a_copy_that_broke_off_holds_nothing_fixed(path: Path, store: Embe
     await days(store, 3)
     left = await database.beside(lambda execute: execute("SELECT count(*) FROM reading"))
     assert left == [(150,)], "a snapshot was held"
+
+
+async def test_a_table_file_that_nobody_waits_for_ends_in_the_middle_of_a_statement(tmp_path: Path) -> None:
+    begun = asyncio.Event()
+
+    async def exporting() -> None:
+        async with table_file(tmp_path / "scratch", ("a", "b", "c")) as table:
+            endless = "SELECT count(*) FROM range(1000000000) a, range(1000000000) b WHERE a.range % 7 = b.range % 11"
+            begun.set()
+            await table._database.run(lambda: table._database.execute(endless))
+
+    task = asyncio.create_task(exporting())
+    await begun.wait()
+    await asyncio.sleep(0.3)  # the statement has begun
+    async with asyncio.timeout(30):
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+    assert not await asyncio.to_thread((tmp_path / "scratch").exists)
