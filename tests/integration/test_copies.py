@@ -132,7 +132,8 @@ async def test_a_plant_restored_from_a_backup_taken_while_it_wrote_goes_on_with_
         everything = await plant.stored()
     assert before > 0
     assert after > before, "writing stood still while the copy was made"
-    assert everything == list(range(acknowledged))
+    # the block under way when the writer was ended may be in or not
+    assert everything in (list(range(acknowledged)), list(range(acknowledged + 10)))
     assert done.left_out == ()
     assert restore(new, tmp_path / "copy") > 3
     async with plant_of(new) as again:

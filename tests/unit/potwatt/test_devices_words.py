@@ -21,7 +21,7 @@ PROFILES = shipped_profiles()
         ("sim_feeder_mqtt", "active_power", "path /"),
         ("dlt645_2007_three_phase", "energy_import", "data 00010000  8 digits"),
         ("dlt645_2007_three_phase", "current_l2", "data 0202FF00, value 2  6 digits, signed"),
-        ("solaredge_meter", "active_power", "holding 18"),
+        ("solaredge_meter", "active_power", "holding 203/18"),
     ],
 )
 def test_every_point_says_where_it_stands(profile: str, quantity: str, where: str) -> None:
