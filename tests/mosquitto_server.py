@@ -53,7 +53,11 @@ class MosquittoServer:
         """End it in good order, so that it writes its sessions down."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(10)
+            try:
+                self._process.wait(30)
+            except subprocess.TimeoutExpired:  # it can miss the signal on a busy machine
+                self._process.kill()
+                self._process.wait(10)
             self._process = None
 
     def forget(self) -> None:
