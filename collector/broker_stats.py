@@ -115,11 +115,12 @@ class BrokerStats:
         now_ns = self._clock.now_ns()
         before = self._count
         # what a broker dropped before it was heard for the first time is nothing that was lost on us
-        self._count = Count(number) if before is None else before.after(number, now_ns)
-        if self._count != before:
-            await asyncio.to_thread(self._save, self._count)
-            grown = 0 if before is None or self._count.noticed_ns != now_ns else number - min(before.total, number)
+        count = Count(number) if before is None else before.after(number, now_ns)
+        if count != before:
+            await asyncio.to_thread(self._save, count)  # kept before it is told
+            grown = 0 if before is None or count.noticed_ns != now_ns else number - min(before.total, number)
             self._health.count("broker_dropped_messages", {"endpoint": self._endpoint.id}, grown)
+        self._count = count
         lost = self._count.standing(now_ns)
         if lost:
             detail = (

@@ -51,6 +51,10 @@ def overflow(broker: MosquittoServer, count: int) -> None:
     away = client(broker, "away")
     away.subscribe("plant/#", 1)
     leave(away)
+    send(broker, count)
+
+
+def send(broker: MosquittoServer, count: int) -> None:
     sender = client(broker, "sender")
     for number in range(count):
         sender.publish("plant/meter", str(number), 1).wait_for_publish(10)
@@ -104,7 +108,7 @@ async def test_messages_that_the_broker_drops_are_told_and_found_out_after_a_res
         assert told.state == "degraded"
         assert "max_queued_messages" in told.detail
         assert told.numbers["stored_messages"] >= QUEUE
-    await asyncio.to_thread(overflow, broker, 12)  # nobody listens; the queue is full already
+    await asyncio.to_thread(send, broker, 12)  # nobody listens, and the queue is still full
     async with listening(broker, state) as health:
         again = await until(health, lambda h: h.numbers.get("dropped_lately", 0) >= 37)
         assert again.state == "degraded"
