@@ -26,6 +26,7 @@ const texts = {
     key_wanted: "This plant's data ask for a key", key_send: "Open", unit_age_s: "s", unit_age_min: "min", unit_age_h: "h",
     part_endpoint: "Endpoint", part_broker: "Broker", part_spool: "Spool", part_store: "Store", part_analytics: "Analytics",
     part_alerts: "Alerts", part_notify: "Delivery", part_quarantine: "Quarantine", part_role: "Role", part_metal: "Weighed metal",
+    "part_broker-queues": "Queues of broker", part_polling: "Polling", part_claim: "Claim", part_corrections: "Corrections", "part_store-files": "Store files",
     judged_year: "judged by the year", coupler: "Coupler", unmetered: "{count} of {all} branches not metered now", band: "band {low} to {high}",
   },
   zh: {
@@ -54,6 +55,7 @@ const texts = {
     key_wanted: "查看本厂数据需要访问密钥", key_send: "进入", unit_age_s: "秒", unit_age_min: "分钟", unit_age_h: "小时",
     part_endpoint: "通信端口", part_broker: "消息代理", part_spool: "本地缓存", part_store: "时序库", part_analytics: "计算",
     part_alerts: "告警", part_notify: "告警投递", part_quarantine: "隔离区", part_role: "角色", part_metal: "称重核对",
+    "part_broker-queues": "消息代理队列", part_polling: "轮询", part_claim: "端口占用", part_corrections: "待更正", "part_store-files": "时序库文件",
     judged_year: "按年度考核", coupler: "母联", unmetered: "{all} 条支路中 {count} 条当前无计量", band: "区间 {low} 至 {high}",
   },
 };
