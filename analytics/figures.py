@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from plant.indicators import Figure
 from plant.series import Span
@@ -46,7 +46,8 @@ class PeriodFigures:
 
     ``figures`` is by node (``plant.nodes``) and indicator; ``residual_kwh`` by bus section; ``editions`` names the rules
     and the site edition used; ``interval_hash`` identifies the 15-min rows the figures rest on ("" for an instant);
-    ``slots_missing`` counts 15-min slots of the span that have no row at all.
+    ``slots_missing`` counts 15-min slots of the span that have no row at all. ``details`` holds, by chapter
+    (``analytics.chapters``), tables that are no single figure, ready for JSON.
     """
 
     span: Span
@@ -58,6 +59,7 @@ class PeriodFigures:
     editions: tuple[str, ...]
     interval_hash: str
     slots_missing: int = 0
+    details: dict[str, Any] = field(default_factory=dict)
 
     def figure(self, node: str, indicator: str) -> Figure | None:
         """One figure, None where the node or indicator is not there."""

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from analytics.chapters import further_columns
 from analytics.counters import I64, Mask
 from analytics.derive import POINT_FIELDS, PlantModel
 from analytics.intervals import AC_SIGNALS, AMOUNTS, DC_SIGNALS
@@ -120,6 +121,7 @@ class Gather:
             ([nodes.PLANT, *(nodes.line(n) for n in site.potlines)], PROCESS_FIELDS),
             ([nodes.bus(b) for b in site.buses], ("residual", "residual_low", "residual_high", "completeness")),
             (flow_nodes(self._model.parts), ("flow_energy",)),
+            *((list(names), tuple(fields)) for names, fields in further_columns(site)),
         ]
         return await self.columns(Span(int(bounds[0]), int(bounds[-1])), groups)
 
@@ -129,7 +131,9 @@ class Gather:
         columns: dict[str, Columns] = {}
         for names, fields in groups:
             if names and len(start_ns):
-                columns |= from_block(await self._store.read_derived(QUARTER, names, fields, span), start_ns, QUARTER_NS).columns
+                found = from_block(await self._store.read_derived(QUARTER, names, fields, span), start_ns, QUARTER_NS).columns
+                for node, more in found.items():
+                    columns.setdefault(node, {}).update(more)
         return Table(QUARTER, start_ns, QUARTER_NS, columns)
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from analytics.balance import Banded
+from analytics.chapters import chapters_of
 from analytics.estimate import SLOTS_A_DAY, Sum, close_gaps, summed
 from analytics.figures import Flow, PeriodFigures, PointEnergy
 from analytics.flags import flag_names
 from analytics.green import certificate_ratio_percent, certificates_of_year
-from analytics.limits import standing
 from analytics.lines import NUMERATORS, charge_class_percent
 from analytics.metal import DISAGREES, tapped_kg, taps
 from analytics.period_metal import process_metal, subjects_of
 from analytics.period_rows import Period
+from analytics.period_sums import because, complement, figure_of, independent_ratio, ratio, within
 from analytics.table import interval_hash
 from plant import nodes
 from plant.indicators import Figure
+from plant.series import QUARTER_NS
 
 PLANT_SUMS = (
     "load_energy",
@@ -32,8 +34,6 @@ PLANT_SUMS = (
     "green_to_load",
 )
 
-SHARES = ("green_share_physical", "pv_feed_in", "pv_self_consumption", "current_efficiency", "rectifier_efficiency")
-
 
 def period_figures(period: Period) -> PeriodFigures:
     """Everything about a period. A figure below the site's smallest measured share is null, its band stays."""
@@ -44,7 +44,14 @@ def period_figures(period: Period) -> PeriodFigures:
     for bus in period.site.buses:
         found = period.sum(nodes.bus(bus), "residual")
         residual[bus] = found.value
-        figures[nodes.bus(bus)] = {"residual": _figure(period, nodes.bus(bus), "residual", found, share=1.0)}
+        figures[nodes.bus(bus)] = {"residual": figure_of(period, nodes.bus(bus), "residual", found, share=1.0)}
+    details: dict[str, Any] = {}
+    if period.rows.step_ns == QUARTER_NS:  # an instant has no chapters
+        for chapter in chapters_of(period.kind):
+            more = chapter.compute(period, figures)
+            details |= {chapter.name: more.details} if more.details else {}
+            for node, by in more.figures.items():
+                figures.setdefault(node, {}).update(by)
     used = sorted({e for by in figures.values() for f in by.values() for e in f.editions})
     return PeriodFigures(
         period.span,
@@ -56,6 +63,7 @@ def period_figures(period: Period) -> PeriodFigures:
         (*used, *_yields(period), f"site@{period.site.edition}", f"rules@{period.rulebook.edition}"),
         interval_hash([period.rows]),
         int((~np.isfinite(period.rows.column(nodes.PLANT, "completeness"))).sum()),
+        details,
     )
 
 
@@ -69,96 +77,28 @@ def _yields(period: Period) -> list[str]:
     return list(dict.fromkeys(rule.edition for rule in rules if rule is not None))
 
 
-def _figure(period: Period, node: str, indicator: str, found: Sum, share: float | None = None) -> Figure:
-    found = _possible(indicator, found)
-    measured, completeness = found.measured_share if share is None else share, period.completeness(node)
-    enough = measured >= period.site.accounting.measured_share_min
-    value = found.value if enough else None
-    held = standing(period.rulebook, period.site, indicator, value, found.low, found.high, period.day, period.kind)
-    reason = ""
-    if found.value is None:
-        reason = "no interval was measured whole" if completeness > 0 else "nothing was measured"
-    elif not enough:
-        reason = f"measured share {measured:.1%} is below {period.site.accounting.measured_share_min:.0%}"
-    elif found.estimated_slots:
-        reason = f"{found.estimated_slots} of {len(period.rows.start_ns)} intervals are estimated"
-    return Figure(indicator, value, found.low, found.high, completeness, measured, reason, held.status, held.editions)
-
-
-def _possible(indicator: str, found: Sum) -> Sum:
-    """The band cut to what can be: nothing but a residual is below 0, no part is more than its whole. A value beyond that, of
-    meters that disagree, stays in its band."""
-    low, high = found.low, found.high
-    if low is not None and indicator != "residual":
-        low = max(low, 0.0) if found.value is None else min(max(low, 0.0), found.value)
-    if high is not None and indicator in SHARES:
-        high = min(high, 100.0) if found.value is None else max(min(high, 100.0), found.value)
-    return replace(found, low=low, high=high)
-
-
-def _ratio(part: Sum, whole: Sum, factor: float = 1.0, most: float | None = None) -> Sum:
-    """Ratio of two sums with the band of both."""
-    share = min(part.measured_share, whole.measured_share)
-    slots = max(part.estimated_slots, whole.estimated_slots)
-
-    def over(a: float | None, b: float | None) -> float | None:
-        if a is None or b is None or b <= 0:
-            return None
-        return factor * a / b if most is None else min(max(factor * a / b, 0.0), most)
-
-    return Sum(over(part.value, whole.value), over(part.low, whole.high), over(part.high, whole.low), share, slots)
-
-
-def independent_ratio(part: Sum, whole: Sum, factor: float = 1.0) -> Sum:
-    """Ratio of two sums whose meters err independently: the shares by which they may be off add as squares."""
-    found = _ratio(part, whole, factor)
-    if not found.value or found.low is None or found.high is None or part.value is None or whole.value is None:
-        return found
-    assert part.low is not None and part.high is not None and whole.low is not None and whole.high is not None
-    less = float(np.hypot(1 - part.low / part.value, 1 - whole.value / whole.high))
-    more = float(np.hypot(part.high / part.value - 1, whole.value / whole.low - 1))
-    low, high = found.value * max(1 - less, 0.0), found.value * (1 + more)
-    return Sum(found.value, low, high, found.measured_share, found.estimated_slots)
-
-
 def _plant(period: Period) -> dict[str, Figure]:
     sums = {name: period.sum(nodes.PLANT, name) for name in PLANT_SUMS}
-    sums["green_to_load"] = _within(sums["green_to_load"], sums["load_energy"])
-    found = {name: _figure(period, nodes.PLANT, name, s) for name, s in sums.items() if s.value is not None or s.high is not None}
-    shares = {"green_share_physical": _ratio(sums["green_to_load"], sums["load_energy"], 100.0, 100.0)}
+    sums["green_to_load"] = within(sums["green_to_load"], sums["load_energy"])
+    found = {
+        name: figure_of(period, nodes.PLANT, name, s) for name, s in sums.items() if s.value is not None or s.high is not None
+    }
+    shares = {"green_share_physical": ratio(sums["green_to_load"], sums["load_energy"], 100.0, 100.0)}
     exported = period.sum(nodes.PLANT, "renewable_export")
     made = sums["renewable_generation"]
     if made.value:
-        shares["pv_feed_in"] = _ratio(exported, made, 100.0, 100.0)
-        shares["pv_self_consumption"] = _complement(shares["pv_feed_in"])
+        shares["pv_feed_in"] = ratio(exported, made, 100.0, 100.0)
+        shares["pv_self_consumption"] = complement(shares["pv_feed_in"])
     certified = _certified(period, sums["load_energy"], sums["storage_charge"], sums["storage_discharge"])
     if certified is not None:
         shares["certificate_ratio"] = certified
-    found |= {name: _figure(period, nodes.PLANT, name, s) for name, s in shares.items()}
+    found |= {name: figure_of(period, nodes.PLANT, name, s) for name, s in shares.items()}
     if certified is not None and not certificates_of_year(period.entries, period.day.year).total_mwh:
         without = f"no certificate cancelled for {period.day.year} is in the ledger"
-        found["certificate_ratio"] = _because(found["certificate_ratio"], without)
+        found["certificate_ratio"] = because(found["certificate_ratio"], without)
     if period.site.potlines:
         found |= _line(period, nodes.PLANT, list(period.site.potlines))
     return found
-
-
-def _within(part: Sum, whole: Sum) -> Sum:
-    """A part no larger than its whole: estimated slot by slot, or beside a negative load, it can come out larger."""
-
-    def least(a: float | None, b: float | None) -> float | None:
-        return a if a is None or b is None else min(a, max(b, 0.0))
-
-    value = least(part.value, whole.value)
-    low = part.low if value is None else least(part.low, value)
-    return replace(part, value=value, low=low, high=least(part.high, whole.high))
-
-
-def _complement(percent: Sum) -> Sum:
-    def rest(x: float | None) -> float | None:
-        return None if x is None else 100.0 - x
-
-    return Sum(rest(percent.value), rest(percent.high), rest(percent.low), percent.measured_share, percent.estimated_slots)
 
 
 def _certified(period: Period, load: Sum, charge: Sum, discharge: Sum) -> Sum | None:
@@ -187,18 +127,13 @@ def _line(period: Period, node: str, lines: Sequence[str]) -> dict[str, Figure]:
         found[indicator] = independent_ratio(sums[numerator], metal)
     found["rectifier_efficiency"] = independent_ratio(sums["dc_energy"], sums["rectifier_energy"], 100.0)
     found["current_efficiency"] = _current_efficiency(period, node, lines, metal)
-    figures = {name: _figure(period, node, name, s) for name, s in found.items()}
+    figures = {name: figure_of(period, node, name, s) for name, s in found.items()}
     doubt = _doubt(period, lines)
     for name in ("metal_produced", "current_efficiency") if doubt else ():
-        figures[name] = _because(figures[name], doubt)
+        figures[name] = because(figures[name], doubt)
     if any(e.kind == "metal_tapped" and e.subject in subjects_of(lines) for e in period.entries):
         figures["metal_tapped"] = _tapped(period, lines)
     return figures
-
-
-def _because(figure: Figure, reason: str) -> Figure:
-    """The figure with one more reason."""
-    return replace(figure, reason="; ".join(filter(None, (figure.reason, reason))))
 
 
 def _doubt(period: Period, lines: Sequence[str]) -> str:

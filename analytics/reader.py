@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from analytics.chapters import entry_kinds
 from analytics.gather import Gather
 from analytics.limits import PeriodKind
 from analytics.period_rows import Period
@@ -30,7 +31,9 @@ class Reader:
     async def period(self, span: Span, kind: PeriodKind) -> Period:
         """A span as it is."""
         rows = await self._gather.rows(span)
-        entries = await self._ledger.entries(self._site.id, ("metal_tapped", "metal_in_pots"), span)
+        entries = await self._ledger.entries(
+            self._site.id, tuple(dict.fromkeys(("metal_tapped", "metal_in_pots", *entry_kinds()))), span
+        )
         inside = [e for e in entries if e.start_ns < span.end_ns]
         if kind == "year":
             inside += await self._certificates(span)

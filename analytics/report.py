@@ -52,6 +52,14 @@ def plan(calendar: PlantCalendar, kind: str, period: str) -> ReportPlan:
     raise InputError(f"report {kind} {period!r}: {FORMS}")
 
 
+def kind_of(period: str) -> ReportKind:
+    """Kind of a report by the length of its period's name. Raises InputError for a text that names none."""
+    kinds: dict[int, ReportKind] = {4: "year", 7: "month", 10: "day"}
+    if len(period) not in kinds:
+        raise InputError(f"period {period!r}: {FORMS}")
+    return kinds[len(period)]
+
+
 def check_closing(
     planned: ReportPlan, calendar: PlantCalendar, cause: str, wait_days: int, now_ns: int, done_ns: int | None
 ) -> None:
@@ -125,6 +133,7 @@ def body(
         "points": plain["points"],
         "residual_kwh": plain["residual_kwh"],
         "data_quality": _data_quality(whole),
+        "details": plain["details"],
         "editions": list(whole.editions),
         "interval_hash": whole.interval_hash,
     }

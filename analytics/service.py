@@ -24,10 +24,12 @@ from analytics.period import period_figures
 from analytics.period_rows import Period
 from analytics.reader import Reader
 from analytics.refit import Refit
-from analytics.report import ReportPlan, body_of
+from analytics.report import ReportPlan, body_of, plan
 from analytics.reports import Reports
 from analytics.silence import stale_slots
 from analytics.state import State, settings_of_rows
+from analytics.studies import Studies, study_named
+from analytics.study import Studied
 from plant import nodes
 from plant.errors import StoreError
 from plant.frame import ERA_FROM_NS
@@ -71,6 +73,9 @@ class Analytics:
         self._refit = Refit(self._model, self._gather, self._state, store=store, ledger=ledger, clock=clock, health=health)
         self._expired = Expired(site, self._gather, ledger, clock, health)
         self._reader = Reader(site, rulebook, self._gather, ledger, self._state)
+        self._studies = Studies(
+            site, rulebook, self._gather, self._state, store=store, ledger=ledger, clock=clock, apart=asyncio.to_thread
+        )
         self._reports = Reports(site, self._state, self._expired, self._look, self._body, ledger=ledger, clock=clock)
         self._loading = asyncio.Lock()
         self._working = False
@@ -136,6 +141,15 @@ class Analytics:
         windows |= {name: found for name, (_, _, found) in self._windows.items()}
         return Live(self._site.id, t_ns, windows, instant.branches, instant.power_kw, self._state.done_ns)
 
+    async def study(self, name: str, kind: str, period: str) -> Studied:
+        """Answer of a study (``analytics.studies``) about a day, month or year, named as reports name them.
+
+        Raises InputError for a study or a period that does not exist.
+        """
+        await self._look()
+        planned = plan(self._site.calendar, kind, period)
+        return await self._studies.ask(study_named(name, planned.kind), planned.kind, planned.span)
+
     async def report(self, kind: str, period: str) -> ReportVersion:
         """See Reports.report."""
         return await self._reports.report(kind, period)
@@ -150,7 +164,7 @@ class Analytics:
         """Body of a report over what is settled: the rows are read once and cut."""
         await self._look()
         whole = await self._reader.settled(planned.span, planned.kind)
-        return await asyncio.to_thread(body_of, planned, whole)
+        return await asyncio.to_thread(body_of, planned, whole) | {"studies": await self._studies.of_report(planned)}
 
     async def _renew_windows(self, t_ns: int) -> None:
         """The running windows, each computed anew when rows have changed, at most every few seconds."""

@@ -17,6 +17,7 @@ from api import (
     routes_plants,
     routes_reports,
     routes_series,
+    routes_studies,
     routes_upkeep,
 )
 from api.assets import asset_router, load_assets
@@ -33,6 +34,7 @@ _ROUTES = (
     routes_plants,
     routes_series,
     routes_reports,
+    routes_studies,
     routes_ledger,
     routes_alerts,
     routes_copies,

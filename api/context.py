@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Protocol
 from fastapi import Depends, Path, Request
 
 from analytics.figures import Live, PeriodFigures
+from analytics.study import Studied
 from api.auth import LOCAL, Caller, Keys, Role
 from api.problem import Problem, unknown
 from plant.ports import Bus, Clock, HealthBoard, Ledger, ReportVersion, SeriesStore
@@ -26,6 +27,10 @@ class Analytics(Protocol):
 
     async def live(self) -> Live:
         """The plant now and its running periods."""
+        ...
+
+    async def study(self, name: str, kind: str, period: str) -> Studied:
+        """Answer of a study about a day, month or year."""
         ...
 
     async def report(self, kind: str, period: str) -> ReportVersion:

@@ -101,6 +101,8 @@ def report_table(site: Site, span: Span, report: ReportVersion, lang: Lang) -> T
     title = _TITLE[lang].format(kind=word(report.kind, lang), period=report.period)
     titles = report.body.get("titles", {})
     rows = list(figure_rows(titles, report.period, figures_of(report.body), lang))
+    for study in report.body.get("studies", {}).values():
+        rows += figure_rows(titles, report.period, figures_of(study), lang)
     for row in report.body.get("rows", []):
         rows += figure_rows(titles, row["label"], figures_of(row), lang)
     head = (*zip(_HEAD[lang], values, strict=True), *_corrections(report, lang))
@@ -144,6 +146,9 @@ def report_json(span: Span, report: ReportVersion) -> dict[str, Any]:
         "data_until": rfc3339(_data_until_ns(report)),
         "figures": figures_json(figures_of(report.body)),
         "rows": rows,
+        "studies": {
+            name: {**study, "figures": figures_json(figures_of(study))} for name, study in report.body.get("studies", {}).items()
+        },
     }
 
 

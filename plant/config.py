@@ -340,4 +340,11 @@ def _build(f: SiteFile, edition: str) -> s.Site:
         _same(s.ApiSettings, f.api),
         _same(s.AlertSettings, f.alerts),
         tuple(_mirror(m) for m in f.mirror),
+        tuple(f.virtual),
+        f.green,
+        f.tariff,
+        f.process,
+        f.carbon,
+        tuple(f.solar),
+        tuple(f.baseline),
     )

@@ -125,6 +125,14 @@ LEDGER_KINDS = {
     "certificate": "MWh",  # data: type self_use | green_trade | bought, generation_month, status, quota_year
     "anode_effect": "s",
     "meter_exchange": "Wh",
+    "metal_cold": "kg",  # bought or remelted metal charged in the casthouse, not of the pots
+    "metal_alloyed": "kg",  # molten metal alloyed without remelting
+    "anode_net": "kg",  # anode carbon consumed
+    "anode_gross": "kg",  # anodes set, before butts and losses are taken off
+    "fuel": "MJ",  # data: fuel
+    "contract_energy": "kWh",  # settled green energy of a contract; subject the contract, data: status provisional | final
+    "statement": "kWh",  # the grid company's statement; subject a tie or a contract, data: direction import | export
+    "verified_emissions": "kg",  # CO2e of a compliance year
 }
 
 

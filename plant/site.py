@@ -12,6 +12,13 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from plant.calendar import PlantCalendar
+from plant.settings.baseline import BaselineSettings
+from plant.settings.carbon import CarbonSettings
+from plant.settings.green import GreenSettings
+from plant.settings.process import ProcessSettings
+from plant.settings.solar import SolarField
+from plant.settings.tariff import TariffSettings
+from plant.settings.virtual import VirtualPoint
 
 SOURCE_KINDS = ("grid_tie", "generator", "pv")
 LOAD_KINDS = ("rectifier_group", "feeder")
@@ -326,6 +333,13 @@ class Site:
     api: ApiSettings = ApiSettings()
     alerts: AlertSettings = AlertSettings()
     mirrors: tuple[Mirror, ...] = ()
+    virtual: tuple[VirtualPoint, ...] = ()
+    green: GreenSettings = field(default_factory=GreenSettings)
+    tariff: TariffSettings = field(default_factory=TariffSettings)
+    process: ProcessSettings = field(default_factory=ProcessSettings)
+    carbon: CarbonSettings = field(default_factory=CarbonSettings)
+    solar: tuple[SolarField, ...] = ()
+    baselines: tuple[BaselineSettings, ...] = ()
 
     def points_of(self, branch: str, side: str = "ac") -> list[MeteringPoint]:
         """Points of a branch and side, best rank first."""

@@ -35,6 +35,8 @@ def cross_check(site: SiteFile, file: str, profiles: Mapping[str, str] | None) -
         _points(site),
         _mountings(site),
         _potlines(site),
+        *(table.faults(site) for table in (site.green, site.tariff, site.process, site.carbon)),
+        *(table.faults(site) for table in (*site.virtual, *site.solar, *site.baseline)),
     )
     return [Fault(file, key, repr(found), allowed) for check in checks for key, found, allowed in check]
 
@@ -51,7 +53,7 @@ def _offset(key: str, found: datetime | None) -> Iterator[Found]:
 
 
 def _ids(site: SiteFile) -> Iterator[Found]:
-    for block in ("bus", "branch", "potline", "endpoint", "meter", "mirror"):
+    for block in ("bus", "branch", "potline", "endpoint", "meter", "mirror", "virtual", "solar", "baseline"):
         seen: set[str] = set()
         for item in getattr(site, block):
             if item.id in seen:

@@ -8,8 +8,15 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from plant.provinces import Province
+from plant.settings.baseline import BaselineSettings
+from plant.settings.carbon import CarbonSettings
+from plant.settings.green import GreenSettings
+from plant.settings.process import ProcessSettings
+from plant.settings.solar import SolarField
+from plant.settings.table import Id
+from plant.settings.tariff import TariffSettings
+from plant.settings.virtual import VirtualPoint
 
-Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Interval = Annotated[float, Field(ge=0.1, le=86_400)]
@@ -287,6 +294,13 @@ class SiteFile(StrictText):
     endpoint: list[EndpointText] = []
     meter: list[MeterText] = []
     accounting: AccountingText = AccountingText()
+    virtual: list[VirtualPoint] = []
+    green: GreenSettings = GreenSettings()
+    tariff: TariffSettings = TariffSettings()
+    process: ProcessSettings = ProcessSettings()
+    carbon: CarbonSettings = CarbonSettings()
+    solar: list[SolarField] = []
+    baseline: list[BaselineSettings] = []
     store: StoreText = StoreText()
     mirror: list[MirrorText] = []
     spool: SpoolText = SpoolText()

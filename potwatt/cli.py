@@ -22,6 +22,7 @@ from potwatt.read_cli import read
 from potwatt.roles import ROLES
 from potwatt.selftest.cli import selftest_app
 from potwatt.spool_cli import spool
+from potwatt.study_cli import study
 from potwatt.verify_cli import verify
 
 app = typer.Typer(
@@ -46,6 +47,7 @@ app.command()(restore)
 app.command()(export)
 app.command()(verify)
 app.command()(spool)
+app.command()(study)
 console = Console(highlight=False)
 
 SiteFile = Annotated[Path, typer.Argument(help="The site file.")]

@@ -1,0 +1,76 @@
+"""The studies, and the shell that reads what each wants."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from analytics.gather import Gather
+from analytics.limits import PeriodKind
+from analytics.report import ReportPlan
+from analytics.state import State
+from analytics.study import Material, Question, Studied, Study, Wants
+from plant.errors import InputError
+from plant.ports import Clock, Ledger, SeriesStore
+from plant.rulebook import Rulebook
+from plant.series import QUARTER_NS, Span
+from plant.site import Site
+
+STUDIES: tuple[Study, ...] = ()
+
+
+def study_named(name: str, kind: PeriodKind) -> Study:
+    """A study. Raises InputError for one that is not there or cannot be asked about such a period."""
+    for study in STUDIES:
+        if study.name == name:
+            if kind in study.kinds:
+                return study
+            raise InputError(f"study {name}: found a {kind}; it can be asked about: {', '.join(study.kinds)}")
+    raise InputError(f"study {name!r}: unknown; there are: {', '.join(s.name for s in STUDIES) or 'none'}")
+
+
+class Studies:
+    """Asks studies about spans of one plant. ``apart`` runs a computation beside the event loop."""
+
+    def __init__(
+        self,
+        site: Site,
+        rulebook: Rulebook,
+        gather: Gather,
+        state: State,
+        *,
+        store: SeriesStore,
+        ledger: Ledger,
+        clock: Clock,
+        apart: Callable[[Callable[[Material], Studied], Material], Awaitable[Studied]],
+        studies: Sequence[Study] = STUDIES,
+    ) -> None:
+        self._site, self._rulebook, self._gather, self._state = site, rulebook, gather, state
+        self._store, self._ledger, self._clock, self._apart = store, ledger, clock, apart
+        self._studies = studies
+
+    async def of_report(self, planned: ReportPlan) -> dict[str, Any]:
+        """What reports of this kind hold of the studies, by name."""
+        asked = [s for s in self._studies if planned.kind in s.in_reports]
+        found = {s.name: await self.ask(s, planned.kind, planned.span) for s in asked}
+        return {name: {"figures": asdict(one)["figures"], **one.body} for name, one in found.items()}
+
+    async def ask(self, study: Study, kind: PeriodKind, span: Span) -> Studied:
+        """Answer of a study about a span."""
+        settled_ns = self._state.done_ns or 0
+        question = Question(self._site, self._rulebook, kind, span, settled_ns, self._clock.now_ns())
+        wants = study.wants(question)
+        return await self._apart(study.compute, await self._read(question, wants))
+
+    async def _read(self, question: Question, wants: Wants) -> Material:
+        end_ns = max(min(wants.span.end_ns, question.settled_ns) // QUARTER_NS * QUARTER_NS, wants.span.start_ns)
+        span = Span(wants.span.start_ns // QUARTER_NS * QUARTER_NS, end_ns)
+        plant, documents = self._site.id, wants.documents or wants.span
+        columns = [(list(names), tuple(fields)) for names, fields in wants.columns]
+        rows = await self._gather.columns(span, columns)
+        entries = await self._ledger.entries(plant, wants.entries, documents) if wants.entries else []
+        annotations = await self._ledger.annotations(plant, documents)
+        readings = await self._store.read_many(wants.readings, wants.span) if wants.readings else {}
+        reports = {(kind, period): await self._ledger.reports(plant, kind, period) for kind, period in wants.reports}
+        return Material(question, span, rows, entries, annotations, readings, self._state.efficiency, reports)
