@@ -157,6 +157,11 @@ def reached(span: Span) -> Span:
     return Span(span.start_ns - reach_ns, span.end_ns + reach_ns)
 
 
+def inside(series: Series, span: Span) -> bool:
+    """Whether a reading of the series lies in the span."""
+    return bool(((series.t_ns >= span.start_ns) & (series.t_ns < span.end_ns)).any())
+
+
 def _good(pair: Pair, series: Series, annotations: Sequence[Annotation]) -> Mask:
     return usable(series.value, series.quality) & ~rejected(series.t_ns, *pair, annotations)
 

@@ -11,17 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
 
-import numpy as np
-
 from analytics.checkpoints import DAY_NS
 from analytics.derive import Derived, Evidence, PlantModel, derive, faraday_yield
 from analytics.expired import Expired
 from analytics.figures import Live, PeriodFigures
-from analytics.gather import Gather, Pair, reached
+from analytics.gather import Gather, Pair, inside, reached
 from analytics.limits import PeriodKind
 from analytics.live import now, window_spans
+from analytics.minutes import Minutes
 from analytics.period import period_figures
-from analytics.period_rows import Period
 from analytics.reader import Reader
 from analytics.refit import Refit
 from analytics.report import ReportPlan, body_of, plan
@@ -42,7 +40,6 @@ COARSE_DAYS = 31  # rows without readings finer than 15 min are computed a month
 FORWARD_S = 3.0  # a durable reading reaches the store within this, or marks its slot dirty when it does
 IDLE_S, QUIET_S, PATIENCE_S, WINDOW_S, RETRY_S = 1.0, 0.2, 5.0, 5.0, 5.0
 LOOK_S = 1.0  # how often a process that only reads looks how far the one that works is
-RECENT_NS = 2 * MINUTE_NS  # the last 15 minutes are those as long as they ended no longer ago
 Readings = Mapping[Pair, Series]
 Wraps = Callable[[str, str], float | None] | Mapping[tuple[str, str], float | None]
 
@@ -72,6 +69,7 @@ class Analytics:
         self._state = State(site, ledger)
         self._refit = Refit(self._model, self._gather, self._state, store=store, ledger=ledger, clock=clock, health=health)
         self._expired = Expired(site, self._gather, ledger, clock, health)
+        self._minutes = Minutes(self._model, rulebook, self._gather, self._state, store=store, ledger=ledger, clock=clock)
         self._reader = Reader(site, rulebook, self._gather, ledger, self._state)
         self._studies = Studies(
             site, rulebook, self._gather, self._state, store=store, ledger=ledger, clock=clock, apart=asyncio.to_thread
@@ -81,8 +79,6 @@ class Analytics:
         self._working = False
         self._looked_ns: int | None = None
         self._coarse = False
-        self._minute_ns = 0
-        self._recent: PeriodFigures | None = None
         self._seen, self._seen_ns = (0, 0), 0
         self._waiting_since_ns: int | None = None
         self._verdicts: Sequence[Annotation] = ()
@@ -108,7 +104,7 @@ class Analytics:
     async def step(self) -> bool:
         """One unit of work: the running minutes, then new slots, then dirty ones, then reconciling. True while there is more."""
         await self._begin()
-        await self._run_minutes()
+        await self._minutes.run()
         if await self._settle() or await self._clean():
             return True
         if await self._refit.run():
@@ -136,8 +132,8 @@ class Analytics:
         evidence = Evidence({}, self._verdicts, self._state.efficiency, pools)
         instant = now(self._model, self._rulebook, self._bus.latest(), t_ns, evidence)
         windows = {"now": instant.figures}
-        if self._recent is not None and 0 <= t_ns - self._recent.span.end_ns <= RECENT_NS:
-            windows["last_15min"] = self._recent
+        if recent := self._minutes.recent(t_ns):
+            windows["last_15min"] = recent
         windows |= {name: found for name, (_, _, found) in self._windows.items()}
         return Live(self._site.id, t_ns, windows, instant.branches, instant.power_kw, self._state.done_ns)
 
@@ -328,8 +324,8 @@ class Analytics:
         readings = await self._gather.readings(span, annotations)
         if not any(len(s) for s in readings.values()):
             return None
-        fine = any(_inside(s, span) for (_, name), s in readings.items() if not name.startswith("interval_"))
-        self._coarse = not fine and any(_inside(s, span) for s in readings.values())
+        fine = any(inside(s, span) for (_, name), s in readings.items() if not name.startswith("interval_"))
+        self._coarse = not fine and any(inside(s, span) for s in readings.values())
         derived = await self._derive(span, readings, annotations, fine)
         version = await self._state.next_version(self._clock.now_ns())
         for table in (derived.fine, derived.coarse):
@@ -367,36 +363,6 @@ class Analytics:
             self._state.gaps = gaps
             await self._state.keep_gaps()
 
-    async def _run_minutes(self) -> None:
-        """Rows of the minutes since the last settled slot, and the last 15 minutes, once a minute."""
-        minute = self._clock.now_ns() // MINUTE_NS * MINUTE_NS
-        done_ns, checkpoints = self._state.done_ns, self._state.checkpoints
-        if done_ns is None or minute == self._minute_ns or minute - done_ns > DAY_NS:
-            return
-        recent = Span(minute - QUARTER_NS, minute)
-        whole = Span(min(done_ns, recent.start_ns), minute)
-        readings = await self._gather.readings(whole, reach=False)
-        self._minute_ns = minute
-        if not any(_inside(s, recent) for s in readings.values()):
-            self._recent = None
-            return
-        annotations = await self._ledger.annotations(self._site.id, whole)
-        evidence = Evidence(readings, annotations, self._state.efficiency, checkpoints.before(recent.start_ns)[1])
-        rows = (await asyncio.to_thread(derive, self._model, evidence, np.array([recent.start_ns, recent.end_ns]), 1)).coarse
-        period = Period(self._site, self._rulebook, recent, "interval", rows, "live", (), self._state.efficiency)
-        self._recent = await asyncio.to_thread(period_figures, period)
-        if minute > done_ns:
-            bounds = Span(done_ns, minute).bounds(MINUTE_NS)
-            started = replace(evidence, pools=checkpoints.before(done_ns)[1])
-            fine = (await asyncio.to_thread(derive, self._model, started, bounds, len(bounds) - 1)).fine
-            version = await self._state.next_version(self._clock.now_ns())
-            for block in fine.blocks(self._site.id, version) if fine else ():
-                await self._store.write_derived(block)
-
 
 def _lookup(wraps: Mapping[tuple[str, str], float | None]) -> Callable[[str, str], float | None]:
     return lambda meter, quantity: wraps.get((meter, quantity))
-
-
-def _inside(series: Series, span: Span) -> bool:
-    return bool(((series.t_ns >= span.start_ns) & (series.t_ns < span.end_ns)).any())
