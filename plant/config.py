@@ -347,4 +347,5 @@ def _build(f: SiteFile, edition: str) -> s.Site:
         f.carbon,
         tuple(f.solar),
         tuple(f.baseline),
+        f.outlook,
     )

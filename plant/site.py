@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from plant.calendar import PlantCalendar
-from plant.settings.baseline import BaselineSettings
+from plant.settings.baseline import BaselineSettings, OutlookSettings
 from plant.settings.carbon import CarbonSettings
 from plant.settings.green import GreenSettings
 from plant.settings.process import ProcessSettings
@@ -340,6 +340,7 @@ class Site:
     carbon: CarbonSettings = field(default_factory=CarbonSettings)
     solar: tuple[SolarField, ...] = ()
     baselines: tuple[BaselineSettings, ...] = ()
+    outlook: OutlookSettings = field(default_factory=OutlookSettings)
 
     def points_of(self, branch: str, side: str = "ac") -> list[MeteringPoint]:
         """Points of a branch and side, best rank first."""

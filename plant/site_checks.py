@@ -35,7 +35,7 @@ def cross_check(site: SiteFile, file: str, profiles: Mapping[str, str] | None) -
         _points(site),
         _mountings(site),
         _potlines(site),
-        *(table.faults(site) for table in (site.green, site.tariff, site.process, site.carbon)),
+        *(table.faults(site) for table in (site.green, site.tariff, site.process, site.carbon, site.outlook)),
         *(table.faults(site) for table in (*site.virtual, *site.solar, *site.baseline)),
     )
     return [Fault(file, key, repr(found), allowed) for check in checks for key, found, allowed in check]

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from plant.provinces import Province
-from plant.settings.baseline import BaselineSettings
+from plant.settings.baseline import BaselineSettings, OutlookSettings
 from plant.settings.carbon import CarbonSettings
 from plant.settings.green import GreenSettings
 from plant.settings.process import ProcessSettings
@@ -301,6 +301,7 @@ class SiteFile(StrictText):
     carbon: CarbonSettings = CarbonSettings()
     solar: list[SolarField] = []
     baseline: list[BaselineSettings] = []
+    outlook: OutlookSettings = OutlookSettings()
     store: StoreText = StoreText()
     mirror: list[MirrorText] = []
     spool: SpoolText = SpoolText()
