@@ -69,6 +69,16 @@ _REASONS = (
     ),
     (re.compile(r"measured share (.+) is below (.+)"), r"实测占比 \1 低于 \2"),
     (re.compile(r"(\d+) of (\d+) intervals are estimated"), r"\2 个时段中 \1 个为估算值"),
+    (re.compile(r"the non-hydro share of the year is not known, no discount is counted"), "本年非水可再生电力占比未知,未计减免"),
+    (re.compile(r"no rule non-hydro-incentive for the year before, no discount is counted"), "缺少上年度非水激励权重,未计减免"),
+    (re.compile(r"no rules of the tiered price are in force for (\d+)"), r"\1 年无有效的阶梯电价规则"),
+    (re.compile(r"ran (.+) h of the (.+) h from which it is assessed"), r"运行 \1 小时,不足考核所需的 \2 小时"),
+    (re.compile(r"nothing measured in the year so far"), "本年尚无实测数据"),
+    (re.compile(r"no lower step"), "已无更低档"),
+    (re.compile(r"no rule certificate-price is in force"), "无有效的绿证价格规则"),
+    (re.compile(r"the missing certificates are not known"), "绿证缺口未知"),
+    (re.compile(r"no reactive energy is measured"), "未测量无功电量"),
+    (re.compile(r"the largest of (\d+) of (\d+) quarters of an hour"), r"\2 个刻钟时段中 \1 个的最大值"),
 )
 _BOUNDARIES: Mapping[str, str] = {
     "": "",
@@ -91,6 +101,15 @@ _BOUNDARIES: Mapping[str, str] = {
     "attributed": "按归属",
     "network side": "网侧",
     "sources - metered sinks of a bus section": "母线段电源 - 实测负荷",
+    "calendar year of the assessed unit": "考核单元,自然年",
+    "calendar year to date of the assessed unit": "考核单元,自然年累计",
+    "period asked for, assessed unit": "考核单元,所查期间",
+    "rest of the calendar year, assessed unit": "考核单元,本年剩余时间",
+    "grid import by clock bands in the plant's zone": "按厂区时间分时段的下网电量",
+    "import that on-site supply spared, at the price of its quarter of an hour": "现场供电所替代的下网电量,按所在时段电价",
+    "grid tie, clock quarters of an hour": "联络线,整刻钟时段",
+    "grid tie, active and reactive energy": "联络线,有功与无功电量",
+    "certificates missing for the quota year": "配额年度缺口绿证",
 }
 Titles = Mapping[str, Mapping[str, str]]
 
