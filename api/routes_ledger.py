@@ -12,12 +12,30 @@ from api.context import Context, Ctx, Editor, Plant
 from api.problem import Problem, unknown
 from api.schemas import LedgerPost, entry_json
 from api.times import END, parse_span, rfc3339, to_ns
+from plant.entry_data import plausible_entry
 from plant.ports import LedgerEntry
 from plant.series import Span
 from plant.site import Site
 
 router = APIRouter(prefix="/api/v1/plants/{plant}/ledger", tags=["ledger"])
-Kind = Literal["metal_tapped", "ingots", "metal_in_pots", "meter_reading", "certificate"]
+Kind = Literal[
+    "metal_tapped",
+    "ingots",
+    "metal_in_pots",
+    "metal_charged",
+    "metal_cold",
+    "metal_alloyed",
+    "anode_effect",
+    "anode_net",
+    "anode_gross",
+    "fuel",
+    "verified_emissions",
+    "meter_reading",
+    "certificate",
+]
+# molten metal and effects are a line's; what the casthouse and the carbon plant state may be a line's or the plant's
+OF_LINES = ("metal_tapped", "metal_in_pots", "anode_effect")
+OF_LINES_OR_PLANT = ("ingots", "metal_charged", "metal_cold", "metal_alloyed", "anode_net", "anode_gross")
 LEDGER_SPAN_MAX_S = 3_700 * 86_400.0
 _FUTURE_MAX_NS = 24 * 3_600 * 1_000_000_000
 
@@ -79,15 +97,15 @@ def _entry(site: Site, kind: Kind, post: LedgerPost) -> LedgerEntry:
     if post.subject not in allowed:
         raise unknown("subject", post.subject, allowed, status=422)
     try:
-        return post.entry(site.id, kind)
+        return plausible_entry(site, post.entry(site.id, kind))
     except ValueError as error:
         raise Problem(422, "invalid-entry", "The entry does not fit", str(error)) from None
 
 
 def subjects(site: Site, kind: Kind) -> list[str]:
     """What an entry of a kind may be about: potlines for molten metal, metering points for readings."""
-    if kind in ("metal_tapped", "metal_in_pots"):
+    if kind in OF_LINES:
         return list(site.potlines)
     if kind == "meter_reading":
         return list(site.points)
-    return ["plant", *site.potlines] if kind == "ingots" else ["plant"]
+    return ["plant", *site.potlines] if kind in OF_LINES_OR_PLANT else ["plant"]

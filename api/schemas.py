@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.times import END, FIRST, rfc3339, to_ns
-from plant.certificates import certificate_data, read_certificate
+from plant.certificates import read_certificate
+from plant.entry_data import entry_data
 from plant.indicators import INDICATORS, Figure
 from plant.ports import LEDGER_KINDS, LedgerEntry
 from plant.site import RENEWABLE_SOURCES, Site
@@ -22,6 +23,7 @@ _TO_CANONICAL = {
     ("MWh", "Wh"): Decimal(1_000_000),
     ("GWh", "MWh"): Decimal(1000),
     ("min", "s"): Decimal(60),
+    ("GJ", "MJ"): Decimal(1000),
 }
 _AMOUNT_MAX = 2**53
 _Instant = Annotated[AwareDatetime, Field(ge=FIRST, lt=END)]
@@ -67,7 +69,7 @@ class LedgerPost(BaseModel):
             self.who,
             self.document,
             self.reason,
-            certificate_data(self.data) if kind == "certificate" else dict(self.data),
+            entry_data(kind, self.data),
             self.supersedes,
         )
 

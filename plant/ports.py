@@ -125,6 +125,7 @@ LEDGER_KINDS = {
     "certificate": "MWh",  # data: type self_use | green_trade | bought, generation_month, status, quota_year
     "anode_effect": "s",
     "meter_exchange": "Wh",
+    "metal_charged": "kg",  # molten metal charged in the casthouse
     "metal_cold": "kg",  # bought or remelted metal charged in the casthouse, not of the pots
     "metal_alloyed": "kg",  # molten metal alloyed without remelting
     "anode_net": "kg",  # anode carbon consumed

@@ -14,7 +14,7 @@ from typing import cast
 from zoneinfo import ZoneInfo
 
 from api.routes_ledger import Kind, subjects
-from plant.certificates import certificate_data
+from plant.entry_data import entry_data, plausible_entry
 from plant.errors import ConfigError, Fault
 from plant.ports import LEDGER_KINDS, LedgerEntry
 from plant.site import Site
@@ -28,6 +28,8 @@ UNITS = {
     "Wh": ("Wh", 1),
     "kWh": ("Wh", 1000),
     "MWh": ("Wh", 1_000_000),
+    "MJ": ("MJ", 1),
+    "GJ": ("MJ", 1000),
     "s": ("s", 1),
     "min": ("s", 60),
 }
@@ -72,7 +74,7 @@ def _entry(row: dict[str, str], site: Site) -> LedgerEntry:
     if supersedes and not cell.get("reason"):
         raise ValueError("a correction needs a reason")
     data = {k: v for k, v in cell.items() if k not in KNOWN and v}
-    return LedgerEntry(
+    found = LedgerEntry(
         plant=site.id,
         kind=kind,
         key=cell.get("key") or f"{cell['document']}:{cell['subject']}:{start}",
@@ -85,9 +87,10 @@ def _entry(row: dict[str, str], site: Site) -> LedgerEntry:
         who=cell["who"],
         document=cell["document"],
         reason=cell.get("reason", ""),
-        data=certificate_data(data) if kind == "certificate" else data,
+        data=entry_data(kind, data),
         supersedes=int(supersedes) if supersedes else None,
     )
+    return plausible_entry(site, found)
 
 
 def _check_identity(entry: LedgerEntry, line: int, first: LedgerEntry) -> None:
