@@ -101,6 +101,8 @@ _BOUNDARIES: Mapping[str, str] = {
     "attributed": "按归属",
     "network side": "网侧",
     "sources - metered sinks of a bus section": "母线段电源 - 实测负荷",
+    "settled part + expected rest; the band holds the settled figure in 8 of 10 cases, errors of meters aside": "已结算部分加预计剩余;区间在十次中有八次包含最终结算值,不含计量误差",
+    "relevant variables of the same points, regression over the reference span": "同期相关变量,按基准期回归",
     "calendar year of the assessed unit": "考核单元,自然年",
     "calendar year to date of the assessed unit": "考核单元,自然年累计",
     "period asked for, assessed unit": "考核单元,所查期间",

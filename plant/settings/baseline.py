@@ -49,31 +49,20 @@ class BaselineSettings(SettingsTable):
 
     def faults(self, site: SiteFile) -> Iterator[tuple[str, object, str]]:
         """Names that nothing has, a reference without days, points too few to fit."""
-        lines = [line.id for line in site.potline]
+        at, lines = f"baseline[{self.id}]", [line.id for line in site.potline]
         if self.node not in ("plant", *lines):
-            yield f"baseline {self.id}.node", self.node, f"plant or a potline: {', '.join(lines)}"
+            yield f"{at}.node", self.node, f"plant or a potline: {', '.join(lines)}"
         if self.node != "plant" and self.energy in PLANT_ENERGIES:
-            yield (
-                f"baseline {self.id}.energy",
-                self.energy,
-                f"an energy of a line; {' and '.join(PLANT_ENERGIES)} are the plant's",
-            )
+            yield f"{at}.energy", self.energy, f"an energy of a line; {' and '.join(PLANT_ENERGIES)} are the plant's"
         if self.reference_end <= self.reference_start:
-            yield (
-                f"baseline {self.id}.reference_end",
-                str(self.reference_end),
-                f"a day after reference_start, {self.reference_start}",
-            )
+            yield f"{at}.reference_end", str(self.reference_end), f"a day after reference_start, {self.reference_start}"
         if len(set(self.variables)) < len(self.variables):
-            yield f"baseline {self.id}.variables", list(self.variables), "each variable once"
-        if self.points_min < len(self.variables) + 3:
-            yield (
-                f"baseline {self.id}.points_min",
-                self.points_min,
-                f"at least {len(self.variables) + 3} for {len(self.variables)} variables",
-            )
+            yield f"{at}.variables", list(self.variables), "each variable once"
+        least = len(self.variables) + 3
+        if self.points_min < least:
+            yield f"{at}.points_min", self.points_min, f"at least {least} for {least - 3} variables"
         if set(self.variables) & set(WEATHER) and self.weather_meter not in [m.id for m in site.meter]:
-            yield f"baseline {self.id}.weather_meter", self.weather_meter, "a meter that measures ambient_temperature"
+            yield f"{at}.weather_meter", self.weather_meter, "a meter that measures ambient_temperature"
 
 
 class OutlookSettings(SettingsTable):
