@@ -9,6 +9,8 @@ import numpy as np
 
 from analytics.balance import Banded, Energies, residuals
 from analytics.counters import F64, I64
+from analytics.gauges import FIELDS as GAUGE_FIELDS
+from analytics.gauges import gauge_columns
 from analytics.intervals import MeteredPoint, PointIntervals, WrapsAt, point_intervals
 from analytics.lines import NUMERATORS, Process, all_groups, process_columns, rectifiers
 from analytics.metal import Fits, faraday_t, pots_running
@@ -39,7 +41,7 @@ POINT_FIELDS = (
 )
 # every field that a derived row can have: those with a _low and a _high beside them, and the others
 BANDED_FIELDS = (*SUMMED, "green_share_physical", "residual", "metal_produced", *NUMERATORS, *NUMERATORS.values())
-PLAIN_FIELDS = (*POINT_FIELDS, "current_efficiency", "flow_energy", "flags", "dc_charge")
+PLAIN_FIELDS = (*POINT_FIELDS, "current_efficiency", "flow_energy", "flags", "dc_charge", *GAUGE_FIELDS)
 
 
 def faraday_yield(site: Site, rulebook: Rulebook, t_ns: int) -> float:
@@ -98,7 +100,9 @@ def derive(model: PlantModel, evidence: Evidence, bounds_ns: I64, group: int) ->
         name: point_intervals(p, evidence.readings, [bounds_ns, coarse_ns], model.wraps_at, evidence.annotations)
         for name, p in model.points.items()
     }
-    return assemble(model, evidence, per_point, bounds_ns, group)
+    found = assemble(model, evidence, per_point, bounds_ns, group)
+    found.coarse.columns.update(gauge_columns(model.site, evidence.readings, coarse_ns, evidence.annotations))
+    return found
 
 
 def assemble(

@@ -10,6 +10,7 @@ import numpy as np
 from analytics.chapters import further_columns
 from analytics.counters import I64, Mask
 from analytics.derive import POINT_FIELDS, PlantModel
+from analytics.gauges import gauge_pairs
 from analytics.intervals import AC_SIGNALS, AMOUNTS, DC_SIGNALS
 from analytics.plant_balance import flow_nodes
 from analytics.samples import EXCLUDING, rejected
@@ -53,6 +54,8 @@ class Gather:
     def __init__(self, model: PlantModel, quantities_of: Mapping[str, Sequence[str]], store: SeriesStore) -> None:
         self._model, self._store = model, store
         self.pairs = _pairs(model, quantities_of)
+        gauges = [p for p in gauge_pairs(model.site) if p[1] in quantities_of.get(p[0], ())]
+        self._read = list(dict.fromkeys([*self.pairs, *gauges]))  # what is computed from; gauges alone settle nothing
         self._counters = [p for p in self.pairs if QUANTITIES[p[1]].kind is Kind.COUNTER]
         self._amounts = [p for p in self.pairs if p[1] in AMOUNTS]
 
@@ -63,7 +66,7 @@ class Gather:
         """
         margin = round(self._model.site.accounting.gap_max_s * 1e9)
         wide = Span(span.start_ns - margin, span.end_ns + margin)
-        found = await self._store.read_many(self.pairs, wide)
+        found = await self._store.read_many(self._read, wide)
         if not reach:
             return found
         good = {p: found[p].t_ns[_good(p, found[p], annotations)] for p in (*self._counters, *self._amounts)}

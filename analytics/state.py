@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from analytics.checkpoints import Checkpoints
+from analytics.gauges import gauge_pairs
 from analytics.metal import Fits
 from analytics.reconcile import fits_from, fits_state
 from plant.ports import Ledger
@@ -104,6 +105,7 @@ def settings_of_rows(site: Site, rulebook: Rulebook) -> str:
         [replace(line, title_en="", title_zh="") for _, line in sorted(site.potlines.items())],
         [(m.id, m.poll_interval_s) for _, m in sorted(site.meters.items())],
         (site.accounting.attribution, site.accounting.gap_max_s),
+        sorted(gauge_pairs(site).items()),
         [(r.value, r.valid_from, r.valid_to, r.scope) for r in rulebook.rules if r.id == "faraday-yield"],
     )
     return hashlib.sha256(repr(entering).encode()).hexdigest()

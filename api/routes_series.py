@@ -11,6 +11,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from analytics.derive import BANDED_FIELDS, PLAIN_FIELDS
+from analytics.gauges import gauge_nodes
 from api.answers import json_answer
 from api.context import Context, Ctx, Plant
 from api.decimate import decimate
@@ -167,4 +168,5 @@ def nodes_of(site: Site) -> Sequence[str]:
         *(nodes.bus(b) for b in site.buses),
         *(nodes.branch(b) for b in site.branches),
         *(nodes.point(p) for p in site.points),
+        *gauge_nodes(site),
     ]

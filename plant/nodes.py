@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 PLANT = "plant"
+ISLAND = "island"  # whether the plant ran without the grid
 
 
 def line(potline: str) -> str:
@@ -23,3 +24,8 @@ def branch(branch_id: str) -> str:
 def bus(bus_id: str) -> str:
     """Node of a bus section."""
     return f"bus:{bus_id}"
+
+
+def meter(meter_id: str) -> str:
+    """Node of a meter: what its gauges showed."""
+    return f"meter:{meter_id}"

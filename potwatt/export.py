@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from analytics.derive import BANDED_FIELDS, PLAIN_FIELDS
+from analytics.gauges import gauge_nodes
 from analytics.plant_balance import flow_nodes
 from analytics.topology import components
 from plant import nodes
@@ -114,7 +115,7 @@ def _pairs(loaded: Loaded, what: Literal["raw", "intervals"]) -> list[tuple[str,
 
 async def _figures(site: Site, store: SeriesStore, table: TableFile, resolution: str, span: Span) -> None:
     names = [nodes.PLANT, *map(nodes.line, site.potlines), *map(nodes.bus, site.buses), *map(nodes.branch, site.branches)]
-    names += [*map(nodes.point, site.points), *flow_nodes(components(site))]
+    names += [*map(nodes.point, site.points), *flow_nodes(components(site)), *gauge_nodes(site)]
     fields = list(dict.fromkeys([*(f"{n}{e}" for n in BANDED_FIELDS for e in ("", "_low", "_high")), *PLAIN_FIELDS]))
     numbers: dict[tuple[str, str], int] = {}
     for window in _windows(span, WINDOW_NS[resolution]):
