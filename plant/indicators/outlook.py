@@ -6,7 +6,7 @@ from plant.indicators import energy, green, process
 from plant.indicators.row import Indicator
 
 OUTLOOK_SUFFIX = "_outlook"
-_AS_SETTLED = "settled part + expected rest; the band holds the settled figure in 8 of 10 cases, errors of meters aside"
+_AS_SETTLED = "settled part + expected rest, 80 % band of the settled figure, without errors of meters"
 _PROJECTED = (
     "load_energy",
     "grid_import",
