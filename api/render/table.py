@@ -85,8 +85,6 @@ _REASONS = (
     (re.compile(r"ran (.+) h of the (.+) h from which it is assessed"), r"运行 \1 小时,不足考核所需的 \2 小时"),
     (re.compile(r"nothing measured in the year so far"), "本年尚无实测数据"),
     (re.compile(r"no lower step"), "已无更低档"),
-    (re.compile(r"no rule certificate-price is in force"), "无有效的绿证价格规则"),
-    (re.compile(r"the missing certificates are not known"), "绿证缺口未知"),
     (re.compile(r"no reactive energy is measured"), "未测量无功电量"),
     (re.compile(r"the largest of (\d+) of (\d+) quarters of an hour"), r"\2 个刻钟时段中 \1 个的最大值"),
 )
@@ -145,7 +143,6 @@ _BOUNDARIES: Mapping[str, str] = {
     "import that on-site supply spared, at the price of its quarter of an hour": "现场供电所替代的下网电量,按所在时段电价",
     "grid tie, clock quarters of an hour": "联络线,整刻钟时段",
     "grid tie, active and reactive energy": "联络线,有功与无功电量",
-    "certificates missing for the quota year": "配额年度缺口绿证",
 }
 Titles = Mapping[str, Mapping[str, str]]
 

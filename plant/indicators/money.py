@@ -209,14 +209,4 @@ ROWS: tuple[Indicator, ...] = (
         "row of the plant's table that power_factor_mean falls in",
         ("power_factor_mean",),
     ),
-    Indicator(
-        "certificates_cost",
-        "yuan",
-        "yuan",
-        "Cost of the missing certificates",
-        "补足绿证所需费用",
-        "certificates missing for the quota year",
-        "certificates_gap * price of a certificate",
-        ("certificates_gap", "certificate-price"),
-    ),
 )
