@@ -17,7 +17,9 @@ _INVENTORY_ERROR = 0.001
 _TRADED_SHARE = 0.22
 
 
-def inventories(truth: Truth, seed: int, plant: str, calendar: PlantCalendar, span: Span) -> list[LedgerEntry]:
+def inventories(
+    truth: Truth, seed: int, plant: str, calendar: PlantCalendar, span: Span, error_share: float = _INVENTORY_ERROR
+) -> list[LedgerEntry]:
     """Metal in the pots of each line at the start of each production day that begins in the span, with the crew's error."""
     entries: list[LedgerEntry] = []
     for day in _days(calendar, span):
@@ -26,9 +28,20 @@ def inventories(truth: Truth, seed: int, plant: str, calendar: PlantCalendar, sp
             continue
         for line in ("line-1", "line-2"):
             key = stream(seed, f"{line}/inventory")
-            error = _INVENTORY_ERROR * (2.0 * float(uniform(key, np.array([day.toordinal()]))[0]) - 1.0)
+            error = error_share * (2.0 * float(uniform(key, np.array([day.toordinal()]))[0]) - 1.0)
             amount_kg = round(truth.metal_in_pots_t(line, at_ns) * 1000.0 * (1.0 + error))
             entries.append(_entry(plant, "metal_in_pots", line, Span(at_ns, at_ns), amount_kg, f"inventory {line} {day}"))
+    return entries
+
+
+def tapped(truth: Truth, plant: str, span: Span, *, weighed: bool = True) -> list[LedgerEntry]:
+    """Taps of every line in a span as the scale weighed them, or their true mass."""
+    entries: list[LedgerEntry] = []
+    for line, tapping in truth.tapping.items():
+        taps = tapping.taps(span)
+        masses = taps.weighed_kg if weighed else taps.true_kg
+        for t_ns, kg, name in zip(taps.t_ns.tolist(), masses.tolist(), taps.event_ids, strict=True):
+            entries.append(_entry(plant, "metal_tapped", line, Span(t_ns, t_ns), round(kg), name))
     return entries
 
 

@@ -105,6 +105,24 @@ class Exchange:
 
 
 @dataclass(frozen=True, slots=True)
+class Wrap:
+    """Every counter that moves passes its end ``wraps_at`` at an instant."""
+
+    at_ns: int
+    wraps_at: float
+
+    def apply(self, reported: Reported) -> Reported:
+        """Counters that read 0 again from the instant on, and what they lacked of their end before it."""
+        row = min(int(np.searchsorted(reported.t_ns, self.at_ns)), len(reported.t_ns) - 1)
+        value = reported.value.copy()
+        for column in _counters(reported.quantities):
+            counter = value[:, column]
+            if counter[-1] > counter[0]:
+                value[:, column] = np.mod(counter - counter[row], self.wraps_at)
+        return replace(reported, value=value)
+
+
+@dataclass(frozen=True, slots=True)
 class Spike:
     """Single readings of one quantity are wrong by a factor; ``share`` of those in the span, chosen by the seed."""
 

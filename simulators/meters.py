@@ -45,9 +45,9 @@ class MeterError:
     initial_export_kwh: float
 
 
-def error_of(seed: int, point: MeteringPoint, mounting: Mounting) -> MeterError:
-    """The error that the seed gives a meter; within the class it was bought with."""
-    reach = _CLASS_USED * mounting.class_percent / 100.0
+def error_of(seed: int, point: MeteringPoint, mounting: Mounting, class_used: float = _CLASS_USED) -> MeterError:
+    """The error that the seed gives a meter: anywhere within ``class_used`` (0..1) of the class it was bought with."""
+    reach = class_used * mounting.class_percent / 100.0
     hours = draw(seed, f"{mounting.meter}/hours", *_HOURS_IN_SERVICE)
     return MeterError(
         1.0 + draw(seed, f"{mounting.meter}/gain", -reach, reach),
@@ -59,12 +59,11 @@ def error_of(seed: int, point: MeteringPoint, mounting: Mounting) -> MeterError:
 
 def ac_quantities(seed: int, point: MeteringPoint, mounting: Mounting, voltage_v: float, snapshot: Snapshot) -> dict[str, Floats]:
     """Quantities of a meter on the AC side of a branch whose bus has ``voltage_v`` between phases."""
-    error = error_of(seed, point, mounting)
-    branch, ratio = point.branch, mounting.ratio
-    shown = snapshot.state[branch] * error.gain * mounting.direction
-    power = shown * _noise(seed, mounting.meter, snapshot.t_ns) / ratio
-    registers = (snapshot.positive[branch], snapshot.negative[branch])
-    forward, backward = registers if mounting.direction > 0 else registers[::-1]
+    branch = point.branch
+    energies = ac_energies(
+        point, mounting, error_of(seed, point, mounting), noise_of(seed, mounting.meter, snapshot.t_ns), snapshot
+    )
+    power = energies["active_power"]
     factor = _POWER_FACTOR.get(branch.split("-")[0], 0.88)
     reactive = np.abs(power) * np.sqrt(1.0 / factor**2 - 1.0)
     apparent = np.abs(power) / factor
@@ -75,23 +74,42 @@ def ac_quantities(seed: int, point: MeteringPoint, mounting: Mounting, voltage_v
         "apparent_power": apparent,
         "power_factor": np.where(power < 0.0, -factor, factor),
         "frequency": 50.0 + 0.03 * smooth(stream(seed, "frequency"), snapshot.t_ns, 20.0),
+        "energy_import": energies["energy_import"],
+        "energy_export": energies["energy_export"],
+        **_phases(volts, apparent * 1000.0 / (np.sqrt(3.0) * volts)),
+    }
+
+
+def ac_energies(
+    point: MeteringPoint, mounting: Mounting, error: MeterError, noise: Floats, snapshot: Snapshot
+) -> dict[str, Floats]:
+    """Power and registers of a meter on the AC side; ``noise`` [n] multiplies its powers."""
+    registers = (snapshot.positive[point.branch], snapshot.negative[point.branch])
+    forward, backward = registers if mounting.direction > 0 else registers[::-1]
+    return {
+        "active_power": snapshot.state[point.branch] * error.gain * mounting.direction * noise / mounting.ratio,
         "energy_import": _register((error.initial_import_kwh + forward * error.gain), mounting),
         "energy_export": _register((error.initial_export_kwh + backward * error.gain), mounting),
-        **_phases(volts, apparent * 1000.0 / (np.sqrt(3.0) * volts)),
     }
 
 
 def dc_quantities(seed: int, point: MeteringPoint, mounting: Mounting, snapshot: Snapshot) -> dict[str, Floats]:
     """Quantities of a meter on the DC side of a rectifier group: kA, V, kW, kWh and kAh."""
-    error = error_of(seed, point, mounting)
-    noise = _noise(seed, mounting.meter, snapshot.t_ns)
+    noise = noise_of(seed, mounting.meter, snapshot.t_ns)
+    energies = dc_energies(point, mounting, error_of(seed, point, mounting), noise, snapshot)
+    return energies | {"dc_voltage": energies["dc_power"] / energies["dc_current"]}
+
+
+def dc_energies(
+    point: MeteringPoint, mounting: Mounting, error: MeterError, noise: Floats, snapshot: Snapshot
+) -> dict[str, Floats]:
+    """Current, power and registers of a meter on the DC side; ``noise`` [n] multiplies current and power."""
     current = snapshot.state[f"current-{point.branch}"] * error.current_gain * noise
     power = snapshot.state[f"dc-{point.branch}"] * error.gain * noise
     charge = snapshot.positive[f"current-{point.branch}"] * error.current_gain
     return {
         "dc_current": current,
         "dc_power": power,
-        "dc_voltage": power / current,
         "dc_energy": _register(error.initial_import_kwh + snapshot.positive[f"dc-{point.branch}"] * error.gain, mounting),
         "dc_charge": error.initial_import_kwh * 1e-3 + charge,
     }
@@ -149,7 +167,8 @@ def rounded(quantities: Mapping[str, Floats]) -> dict[str, Floats]:
     return {name: np.round(value, 3) for name, value in quantities.items()}
 
 
-def _noise(seed: int, meter: str, t_ns: Times) -> Floats:
+def noise_of(seed: int, meter: str, t_ns: Times) -> Floats:
+    """What the last digits of a meter's powers do, as factors about 1."""
     return 1.0 + _NOISE * (2.0 * uniform(stream(seed, f"{meter}/noise"), t_ns // NS_PER_S) - 1.0)
 
 

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from plant.series import Span
-from simulators.lattice import STEP_NS, Columns
-from simulators.noise import Floats
+from simulators.accounts import Accounts
+from simulators.lattice import Columns
 from simulators.parameters import BUS_OF, FARADAY_KG_PER_KAH, Line
 from simulators.smelter import SmelterModel
 from simulators.tapping import Tapping
 
-PV = ("pv-1", "pv-2", "pv-3")
-TIES = ("tie-1", "tie-2")
 SHARED_TO_TAPPING = ("desulphurisation", "compressors", "potroom-aux")
-_WARM_UP_NS = 3 * 86_400_000_000_000
+_SPANS_KEPT = 1_000
 _LOADS = tuple(name for name in BUS_OF if not name.startswith(("tie", "unit", "pv", "battery")))
 
 
@@ -41,6 +39,8 @@ class Truth:
         self.model = model
         self.lines: dict[str, Line] = {line.name: line for line in model.parameters.lines}
         self.tapping = {name: Tapping(model, line) for name, line in self.lines.items()}
+        self._accounts: Accounts | None = None
+        self._sums: dict[Span, tuple[dict[str, float], dict[str, float]]] = {}
 
     def energy(self, branch: str, span: Span) -> Energy:
         """Both energies of a branch, of ``dc-<group>`` the DC energy."""
@@ -97,8 +97,20 @@ class Truth:
     def green_share_physical_percent(self, span: Span) -> float:
         """On-site sun in the load, in %: each minute every source feeds every sink in proportion, and the battery hands on
         the mix of what it holds. The load is what the sources give less charge and export."""
-        green_kwh, load_kwh = self._green(span)
+        green_kwh, load_kwh, _ = self._green(span)
         return 100.0 * green_kwh / load_kwh
+
+    def account(self, span: Span) -> None:
+        """Follow the sun's energy through a span once, before the green figures of its parts are asked for."""
+        self._accounts = Accounts.of(self.model, span)
+
+    def green_to_load_kwh(self, span: Span) -> float:
+        """On-site sun in the load."""
+        return self._green(span)[0]
+
+    def renewable_export_kwh(self, span: Span) -> float:
+        """On-site sun in what went out over the ties, each at its own."""
+        return self._green(span)[2]
 
     def load_kwh(self, span: Span) -> float:
         """Energy of the load from the side of the sources, losses and unmetered load included."""
@@ -116,8 +128,12 @@ class Truth:
 
     def _totals(self, span: Span) -> tuple[dict[str, float], dict[str, float]]:
         """Integrals by column over a span: (positive, negative)."""
-        positive, negative = self.model.integrals(np.array([span.start_ns, span.end_ns], np.int64))
-        return _difference(positive), _difference(negative)
+        if span not in self._sums:
+            if len(self._sums) >= _SPANS_KEPT:
+                self._sums.clear()
+            positive, negative = self.model.integrals(np.array([span.start_ns, span.end_ns], np.int64))
+            self._sums[span] = _difference(positive), _difference(negative)
+        return self._sums[span]
 
     def _comprehensive(self, node: str, span: Span, shared: tuple[str, ...], without: tuple[str, ...]) -> float:
         lines = self._of(node)
@@ -130,33 +146,12 @@ class Truth:
         left_out = share * self._sum(span, without)
         return (to_tapping + loss_share - left_out) / self._made(lines, span)
 
-    def _green(self, span: Span) -> tuple[float, float]:
-        """(green energy to load, energy of the load) in kWh, accounted minute by minute."""
-        edges = np.append(np.arange(span.start_ns - _WARM_UP_NS, span.end_ns, STEP_NS), span.end_ns)
-        positive, negative = self.model.integrals(edges)
-        stored = self.model.state(edges)["soc"] * self.model.parameters.battery.capacity_kwh / 100.0
-        sun: Floats = np.sum([np.diff(negative[name]) for name in PV], axis=0)
-        other = np.diff(negative["unit-1"]) + sum(np.diff(positive[name]) for name in TIES)
-        charge, discharge = np.diff(positive["battery"]), np.diff(negative["battery"])
-        load = sun + other + discharge - charge - sum(np.diff(negative[name]) for name in TIES)
-        in_store = _green_in_store(stored, sun, other, discharge)
-        green_share = (sun + in_store * discharge) / (sun + other + discharge)
-        counted = edges[:-1] >= span.start_ns
-        return float(np.sum((green_share * load)[counted])), float(np.sum(load[counted]))
+    def _green(self, span: Span) -> tuple[float, float, float]:
+        """(green energy to load, energy of the load, sun exported) in kWh, accounted minute by minute."""
+        if self._accounts is None or not self._accounts.covers(span):
+            self._accounts = Accounts.of(self.model, span)
+        return self._accounts.within(span)
 
 
 def _difference(columns: Columns) -> dict[str, float]:
     return {name: float(columns.value[1, i] - columns.value[0, i]) for name, i in columns.names.items()}
-
-
-def _green_in_store(stored_kwh: Floats, sun: Floats, other: Floats, discharge: Floats) -> Floats:
-    """Green share of what the battery holds at the start of each minute; what it held at first counts as not green."""
-    share = np.zeros(len(sun))
-    held = 0.0
-    for i in range(len(sun)):
-        share[i] = held
-        more = stored_kwh[i + 1] - stored_kwh[i]
-        if more > 0.0:
-            fed = (sun[i] + held * discharge[i]) / (sun[i] + other[i] + discharge[i])
-            held = (held * stored_kwh[i] + fed * more) / stored_kwh[i + 1]
-    return share

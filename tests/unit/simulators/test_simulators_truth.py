@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from plant.series import Span
+from simulators.accounts import green_in_store
 from simulators.smelter import SmelterModel
-from simulators.truth import Truth, _green_in_store
+from simulators.truth import Truth
 
 T0 = 1_793_404_800_000_000_000
 HOUR = 3600 * 10**9
@@ -61,7 +62,7 @@ def test_weighed_metal_closes_on_metal_made(truth: Truth) -> None:
 def test_the_store_hands_on_the_mix_it_was_fed() -> None:
     # kWh: 10 held of unknown origin, then 10 stored from a mix half of sun: a quarter of 20 is green, and stays so on discharge
     stored = np.array([10.0, 20.0, 12.0, 12.0])
-    share = _green_in_store(stored, np.array([30.0, 0.0, 0.0]), np.array([30.0, 40.0, 40.0]), np.array([0.0, 7.0, 0.0]))
+    share = green_in_store(stored, np.array([30.0, 0.0, 0.0]), np.array([30.0, 40.0, 40.0]), np.array([0.0, 7.0, 0.0]))
     np.testing.assert_allclose(share, [0.0, 0.25, 0.25])
 
 
