@@ -115,7 +115,7 @@ _BOUNDARIES: Mapping[str, str] = {
     "anodes and anode effects, metal produced": "阳极消耗与阳极效应,产铝量",
     "electricity bought from the grid; captive generation is not in it": "外购网电,不含自备发电",
     "electricity bought from the grid; captive generation is not in it; metal produced": "外购网电,不含自备发电;产铝量",
-    "emission trading: direct emissions alone, purchased electricity is not in it; below 0 allowances have to be bought": "全国碳市场:仅直接排放,不含外购电力;负值为需购配额",
+    "emission trading: direct emissions alone; below 0 allowances are to be bought": "全国碳市场:仅直接排放,不含外购电力;负值为需购配额",
     "at the closing price of the rule; below 0 a cost": "按规则所列收盘价;负值为成本",
     "e2 of the molten metal charged + casthouse, ingots without cold metal": "入炉铝液综合电量加铸造用电,铝锭量不含冷料",
     "electricity of e3 and fuels as standard coal, ingots without cold metal": "铝锭电量及燃料折标准煤,铝锭量不含冷料",
