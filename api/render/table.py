@@ -133,7 +133,7 @@ _BOUNDARIES: Mapping[str, str] = {
     "DC energy, at the period's current efficiency": "直流电量,按本期电流效率",
     "DC energy, at the period's pot voltage": "直流电量,按本期槽电压",
     "licensed capacity of lines whose e1 meets the benchmark": "e1达到标杆的电解系列核定产能",
-    "settled part + expected rest, 80 % band of the settled figure, without errors of meters": "已结算部分加预计剩余,80 %区间,不含计量误差",
+    "settled part + expected rest, 80 % band of the settled figure, without errors of meters": "期末预计,80 %区间,不含计量误差",
     "relevant variables of the same points, regression over the reference span": "同期相关变量,按基准期回归",
     "calendar year of the assessed unit": "考核单元,自然年",
     "calendar year to date of the assessed unit": "考核单元,自然年累计",
