@@ -11,13 +11,15 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from analytics.counters import F64, I64, clean_register
+from analytics.counters import F64, I64, Register, clean_register
 from analytics.curve import Amounts, Curve, counter_curve, overlay, read_off
 from analytics.flags import IntervalFlag
 from analytics.power import NO_POWER, NS_PER_S, S_PER_H, PowerIntegral, integrate
+from analytics.registers import Stated, chained, parts, stated_of
 from analytics.samples import Readings, Samples, completeness, exchanges, mounted, within_rating
 from plant.ports import Annotation
 from plant.quantities import QUANTITIES
+from plant.register_statements import RegisterStatement
 from plant.site import LOAD_KINDS, Branch, MeteringPoint, Mounting
 
 PLAUSIBLE = 1.5  # a power beyond this times the rated one, or a register that gains more than that makes, measures nothing
@@ -77,6 +79,7 @@ def point_intervals(
     bounds_ns: Sequence[I64],
     wraps_at: WrapsAt,
     annotations: Sequence[Annotation] = (),
+    statements: Sequence[RegisterStatement] = (),
 ) -> list[PointIntervals]:
     """Intervals of a point for each of several sets of ascending bounds (say 1 min and 15 min): one curve, read off twice.
 
@@ -90,23 +93,17 @@ def point_intervals(
         inside = [np.clip(b, mounting.valid_from_ns, until) for b in bounds_ns]
         if not any(b[-1] > b[0] for b in inside):
             continue
-        found = _mounting_intervals(metered, mounting, (mounting.valid_from_ns, until), readings, inside, wraps_at, annotations)
+        validity = (mounting.valid_from_ns, until)
+        signals = Signals(metered, mounting, validity, readings, wraps_at, annotations, statements)
+        found = _mounting_intervals(signals, inside)
         for i, one in enumerate(found):
             parts[i].append(one)
             covered_s[i] += np.diff(inside[i]) / NS_PER_S
     return [_joined(*part, metered) for part in zip(parts, covered_s, bounds_ns, strict=True)]
 
 
-def _mounting_intervals(
-    metered: MeteredPoint,
-    mounting: Mounting,
-    validity: tuple[int, int],
-    readings: Readings,
-    bounds_ns: Sequence[I64],
-    wraps_at: WrapsAt,
-    annotations: Sequence[Annotation],
-) -> list[PointIntervals]:
-    signals = _Signals(metered, mounting, validity, readings, wraps_at, annotations)
+def _mounting_intervals(signals: Signals, bounds_ns: Sequence[I64]) -> list[PointIntervals]:
+    metered, mounting = signals.metered, signals.mounting
     span = (min(int(b[0]) for b in bounds_ns), max(int(b[-1]) for b in bounds_ns))
     curves = {d: signals.energy_curve(d, span) for d in DIRECTIONS}
     charge = signals.charge_curve(span) if metered.point.side == "dc" else None
@@ -128,7 +125,7 @@ def _charge(curve: Curve | None, bounds_ns: I64) -> F64:
 
 
 @dataclass(frozen=True, slots=True)
-class _Signals:
+class Signals:
     """The signals of one mounting, and the curves they make."""
 
     metered: MeteredPoint
@@ -136,7 +133,8 @@ class _Signals:
     validity: tuple[int, int]
     readings: Readings
     wraps_at: WrapsAt
-    annotations: Sequence[Annotation]
+    annotations: Sequence[Annotation] = ()
+    statements: Sequence[RegisterStatement] = ()
 
     def get(self, quantity: str) -> Samples:
         found = mounted(self.readings, self.mounting, quantity, self.validity, self.annotations)
@@ -157,12 +155,12 @@ class _Signals:
         amounts = self.get(f"interval_energy_{direction}")
         sign = 1 if direction == "import" else -1
         power = self.get("dc_power" if self.dc else "active_power")
-        counter = self.get(self._register(direction))
-        if not (len(counter) or len(power) or len(amounts)):
+        counter, stated = self.get(self._register(direction)), self._stated(self._register(direction))
+        if not (len(counter) or len(power) or len(amounts) or stated):
             return None
         flow = integrate(power.t_ns, np.maximum(power.value * sign, 0.0), self.metered.gap_max_s) if len(power) else NO_POWER
         rated = self.metered.rated_kw(direction)
-        curve = self._counter(counter, flow, self._register(direction), rated, self.mounting.ratio, span)
+        curve = self._counter(counter, stated, flow, self._register(direction), rated, span)
         poll_s = self.metered.poll_interval_s.get(self.mounting.meter, 1.0)
         return overlay(curve, amounts.t_ns, _lengths(amounts.t_ns, poll_s), amounts.value) if len(amounts) else curve
 
@@ -173,29 +171,52 @@ class _Signals:
         """Curve of ampere-hours in kAh."""
         current = self.get("dc_current")
         flow = integrate(current.t_ns, np.maximum(current.value, 0.0), self.metered.gap_max_s)
-        return self._counter(self.get("dc_charge"), flow, "dc_charge", None, 1.0, span)
+        return self._counter(self.get("dc_charge"), Stated(), flow, "dc_charge", None, span)
+
+    def _on_meter(self, quantity: str) -> str:
+        """The name that the meter gives a register."""
+        mirror = QUANTITIES[quantity].mirror
+        return mirror if self.mounting.direction < 0 and mirror else quantity
+
+    def _stated(self, quantity: str) -> Stated:
+        name = "energy_import" if quantity == "dc_energy" else self._on_meter(quantity)
+        return stated_of(self.statements, self.metered.point.id, self.mounting, name, self.validity)
 
     def _counter(
-        self, counter: Samples, flow: PowerIntegral, quantity: str, rated: float | None, ratio: float, span: tuple[int, int]
+        self, counter: Samples, stated: Stated, flow: PowerIntegral, quantity: str, rated: float | None, span: tuple[int, int]
     ) -> Curve:
-        mirror = QUANTITIES[quantity].mirror
-        register_name = mirror if self.mounting.direction < 0 and mirror else quantity
-        wraps_at = self.wraps_at(self.mounting.meter, register_name)
         step = self.mounting.register_step_kwh if quantity != "dc_charge" else 0.0
+        register = self.register(counter, stated, flow, quantity, rated)
+        return counter_curve(register, flow, span, self.metered.gap_max_s, step, rated)
+
+    def register(self, counter: Samples, stated: Stated, flow: PowerIntegral, quantity: str, rated: float | None) -> Register:
+        """The count of a register over the time of the mounting, over every exchange within it."""
+        pieces = parts(counter, stated, self.metered.gap_max_s) if stated else [counter]
+        register = chained([self._cleaned(piece, flow, quantity, rated) for piece in pieces or [counter]])
+        for instant in exchanges(self.mounting.meter, self.annotations):
+            i = int(np.searchsorted(register.t_ns, instant)) - 1
+            # what was registered says more than a verdict
+            if 0 <= i < len(register.boundary) and not stated.touches(int(register.t_ns[i]), int(register.t_ns[i + 1])):
+                register.boundary[i] = True
+        return register
+
+    def _cleaned(self, counter: Samples, flow: PowerIntegral, quantity: str, rated: float | None) -> Register:
+        ends_at = self.wraps_at(self.mounting.meter, self._on_meter(quantity))
+        charge = quantity == "dc_charge"
+        step, ratio = (0.0, 1.0) if charge else (self.mounting.register_step_kwh, self.mounting.ratio)
         explained, most, slack = PLAUSIBLE * flow.energy_at(counter.t_ns), None, 0.0
         if rated:
             by_rating = PLAUSIBLE * rated * np.diff(counter.t_ns) / NS_PER_S / S_PER_H
             most = np.concatenate([[0.0], np.cumsum(np.fmax(by_rating, np.diff(explained)))])[: len(counter)]
             slack = step + rated / S_PER_H
-        ends_at = None if wraps_at is None else wraps_at * ratio
-        register = clean_register(
-            counter.t_ns, counter.value, wraps_at=ends_at, most=most, slack=slack, power=explained if len(flow.t_ns) else None
+        return clean_register(
+            counter.t_ns,
+            counter.value,
+            wraps_at=None if ends_at is None else ends_at * ratio,
+            most=most,
+            slack=slack,
+            power=explained if len(flow.t_ns) else None,
         )
-        for instant in exchanges(self.mounting.meter, self.annotations):
-            i = int(np.searchsorted(register.t_ns, instant)) - 1
-            if 0 <= i < len(register.boundary):
-                register.boundary[i] = True
-        return counter_curve(register, flow, span, self.metered.gap_max_s, step, rated)
 
 
 def _lengths(start_ns: I64, poll_interval_s: float) -> I64:
