@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from analytics import solar
 from analytics.chapter import Chapter, NodeFields
+from analytics.green_chapter import CHAPTER as GREEN
 from analytics.limits import PeriodKind
 from plant.site import Site
 
-CHAPTERS: tuple[Chapter, ...] = ()
+CHAPTERS: tuple[Chapter, ...] = (solar.CHAPTER,)
 
 
 def chapters_of(kind: PeriodKind) -> list[Chapter]:

@@ -87,6 +87,7 @@ _REASONS = (
     (re.compile(r"no lower step"), "已无更低档"),
     (re.compile(r"no reactive energy is measured"), "未测量无功电量"),
     (re.compile(r"the largest of (\d+) of (\d+) quarters of an hour"), r"\2 个刻钟时段中 \1 个的最大值"),
+    (re.compile(r"no interval with energy and sun is known"), "无同时具有电量与日照数据的时段"),
 )
 _BOUNDARIES: Mapping[str, str] = {
     "": "",
@@ -143,6 +144,11 @@ _BOUNDARIES: Mapping[str, str] = {
     "import that on-site supply spared, at the price of its quarter of an hour": "现场供电所替代的下网电量,按所在时段电价",
     "grid tie, clock quarters of an hour": "联络线,整刻钟时段",
     "grid tie, active and reactive energy": "联络线,有功与无功电量",
+    "PV field, generator terminals, irradiance in the plane of the modules": "光伏场并网点,组件面辐照度",
+    "inverters of the field while the sun shines, by DC capacity": "日照时段场内逆变器,按直流容量加权",
+    "bus section": "母线段",
+    "bus section, 95 % of the quarter-hour maxima lie below": "母线段,一刻钟最大值的95%概率值",
+    "all ties without power, the plant alive": "全部联络线无功率而厂内有供电",
 }
 Titles = Mapping[str, Mapping[str, str]]
 
