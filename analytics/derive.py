@@ -24,6 +24,7 @@ from plant import nodes
 from plant.errors import ConfigError, Fault
 from plant.ports import Annotation
 from plant.quality import usable
+from plant.register_statements import RegisterStatement
 from plant.rulebook import Rulebook
 from plant.series import MINUTE, MINUTE_NS, QUARTER, QUARTER_NS
 from plant.site import Site
@@ -78,6 +79,7 @@ class Evidence:
     annotations: Sequence[Annotation] = ()
     efficiency: Mapping[str, Fits] = field(default_factory=dict)
     pools: Mapping[str, Pool] = field(default_factory=dict)
+    statements: Sequence[RegisterStatement] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,9 @@ def derive(model: PlantModel, evidence: Evidence, bounds_ns: I64, group: int) ->
     """
     coarse_ns = bounds_ns[::group]
     per_point = {
-        name: point_intervals(p, evidence.readings, [bounds_ns, coarse_ns], model.wraps_at, evidence.annotations)
+        name: point_intervals(
+            p, evidence.readings, [bounds_ns, coarse_ns], model.wraps_at, evidence.annotations, evidence.statements
+        )
         for name, p in model.points.items()
     }
     found = assemble(model, evidence, per_point, bounds_ns, group)

@@ -106,6 +106,12 @@ class Gather:
             wanted = {t: group for t, group in again.items() if abs(t - t_ns) < reach_s * 1e9}
         return found
 
+    async def nearest(self, side: Side, pairs: Sequence[Pair], t_ns: int, annotations: Sequence[Annotation] = ()) -> list[int]:
+        """Instants of the usable readings next to an instant, of those pairs that have one within the reach of a register."""
+        asked = [p for p in pairs if p in self._counters]
+        found = await self._far(side, asked, t_ns if side == "before" else t_ns + 1, REACH_S, annotations) if asked else {}
+        return [int(s.t_ns[0]) for s in found.values() if len(s)]
+
     async def amounts(self, span: Span) -> dict[Pair, Series]:
         """Amounts that begin in the span, or up to a day before and so may reach into it."""
         return await self._store.read_many(self._amounts, Span(span.start_ns - round(AMOUNT_REACH_S * 1e9), span.end_ns))

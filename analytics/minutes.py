@@ -13,6 +13,7 @@ from analytics.figures import PeriodFigures
 from analytics.gather import Gather, inside
 from analytics.period import period_figures
 from analytics.period_rows import Period
+from analytics.restatement import Restatement
 from analytics.state import State
 from plant.ports import Clock, Ledger, SeriesStore
 from plant.rulebook import Rulebook
@@ -30,11 +31,14 @@ class Minutes:
         rulebook: Rulebook,
         gather: Gather,
         state: State,
+        restatement: Restatement,
+        *,
         store: SeriesStore,
         ledger: Ledger,
         clock: Clock,
     ) -> None:
         self._model, self._rulebook, self._gather, self._state = model, rulebook, gather, state
+        self._restatement = restatement
         self._store, self._ledger, self._clock = store, ledger, clock
         self._minute_ns = 0
         self._recent: PeriodFigures | None = None
@@ -59,7 +63,8 @@ class Minutes:
             return
         site, efficiency = self._model.site, self._state.efficiency
         annotations = await self._ledger.annotations(site.id, whole)
-        evidence = Evidence(readings, annotations, efficiency, checkpoints.before(recent.start_ns)[1])
+        statements = await self._restatement.statements(whole)
+        evidence = Evidence(readings, annotations, efficiency, checkpoints.before(recent.start_ns)[1], statements)
         rows = (await asyncio.to_thread(derive, self._model, evidence, np.array([recent.start_ns, recent.end_ns]), 1)).coarse
         period = Period(site, self._rulebook, recent, "interval", rows, "live", (), efficiency)
         self._recent = await asyncio.to_thread(period_figures, period)

@@ -24,6 +24,7 @@ from analytics.reader import Reader
 from analytics.refit import Refit
 from analytics.report import ReportPlan, body_of, plan
 from analytics.reports import Reports
+from analytics.restatement import Restatement
 from analytics.silence import stale_slots
 from analytics.state import State, settings_of_rows
 from analytics.studies import Studies, study_named
@@ -69,7 +70,10 @@ class Analytics:
         self._state = State(site, ledger)
         self._refit = Refit(self._model, self._gather, self._state, store=store, ledger=ledger, clock=clock, health=health)
         self._expired = Expired(site, self._gather, ledger, clock, health)
-        self._minutes = Minutes(self._model, rulebook, self._gather, self._state, store=store, ledger=ledger, clock=clock)
+        self._restatement = Restatement(self._model, self._gather, ledger)
+        self._minutes = Minutes(
+            self._model, rulebook, self._gather, self._state, self._restatement, store=store, ledger=ledger, clock=clock
+        )
         self._reader = Reader(site, rulebook, self._gather, ledger, self._state)
         self._studies = Studies(
             site, rulebook, self._gather, self._state, store=store, ledger=ledger, clock=clock, apart=asyncio.to_thread
@@ -273,6 +277,8 @@ class Analytics:
         midnight = (first // DAY_NS + (COARSE_DAYS if self._coarse else 1)) * DAY_NS
         span = Span(first, min(midnight, done_ns))
         dirty = await self._ledger.dirty_nodes(self._site.id, span)
+        if await self._restatement.widen(span, dirty, done_ns):
+            return True
         if self._quiet_s(span, dirty) < QUIET_S and self._patient():
             await self._clock.sleep(QUIET_S)
             return True
@@ -326,20 +332,18 @@ class Analytics:
             return None
         fine = any(inside(s, span) for (_, name), s in readings.items() if not name.startswith("interval_"))
         self._coarse = not fine and any(inside(s, span) for s in readings.values())
-        derived = await self._derive(span, readings, annotations, fine)
+        _, pools = self._state.checkpoints.before(span.start_ns)
+        statements = await self._restatement.statements(span)
+        evidence = Evidence(readings, annotations, self._state.efficiency, pools, statements)
+        step_ns, group = (MINUTE_NS, QUARTER_NS // MINUTE_NS) if fine else (QUARTER_NS, 1)
+        law = replace(self._model, yield_kg_per_kah=faraday_yield(self._site, self._rulebook, span.start_ns))
+        derived = await asyncio.to_thread(derive, law, evidence, span.bounds(step_ns), group)
         version = await self._state.next_version(self._clock.now_ns())
         for table in (derived.fine, derived.coarse):
             for block in table.blocks(self._site.id, version) if table is not None else ():
                 await self._store.write_derived(block)
         await self._keep_pools(derived, span.start_ns)
         return readings
-
-    async def _derive(self, span: Span, readings: Readings, annotations: Sequence[Annotation], fine: bool) -> Derived:
-        _, pools = self._state.checkpoints.before(span.start_ns)
-        step_ns, group = (MINUTE_NS, QUARTER_NS // MINUTE_NS) if fine else (QUARTER_NS, 1)
-        evidence = Evidence(readings, annotations, self._state.efficiency, pools)
-        law = replace(self._model, yield_kg_per_kah=faraday_yield(self._site, self._rulebook, span.start_ns))
-        return await asyncio.to_thread(derive, law, evidence, span.bounds(step_ns), group)
 
     async def _keep_pools(self, derived: Derived, start_ns: int) -> None:
         """Keep the chain of storage pools; later slots that started from other pools become dirty."""

@@ -14,6 +14,7 @@ from api.schemas import LedgerPost, entry_json
 from api.times import END, parse_span, rfc3339, to_ns
 from plant.entry_data import plausible_entry
 from plant.ports import LedgerEntry
+from plant.register_statements import STATED_KINDS
 from plant.series import Span
 from plant.site import Site
 
@@ -31,6 +32,7 @@ Kind = Literal[
     "fuel",
     "verified_emissions",
     "meter_reading",
+    "meter_exchange",
     "certificate",
 ]
 # molten metal and effects are a line's; what the casthouse and the carbon plant state may be a line's or the plant's
@@ -106,6 +108,6 @@ def subjects(site: Site, kind: Kind) -> list[str]:
     """What an entry of a kind may be about: potlines for molten metal, metering points for readings."""
     if kind in OF_LINES:
         return list(site.potlines)
-    if kind == "meter_reading":
+    if kind in STATED_KINDS:
         return list(site.points)
     return ["plant", *site.potlines] if kind in OF_LINES_OR_PLANT else ["plant"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from plant.certificates import certificate_data
 from plant.ports import LedgerEntry
+from plant.register_statements import STATED_KINDS, statement_data, statement_fault
 from plant.site import Site
 
 IMPLAUSIBLE = "implausible"  # key in ``data`` of an entry that is kept and not counted
@@ -17,6 +18,8 @@ def entry_data(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
     """The data as the ledger keeps it. Raises ValueError naming what is missing or does not fit."""
     if kind == "certificate":
         return certificate_data(data)
+    if kind in STATED_KINDS:
+        return statement_data(kind, data)
     if kind == "fuel" and not (isinstance(data.get("fuel"), str) and data["fuel"].strip()):
         raise ValueError(f"data.fuel: found {data.get('fuel')!r}; name the fuel, such as natural_gas")
     return dict(data)
@@ -24,6 +27,8 @@ def entry_data(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
 
 def plausible_entry(site: Site, entry: LedgerEntry) -> LedgerEntry:
     """The entry, marked where the site keeps what cannot be true apart. Raises ValueError where it refuses it."""
+    if entry.kind in STATED_KINDS and (wrong := statement_fault(site, entry)):
+        raise ValueError(wrong)
     fault = _tap_fault(site, entry) if entry.kind == "metal_tapped" else ""
     if not fault:
         return entry
