@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from analytics import tariff_study
 from analytics.gather import Gather
 from analytics.limits import PeriodKind
 from analytics.report import ReportPlan
@@ -17,7 +18,7 @@ from plant.rulebook import Rulebook
 from plant.series import QUARTER_NS, Span
 from plant.site import Site
 
-STUDIES: tuple[Study, ...] = ()
+STUDIES: tuple[Study, ...] = (tariff_study.STUDY,)
 
 
 def study_named(name: str, kind: PeriodKind) -> Study:

@@ -1,0 +1,177 @@
+"""The tiered price of a year as it stands: steps, yuan, what to accrue for the month, and how far the next lower step is.
+
+A month has no step of its own: it bears the rate of the projected year on the energy so far, less what was accrued before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from analytics.estimate import Sum
+from analytics.lines import NUMERATORS
+from analytics.period_rows import Period
+from analytics.period_sums import because, figure_of, ratio
+from analytics.study import Material, Question, Studied, Study, Wants
+from analytics.tariff import (
+    Discount,
+    TieredPrice,
+    discount,
+    specific_energy,
+    tiered_price,
+)
+from analytics.tariff_bill import NAME, Bill, UnitYear, base_kwh, year_of
+from analytics.tariff_projection import AssessedUnit, Project, persistence, specific
+from plant import nodes
+from plant.indicators import Figure
+from plant.series import QUARTER_NS, Span
+from plant.settings.tariff import Assessment
+from plant.site import Site
+
+_BAND = ("", "_low", "_high")
+_UNIT_SUMS = ("metal_produced", "comprehensive_energy", "comprehensive_energy_tariff")
+_PLANT_SUMS = ("load_energy", "green_to_load", "grid_import", "renewable_generation", "captive_generation")
+_TRUST = ("current_efficiency", "completeness", "measured_share")
+H_NS = 3_600 * 1_000_000_000
+
+
+def wants(question: Question) -> Wants:
+    """Rows of the calendar year up to the end of the period, and the closed reports of its months."""
+    site, year = question.site, year_of(question)
+    start_ns = site.calendar.year(year).start_ns
+    lines = [nodes.line(name) for name in site.potlines]
+    per_unit = (*(f"{n}{e}" for n in _UNIT_SUMS for e in _BAND), *_TRUST)
+    columns = [([nodes.PLANT, *lines], per_unit), ([nodes.PLANT], tuple(f"{n}{e}" for n in _PLANT_SUMS for e in _BAND))]
+    months = tuple(("month", f"{year}-{n:02}") for n in range(1, 13))
+    return Wants(Span(start_ns, max(question.span.end_ns, start_ns)), columns, reports=months)
+
+
+def compute(material: Material, project: Project = persistence) -> Studied:
+    """Figures by assessed unit, and beside them the exact numbers they come from."""
+    question = material.question
+    site, year = question.site, year_of(question)
+    price = tiered_price(question.rulebook, year, (site.province, "CN"))
+    if price is None or not site.potlines:
+        why = f"no rules of the tiered price are in force for {year}" if price is None else "no potline"
+        return Studied(body={"year": year, "reason": why, "units": {}})
+    at = date(year, 12, 31)
+    how = site.tariff.assessed(at)
+    to_date = Period(
+        site, question.rulebook, material.span, "year", material.rows, "provisional", material.entries, material.efficiency
+    )
+    less = discount(price, how, _share_percent(to_date, year))
+    found: dict[str, dict[str, Figure]] = {}
+    bodies: dict[str, Any] = {}
+    for unit in assessed_units(site, how, price):
+        one = _unit_year(to_date, unit, how, site.calendar.year(year), project)
+        figures, body = _of_unit(material, to_date, unit, one, price, how, less)
+        found[unit.node], bodies[unit.node] = figures, body
+    return Studied(found, _head(year, price, how, less) | {"units": bodies})
+
+
+def tariff_study(project: Project = persistence) -> Study:
+    """The study, with a projection of the rest of the year."""
+    return Study(NAME, wants, partial(compute, project=project), kinds=("month", "year"), in_reports=("month", "year"))
+
+
+def assessed_units(site: Site, how: Assessment, price: TieredPrice) -> list[AssessedUnit]:
+    """The plant as the part of its company that is seen from here, or each line."""
+    numerator, lines = NUMERATORS[price.indicator], tuple(site.potlines)
+    if how.unit == "company":
+        return [AssessedUnit(nodes.PLANT, lines, numerator)]
+    return [AssessedUnit(nodes.line(name), (name,), numerator) for name in lines]
+
+
+def _head(year: int, price: TieredPrice, how: Assessment, less: Discount) -> dict[str, Any]:
+    return {
+        "year": year,
+        "indicator": price.indicator,
+        "threshold_kwh_per_t": str(price.threshold),
+        "step_kwh_per_t": str(price.step),
+        "adder_yuan_per_kwh": str(price.adder),
+        "assessment": how.model_dump(mode="json"),
+        "discount_points": str(less.points),
+        "discount_points_possible": str(less.possible),
+        "discount_reason": less.reason,
+        "editions": list(price.editions),
+    }
+
+
+def _share_percent(to_date: Period, year: int) -> Decimal | None:
+    """Non-hydro renewable share of all power: as the authority states it, else what on-site generation without hydropower
+    gave the load so far."""
+    stated = to_date.site.tariff.stated_share(year)
+    if stated is not None or any(b.source == "hydro" for b in to_date.site.branches.values()):
+        return stated
+    found = ratio(to_date.sum(nodes.PLANT, "green_to_load"), to_date.sum(nodes.PLANT, "load_energy"), 100.0, 100.0)
+    enough = found.measured_share >= to_date.site.accounting.measured_share_min
+    return None if found.value is None or not enough else Decimal(repr(round(found.value, 6)))
+
+
+def _unit_year(to_date: Period, unit: AssessedUnit, how: Assessment, year: Span, project: Project) -> UnitYear | None:
+    """None where nothing of the year is known."""
+    so_far, metal = specific(to_date, unit)
+    energy = to_date.sum(unit.node, unit.numerator)
+    if so_far.value is None or so_far.low is None or so_far.high is None or not metal.value or energy.value is None:
+        return None
+    energy_kwh, metal_kg = round(energy.value), round(metal.value * 1000)
+    if metal_kg <= 0:
+        return None
+    left = Span(min(to_date.span.end_ns, year.end_ns), year.end_ns)
+    rest = project(to_date, unit, left) if left.end_ns > left.start_ns else None
+    running_h = float((np.nan_to_num(to_date.rows.column(unit.node, "metal_produced")) > 0).sum()) * QUARTER_NS / H_NS
+    base = base_kwh(to_date, unit, how)
+    exact = specific_energy(energy_kwh, metal_kg)
+    if rest is None:
+        edges = (exact, Fraction(so_far.low), Fraction(so_far.high))
+        return UnitYear(unit, so_far, energy_kwh, metal_kg, edges, metal.value, base, base, running_h, None)
+    rest_kg = round(rest.metal_t * 1000)
+    rest_kwh = round(rest.metal_t * rest.specific)
+    edges = (
+        specific_energy(energy_kwh + rest_kwh, metal_kg + rest_kg),
+        _mixed(so_far.low, metal.value, rest.specific_low, rest.metal_t),
+        _mixed(so_far.high, metal.value, rest.specific_high, rest.metal_t),
+    )
+    grown = 1.0 + rest_kwh / energy.value if energy.value else 1.0
+    base_year = (base[0] * grown, base[1] * grown, base[2] * grown)
+    running_h += rest.running_share * (left.end_ns - left.start_ns) / H_NS
+    metal_year_t = metal.value + rest.metal_t
+    return UnitYear(unit, so_far, energy_kwh, metal_kg, edges, metal_year_t, base, base_year, running_h, rest)
+
+
+def _mixed(one: float, weight: float, other: float, other_weight: float) -> Fraction:
+    return Fraction((one * weight + other * other_weight) / (weight + other_weight))
+
+
+def _of_unit(
+    material: Material,
+    to_date: Period,
+    unit: AssessedUnit,
+    one: UnitYear | None,
+    price: TieredPrice,
+    how: Assessment,
+    less: Discount,
+) -> tuple[dict[str, Figure], dict[str, Any]]:
+    if one is None:
+        nothing = Sum(None, None, None, 0.0)
+        figure = because(figure_of(to_date, unit.node, "tariff_steps", nothing), "nothing measured in the year so far")
+        return {"tariff_steps": figure}, {"reason": "nothing measured in the year so far"}
+    if one.running_h < how.running_hours_min:
+        why = f"ran {one.running_h:.0f} h of the {how.running_hours_min:.0f} h from which it is assessed"
+        nothing = Sum(None, None, None, one.to_date.measured_share)
+        return {"tariff_steps": replace(figure_of(to_date, unit.node, "tariff_steps", nothing), reason=why)}, {"reason": why}
+    bill = Bill(material, to_date, one, price, how, less)
+    figures = {name: replace(figure_of(to_date, unit.node, name, found), editions=price.editions) for name, found in bill.sums()}
+    for name in ("tariff_adder", "tariff_surcharge_year", "tariff_surcharge_to_date") if less.reason else ():
+        figures[name] = because(figures[name], less.reason)
+    figures[price.indicator] = figure_of(to_date, unit.node, price.indicator, one.to_date)
+    return figures, bill.body()
+
+
+STUDY = tariff_study()
