@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from analytics import solar
+from analytics import green_chapter, solar
 from analytics.chapter import Chapter, NodeFields
-from analytics.green_chapter import CHAPTER as GREEN
 from analytics.limits import PeriodKind
 from plant.site import Site
 
-CHAPTERS: tuple[Chapter, ...] = (solar.CHAPTER,)
+CHAPTERS: tuple[Chapter, ...] = (green_chapter.CHAPTER, solar.CHAPTER)
 
 
 def chapters_of(kind: PeriodKind) -> list[Chapter]:

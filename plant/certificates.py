@@ -31,7 +31,7 @@ def read_certificate(data: Mapping[str, Any]) -> Certificate:
     try:
         return Certificate.model_validate(dict(data))
     except ValidationError as error:
-        raise ValueError("; ".join(_fault(dict(e)) for e in error.errors())) from None
+        raise ValueError("; ".join(fault_text(dict(e)) for e in error.errors())) from None
 
 
 def certificate_data(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,7 +39,8 @@ def certificate_data(data: Mapping[str, Any]) -> dict[str, Any]:
     return read_certificate(data).model_dump(exclude_none=True)
 
 
-def _fault(error: dict[str, Any]) -> str:
+def fault_text(error: dict[str, Any]) -> str:
+    """Field at fault, what was found and what is allowed, of one error of pydantic."""
     where = ".".join(("data", *(str(part) for part in error["loc"])))
     found = "nothing" if error["type"] == "missing" else repr(error["input"])[:200]
     return f"{where}: found {found}; {error['msg']}"
