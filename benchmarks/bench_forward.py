@@ -30,7 +30,7 @@ from potwatt.board import Board
 from potwatt.clock import SystemClock
 from potwatt.load import load_text
 from potwatt.program import build_ledger, build_store
-from storage.influx import LINES_MAX
+from storage.influx_posts import LINES_MAX
 from storage.line_protocol import reading_lines
 
 CONNECTIONS = 2  # of the C client

@@ -43,6 +43,7 @@ ANALYTICS_STATE = "analytics"
 REPORT_S = 2.0
 RETRY_S = 1.0
 EXPIRED = "beyond retention policy"  # in the words of the server
+Chunk = tuple[list[FrameBlock], SpoolCursor]
 SPAN_BYTES = PAYLOAD_BYTES_MAX  # of an expired span in one entry, which holds its lines whole
 
 
@@ -74,17 +75,19 @@ class Forwarder:
         self._clock, self._health, self._quarantine = clock, health, quarantine
         self._site, self._owners = site, Owners.of(site)
         self._settings = settings or ForwardSettings()
+        self._ahead: tuple[SpoolCursor, asyncio.Task[Chunk | None]] | None = None  # what is read while the batch before is posted
 
     async def run(self) -> NoReturn:
         """Forward until cancelled. The store may be down, also at the start."""
-        if self._sink != MAIN_SINK:
-            await self._forward()
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(self._report())
+                if self._sink == MAIN_SINK:
+                    both.create_task(self._report())
                 both.create_task(self._forward())
         except* Exception as failed:
             raise failed.exceptions[0] from None  # what failed first ended the other
+        finally:
+            self._forget_ahead()
         raise AssertionError("both run for ever")
 
     async def _forward(self) -> NoReturn:
@@ -137,12 +140,32 @@ class Forwarder:
     async def _fetch(self, cursor: SpoolCursor, frames_max: int) -> Event:
         durable = self._spool.durable
         try:
-            blocks, behind = await self._spool.read(cursor, frames_max)
+            blocks, behind = await self._read(cursor, frames_max)
         except SpoolError as error:
             self._health.set("spool", "down", str(error))
             await self._clock.sleep(RETRY_S)
             return Grown()
+        if behind < durable and blocks:
+            self._ahead = behind, asyncio.create_task(self._read_ahead(behind, frames_max))
+            return Fetched(tuple(blocks), behind, "more")
         return Fetched(tuple(blocks), behind, "more" if behind < durable else "nothing")
+
+    async def _read(self, cursor: SpoolCursor, frames_max: int) -> Chunk:
+        """What follows a cursor: mostly it is read already. Raises SpoolError."""
+        ahead, self._ahead = self._ahead, None
+        chunk = await ahead[1] if ahead is not None and ahead[0] == cursor else None
+        return chunk or await self._spool.read(cursor, frames_max)
+
+    async def _read_ahead(self, cursor: SpoolCursor, frames_max: int) -> Chunk | None:
+        try:
+            return await self._spool.read(cursor, frames_max)
+        except SpoolError:
+            return None  # it is told when its turn comes
+
+    def _forget_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead[1].cancel()
+            self._ahead = None
 
     async def _post(self, part: Sequence[FrameBlock], cursor: SpoolCursor | None) -> Event:
         try:

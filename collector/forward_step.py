@@ -18,7 +18,7 @@ Remainder = Literal["more", "nothing"]
 class ForwardSettings:
     """Size and age of a batch: once the spool is empty, the next one waits ``gather_s`` for company."""
 
-    frames_max: int = 10_000
+    frames_max: int = 20_000
     gather_s: float = 0.5
 
 

@@ -22,16 +22,16 @@ from plant.quantities import QUANTITIES
 from plant.series import MINUTE, DerivedBlock, Series, Span
 from plant.site import StoreSettings
 from storage import influx_derived as derived
-from storage.influx_http import InfluxHttp, LinesRefused, RowsCut, Table
+from storage.influx_http import InfluxHttp, RowsCut, Table
+from storage.influx_posts import Order, Posts
 from storage.influx_setup import databases, set_up
 from storage.influxql import EVER, identifier, select, where
-from storage.line_protocol import QUALITY_SUFFIX, line_t_ms, reading_lines
+from storage.line_protocol import QUALITY_SUFFIX, reading_lines
 from storage.readings import check_block, check_derived, is_interval, newest_of_each
 
 Pair = tuple[str, str]
-Order = Literal["ASC", "DESC"]
+Direction = Literal["ASC", "DESC"]
 
-LINES_MAX = 5_000  # of one request
 NAMES_MAX = 50  # meters or nodes in one statement
 ROWS_WANTED = 50_000  # of one reply; the spans asked for adapt to it
 FIRST_WINDOW_NS = 6 * 3_600_000_000_000
@@ -39,6 +39,7 @@ NEAR_NS = 60_000_000_000  # how far to look first for a neighbouring reading
 NARROWEST_NS = 1_000_000_000  # a server that cannot give the rows of so long in one reply is set up wrongly
 DAY_NS = 86_400_000_000_000
 NAMED_MAX = 3  # lines quoted in an error
+ABOVE_T_MS = 43  # bits: instants in ms stay below that for 270 years
 
 
 class InfluxStore:
@@ -65,15 +66,18 @@ class InfluxStore:
         for block in blocks:
             check_block(block)
         newest_ms = await self._newest_stored({(block.plant, meter) for block in blocks for meter in block.meters})
-        readings: list[str] = []
-        intervals: list[str] = []
-        for block in blocks:
-            again = _may_be_stored(block, newest_ms)
-            readings += reading_lines(block, "reading", [q for q in block.quantities if not is_interval(q)], again)
-            intervals += reading_lines(block, "interval", [q for q in block.quantities if is_interval(q)], again)
-        refused = await self._send(self._raw, readings) + await self._send(self._quarter, intervals)
+        async with Posts(self._http, self._raw) as readings, Posts(self._http, self._quarter) as intervals:
+            for block in blocks:
+                again = _may_be_stored(block, newest_ms)
+                order: Order = "behind" if again.any() else "any"
+                raw = [q for q in block.quantities if not is_interval(q)]
+                await readings.add(reading_lines(block, "reading", raw, again), order)
+                await intervals.add(
+                    reading_lines(block, "interval", [q for q in block.quantities if is_interval(q)], again), order
+                )
+            refused = await readings.finish() + await intervals.finish()
         self._newest_ms = newest_ms
-        _raise_for(refused, len(readings) + len(intervals))
+        _raise_for(refused, readings.count + intervals.count)
         return Written(sum(block.value.size for block in blocks), 0, 0)
 
     async def _newest_stored(self, pairs: set[Pair]) -> dict[Pair, int]:
@@ -89,26 +93,6 @@ class InfluxStore:
                         pair = plant, table.tags["meter"]
                         newest_ms[pair] = max(newest_ms[pair], int(table.rows[0][0]))
         return newest_ms
-
-    async def _send(self, database: str, lines: Sequence[str]) -> list[tuple[str, str]]:
-        """(line, reason) of the lines refused for ever; all others are stored."""
-        refused = []
-        for first in range(0, len(lines), LINES_MAX):
-            refused += await self._bisect(database, lines[first : first + LINES_MAX])
-        return refused
-
-    async def _bisect(self, database: str, lines: Sequence[str]) -> list[tuple[str, str]]:
-        try:
-            await self._http.write(database, lines)
-        except LinesRefused as refusal:
-            if refusal.dropped == len(lines) or len(lines) == 1:
-                return [(line, str(refusal)) for line in lines]
-            if refusal.beyond_retention and refusal.dropped:
-                # one instant divides what is kept from what is not: no need to look for it with more requests
-                return [(line, str(refusal)) for line in sorted(lines, key=line_t_ms)[: refusal.dropped]]
-            half = len(lines) // 2
-            return await self._bisect(database, lines[:half]) + await self._bisect(database, lines[half:])
-        return []
 
     async def cursor(self) -> SpoolCursor | None:
         """See SeriesStore.cursor: none is kept."""
@@ -148,7 +132,7 @@ class InfluxStore:
         spans = [Span(t_ns + near, t_ns + far) for near, far in zip([0, *reaches], reaches, strict=False)]
         return await self._nearest(pairs, spans, "ASC")
 
-    async def _nearest(self, pairs: Sequence[Pair], spans: Sequence[Span], order: Order) -> dict[Pair, Series]:
+    async def _nearest(self, pairs: Sequence[Pair], spans: Sequence[Span], order: Direction) -> dict[Pair, Series]:
         """The finite reading at one end of the first of ``spans`` that has any. All that is within a day is read at once
         for all pairs, which is cheap where readings are dense; beyond that the server is asked for the one instant."""
         found = {pair: Series.empty() for pair in pairs}
@@ -164,7 +148,7 @@ class InfluxStore:
                 found[meter, quantity] = _end_of(one, order)
         return found
 
-    async def _instants(self, pairs: Sequence[Pair], span: Span, order: Order) -> dict[Pair, int]:
+    async def _instants(self, pairs: Sequence[Pair], span: Span, order: Direction) -> dict[Pair, int]:
         """Where the first (ASC) or last (DESC) finite reading of each pair lies, if it has one in the span; UTC ns."""
         instants: dict[Pair, int] = {}
         by_quantity: defaultdict[str, list[str]] = defaultdict(list)
@@ -188,8 +172,9 @@ class InfluxStore:
         for nodes in _chunks(block.nodes):
             ask = partial(self._stored, block, nodes)
             stored += [table async for table in _windows(ask, derived.touched_span(block), FIRST_WINDOW_NS)]
-        lines = derived.replacing_lines(block, stored)
-        _raise_for(await self._send(database, lines), len(lines))
+        async with Posts(self._http, database) as posts:
+            await posts.add(derived.replacing_lines(block, stored), "behind")
+            _raise_for(await posts.finish(), posts.count)
 
     async def read_derived(self, resolution: str, nodes: Sequence[str], fields: Sequence[str], span: Span) -> DerivedBlock:
         """See SeriesStore.read_derived."""
@@ -263,12 +248,16 @@ def _next_window_ns(window_ns: int, rows: int, wanted: int) -> int:
 def _may_be_stored(block: FrameBlock, newest_ms: dict[Pair, int]) -> npt.NDArray[np.bool_]:
     """Mask of the Frames that are not behind ``newest_ms`` by plant and meter, which is raised to what comes after them."""
     pairs = [(block.plant, meter) for meter in block.meters]
-    newest = [newest_ms[pair] for pair in pairs]
+    newest = np.array([newest_ms[pair] for pair in pairs], np.int64)
+    order = np.argsort(block.meter_index, kind="stable")
+    t_ms, meter = block.t_ns[order] // NS_PER_MS, block.meter_index[order].astype(np.int64)
+    # one running maximum serves all meters: each begins above whatever the one before it reached
+    reached = np.maximum.accumulate((meter << ABOVE_T_MS) + t_ms)
+    before = np.maximum(np.concatenate([[-1], reached[:-1]]) - (meter << ABOVE_T_MS), newest[meter])
     again = np.zeros(len(block), bool)
-    for row, (meter, t_ms) in enumerate(zip(block.meter_index.tolist(), (block.t_ns // NS_PER_MS).tolist(), strict=True)):
-        again[row] = t_ms <= newest[meter]
-        newest[meter] = max(newest[meter], t_ms)
-    newest_ms.update(zip(pairs, newest, strict=True))
+    again[order] = t_ms <= before
+    np.maximum.at(newest, meter, t_ms)
+    newest_ms.update(zip(pairs, newest.tolist(), strict=True))
     return again
 
 
@@ -304,7 +293,7 @@ def _reaches(reach_s: float) -> list[int]:
     return [*reaches, reach_ns]
 
 
-def _end_of(series: Series, order: Order) -> Series:
+def _end_of(series: Series, order: Direction) -> Series:
     """The first (ASC) or last (DESC) finite reading, as a series of length 0 or 1."""
     rows = np.flatnonzero(np.isfinite(series.value))
     one = rows[:1] if order == "ASC" else rows[-1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import re
 from collections.abc import Mapping, Sequence
@@ -82,7 +83,7 @@ class InfluxHttp:
         body = "\n".join(lines).encode()
         headers = {"Content-Type": "text/plain; charset=utf-8"}
         if self._settings.gzip:
-            body = gzip.compress(body, GZIP_LEVEL)
+            body = await asyncio.to_thread(gzip.compress, body, GZIP_LEVEL)
             headers["Content-Encoding"] = "gzip"
         await self._call("/write", "POST", [("db", database), ("precision", "ms")], headers, body)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +26,16 @@ def check_names(plant: str, names: Iterable[str], what: str) -> None:
     Raises StoreRejected. Any other Unicode is allowed.
     """
     for name in (plant, *names):
-        if not name or len(name) > NAME_MAX or name.endswith("\\") or not name.isprintable():
+        if not _is_name(name):
             raise StoreRejected(
                 f"{what} {name!r} of plant {plant!r} cannot be a name in the store; "
                 f"use 1 to {NAME_MAX} printable characters that do not end in a backslash"
             )
+
+
+@lru_cache(maxsize=100_000)  # the same few names come with every block
+def _is_name(name: str) -> bool:
+    return 0 < len(name) <= NAME_MAX and not name.endswith("\\") and name.isprintable()
 
 
 def check_block(block: FrameBlock) -> None:

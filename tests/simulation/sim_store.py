@@ -76,7 +76,9 @@ class SimStore:
             self._loop.call_later(rng.random() * 30.0, self._take, list(blocks))
             raise StoreUnavailable("no answer in time")
         if self._keeps == "rows" and rng.random() < faults.part:
-            self._take([block.take(slice(0, len(block) // 2)) for block in blocks])
+            # of several requests under way any may have come through
+            pieces = [piece for block in blocks for piece in _halves(block)]
+            self._take([piece for piece in pieces if rng.random() < 0.5])
             raise StoreUnavailable("500 in the middle")
         refused = [n for block in blocks for n in numbers_of(block) if self._poison(n)]
         if refused and not self._names_lines:
@@ -104,6 +106,8 @@ class SimStore:
         """All but the poison, at once."""
         good = [part for block in blocks if len(part := _without(block, self._poison))]
         self._written(good)
+        if self._keeps == "rows":
+            self._rng.shuffle(good)  # several requests are under way at once: it is not said which comes first
         coroutine = self._memory.write(good)
         try:
             coroutine.send(None)  # the memory store never waits
@@ -152,6 +156,11 @@ class SimLedger:
 def numbers_of(block: FrameBlock) -> list[int]:
     """The numbers that the readings of a block carry."""
     return [int(value) for value in block.value[:, -1].tolist()]
+
+
+def _halves(block: FrameBlock) -> tuple[FrameBlock, FrameBlock]:
+    half = len(block) // 2
+    return block.take(slice(0, half)), block.take(slice(half, None))
 
 
 def _without(block: FrameBlock, poison: Callable[[int], bool]) -> FrameBlock:
