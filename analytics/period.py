@@ -18,7 +18,9 @@ from analytics.metal import DISAGREES, tapped_kg, taps
 from analytics.period_metal import process_metal, subjects_of
 from analytics.period_rows import Period
 from analytics.period_sums import because, complement, figure_of, independent_ratio, ratio, within
+from analytics.sensitivity import Sensitivity
 from analytics.table import interval_hash
+from analytics.uncertainty import ratio_of
 from plant import nodes
 from plant.indicators import Figure
 from plant.series import QUARTER_NS
@@ -37,12 +39,13 @@ PLANT_SUMS = (
 
 def period_figures(period: Period) -> PeriodFigures:
     """Everything about a period. A figure below the site's smallest measured share is null, its band stays."""
-    figures = {nodes.PLANT: _plant(period)}
+    sure = Sensitivity.of(period)
+    figures = {nodes.PLANT: _plant(period, sure)}
     for line in period.site.potlines:
-        figures[nodes.line(line)] = _line(period, nodes.line(line), [line])
+        figures[nodes.line(line)] = _line(period, nodes.line(line), [line], sure)
     residual = {}
     for bus in period.site.buses:
-        found = period.sum(nodes.bus(bus), "residual")
+        found = sure.residual(bus, period.sum(nodes.bus(bus), "residual")).sum
         residual[bus] = found.value
         figures[nodes.bus(bus)] = {"residual": figure_of(period, nodes.bus(bus), "residual", found, share=1.0)}
     details: dict[str, Any] = {}
@@ -77,17 +80,20 @@ def _yields(period: Period) -> list[str]:
     return list(dict.fromkeys(rule.edition for rule in rules if rule is not None))
 
 
-def _plant(period: Period) -> dict[str, Figure]:
-    sums = {name: period.sum(nodes.PLANT, name) for name in PLANT_SUMS}
+def _plant(period: Period, sure: Sensitivity) -> dict[str, Figure]:
+    spreads = {name: sure.plant(name, period.sum(nodes.PLANT, name)) for name in PLANT_SUMS}
+    sums = {name: spread.sum for name, spread in spreads.items()}
     sums["green_to_load"] = within(sums["green_to_load"], sums["load_energy"])
     found = {
         name: figure_of(period, nodes.PLANT, name, s) for name, s in sums.items() if s.value is not None or s.high is not None
     }
-    shares = {"green_share_physical": ratio(sums["green_to_load"], sums["load_energy"], 100.0, 100.0)}
-    exported = period.sum(nodes.PLANT, "renewable_export")
+    share = ratio(sums["green_to_load"], sums["load_energy"], 100.0, 100.0)
+    shares = {"green_share_physical": ratio_of(spreads["green_to_load"], spreads["load_energy"], share)}
+    exported = sure.plant("renewable_export", period.sum(nodes.PLANT, "renewable_export"))
     made = sums["renewable_generation"]
     if made.value:
-        shares["pv_feed_in"] = ratio(exported, made, 100.0, 100.0)
+        feed_in = ratio(exported.sum, made, 100.0, 100.0)
+        shares["pv_feed_in"] = ratio_of(exported, spreads["renewable_generation"], feed_in)
         shares["pv_self_consumption"] = complement(shares["pv_feed_in"])
     certified = _certified(period, sums["load_energy"], sums["storage_charge"], sums["storage_discharge"])
     if certified is not None:
@@ -97,7 +103,7 @@ def _plant(period: Period) -> dict[str, Figure]:
         without = f"no certificate cancelled for {period.day.year} is in the ledger"
         found["certificate_ratio"] = because(found["certificate_ratio"], without)
     if period.site.potlines:
-        found |= _line(period, nodes.PLANT, list(period.site.potlines))
+        found |= _line(period, nodes.PLANT, list(period.site.potlines), sure)
     return found
 
 
@@ -118,10 +124,10 @@ def _edges(charge: Sum, discharge: Sum) -> list[tuple[float | None, float | None
     return [(charge.value, discharge.value), (charge.high, discharge.low), (charge.low, discharge.high)]
 
 
-def _line(period: Period, node: str, lines: Sequence[str]) -> dict[str, Figure]:
+def _line(period: Period, node: str, lines: Sequence[str], sure: Sensitivity) -> dict[str, Figure]:
     """Process figures of a line, or of the plant as the sum of its lines: ratios of sums."""
     metal = process_metal(period, node, lines)
-    sums = {name: period.sum(node, name) for name in dict.fromkeys(NUMERATORS.values())}
+    sums = {name: sure.line(name, lines, period.sum(node, name)).sum for name in dict.fromkeys(NUMERATORS.values())}
     found = {"metal_produced": metal, "rectifier_energy": sums["rectifier_energy"], "dc_energy": sums["dc_energy"]}
     for indicator, numerator in NUMERATORS.items():
         found[indicator] = independent_ratio(sums[numerator], metal)

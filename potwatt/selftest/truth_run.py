@@ -227,7 +227,7 @@ async def _deliver(site: Site, store: ArrayStore, ledger: Ledger, now_ns: int, s
     """Store readings and mark what they are late for, as the collector does behind every write."""
     owners = Owners.of(site)
     for meter, r in sent.items():
-        n, k = r.value.shape
+        n = len(r.t_ns)
         if not n:
             continue
         quality = np.where(np.isfinite(r.value), 0, int(ABSENT)).astype(np.int16)
