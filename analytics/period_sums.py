@@ -13,6 +13,8 @@ from plant.indicators import Figure
 
 SHARES = ("green_share_physical", "pv_feed_in", "pv_self_consumption", "current_efficiency", "rectifier_efficiency")
 
+SIGNED = ("residual", "storage_saving", "tariff_surcharge_accrued", "power_factor_adjustment")  # what may be below 0
+
 
 def figure_of(period: Period, node: str, indicator: str, found: Sum, share: float | None = None) -> Figure:
     """A sum as a figure: null below the site's smallest measured share, held against the limits that name it. ``share``
@@ -33,10 +35,10 @@ def figure_of(period: Period, node: str, indicator: str, found: Sum, share: floa
 
 
 def _possible(indicator: str, found: Sum) -> Sum:
-    """The band cut to what can be: nothing but a residual is below 0, no part is more than its whole. A value beyond that, of
-    meters that disagree, stays in its band."""
+    """The band cut to what can be: nothing but what is ``SIGNED`` is below 0, no part is more than its whole. A value beyond
+    that, of meters that disagree, stays in its band."""
     low, high = found.low, found.high
-    if low is not None and indicator != "residual":
+    if low is not None and indicator not in SIGNED:
         low = max(low, 0.0) if found.value is None else min(max(low, 0.0), found.value)
     if high is not None and indicator in SHARES:
         high = min(high, 100.0) if found.value is None else max(min(high, 100.0), found.value)
