@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analytics.counters import F64, I64, Mask
-from plant.contract_energy import read_contract_energy
+from plant.contract_energy import quarters_fault, read_contract_energy
 from plant.ports import LedgerEntry
 from plant.series import QUARTER_NS
 from plant.settings.green import Contract
@@ -54,8 +54,11 @@ def _read(contract: Contract, entries: Sequence[LedgerEntry]) -> tuple[list[_Sta
         if entry.kind != "contract_energy" or entry.subject != contract.id:
             continue
         try:
-            data = read_contract_energy(entry.data, entry.start_ns, entry.end_ns)
+            data = read_contract_energy(entry.data)
         except ValueError:
+            unreadable.append(entry.id)
+            continue
+        if quarters_fault(entry.start_ns, entry.end_ns):
             unreadable.append(entry.id)
             continue
         stated.append(_Statement(data.basis, data.status == "final", entry))

@@ -12,6 +12,7 @@ from api.context import Context, Ctx, Editor, Plant
 from api.problem import Problem, unknown
 from api.schemas import LedgerPost, entry_json
 from api.times import END, parse_span, rfc3339, to_ns
+from plant.contract_energy import BOUGHT_KINDS
 from plant.entry_data import plausible_entry
 from plant.ports import LedgerEntry
 from plant.register_statements import STATED_KINDS
@@ -34,6 +35,8 @@ Kind = Literal[
     "meter_reading",
     "meter_exchange",
     "certificate",
+    "contract_energy",
+    "statement",
 ]
 # molten metal and effects are a line's; what the casthouse and the carbon plant state may be a line's or the plant's
 OF_LINES = ("metal_tapped", "metal_in_pots", "anode_effect")
@@ -105,9 +108,12 @@ def _entry(site: Site, kind: Kind, post: LedgerPost) -> LedgerEntry:
 
 
 def subjects(site: Site, kind: Kind) -> list[str]:
-    """What an entry of a kind may be about: potlines for molten metal, metering points for readings."""
+    """What an entry of a kind may be about: potlines for molten metal, metering points for readings, contracts and ties."""
     if kind in OF_LINES:
         return list(site.potlines)
     if kind in STATED_KINDS:
         return list(site.points)
+    if kind in BOUGHT_KINDS:
+        ties = [tie.id for tie in site.branches_of("grid_tie")] if kind == "statement" else []
+        return [*ties, *(contract.id for contract in site.green.contract)]
     return ["plant", *site.potlines] if kind in OF_LINES_OR_PLANT else ["plant"]

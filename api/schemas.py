@@ -22,6 +22,8 @@ _TO_CANONICAL = {
     ("kWh", "Wh"): Decimal(1000),
     ("MWh", "Wh"): Decimal(1_000_000),
     ("GWh", "MWh"): Decimal(1000),
+    ("MWh", "kWh"): Decimal(1000),
+    ("GWh", "kWh"): Decimal(1_000_000),
     ("min", "s"): Decimal(60),
     ("GJ", "MJ"): Decimal(1000),
 }

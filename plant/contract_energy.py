@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from plant.certificates import fault_text
 from plant.series import QUARTER_NS
+
+M = TypeVar("M", bound=BaseModel)
+BOUGHT_KINDS = ("contract_energy", "statement")
 
 
 class ContractEnergy(BaseModel):
@@ -30,23 +33,31 @@ class Statement(BaseModel):
     status: Literal["provisional", "final"] = "final"
 
 
-def read_contract_energy(data: Mapping[str, Any], start_ns: int, end_ns: int) -> ContractEnergy:
-    """The data of a ``contract_energy`` entry. Raises ValueError for data or a span that cannot be laid over 15-min slots."""
-    if start_ns % QUARTER_NS or end_ns % QUARTER_NS or end_ns <= start_ns:
-        found = f"{start_ns} to {end_ns} ns"
-        raise ValueError(f"start and end: found {found}; contract energy is of a span between whole quarters of an hour")
-    try:
-        return ContractEnergy.model_validate(dict(data))
-    except ValidationError as error:
-        raise ValueError("; ".join(fault_text(dict(e)) for e in error.errors())) from None
+def read_contract_energy(data: Mapping[str, Any]) -> ContractEnergy:
+    """The data of a ``contract_energy`` entry. Raises ValueError naming each field at fault and what is allowed."""
+    return _read(ContractEnergy, data)
 
 
-def read_statement(data: Mapping[str, Any], start_ns: int, end_ns: int) -> Statement:
-    """The data of a ``statement`` entry. Raises ValueError for data or a span that cannot be held beside our sum."""
-    if start_ns % QUARTER_NS or end_ns % QUARTER_NS or end_ns <= start_ns:
-        found = f"{start_ns} to {end_ns} ns"
-        raise ValueError(f"start and end: found {found}; a statement is of a span between whole quarters of an hour")
+def read_statement(data: Mapping[str, Any]) -> Statement:
+    """The data of a ``statement`` entry. Raises ValueError naming each field at fault and what is allowed."""
+    return _read(Statement, data)
+
+
+def bought_data(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of an entry of ``BOUGHT_KINDS`` as the ledger keeps it. Raises ValueError as the two above."""
+    model: BaseModel = read_contract_energy(data) if kind == "contract_energy" else read_statement(data)
+    return model.model_dump(exclude_none=True)
+
+
+def quarters_fault(start_ns: int, end_ns: int) -> str:
+    """Why a span cannot be laid over 15-min slots; empty where it can."""
+    if start_ns % QUARTER_NS == 0 and end_ns % QUARTER_NS == 0 and start_ns < end_ns:
+        return ""
+    return f"start and end: found {start_ns} and {end_ns} ns; energy is stated of a span between whole quarters of an hour"
+
+
+def _read(model: type[M], data: Mapping[str, Any]) -> M:
     try:
-        return Statement.model_validate(dict(data))
+        return model.model_validate(dict(data))
     except ValidationError as error:
         raise ValueError("; ".join(fault_text(dict(e)) for e in error.errors())) from None

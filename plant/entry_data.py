@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from plant.certificates import certificate_data
+from plant.certificates import certificate_data, serials_fault
+from plant.contract_energy import BOUGHT_KINDS, bought_data, quarters_fault
 from plant.ports import LedgerEntry
 from plant.register_statements import STATED_KINDS, statement_data, statement_fault
 from plant.site import Site
@@ -20,6 +21,8 @@ def entry_data(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
         return certificate_data(data)
     if kind in STATED_KINDS:
         return statement_data(kind, data)
+    if kind in BOUGHT_KINDS:
+        return bought_data(kind, data)
     if kind == "fuel" and not (isinstance(data.get("fuel"), str) and data["fuel"].strip()):
         raise ValueError(f"data.fuel: found {data.get('fuel')!r}; name the fuel, such as natural_gas")
     return dict(data)
@@ -28,6 +31,10 @@ def entry_data(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:
 def plausible_entry(site: Site, entry: LedgerEntry) -> LedgerEntry:
     """The entry, marked where the site keeps what cannot be true apart. Raises ValueError where it refuses it."""
     if entry.kind in STATED_KINDS and (wrong := statement_fault(site, entry)):
+        raise ValueError(wrong)
+    if entry.kind in BOUGHT_KINDS and (wrong := quarters_fault(entry.start_ns, entry.end_ns)):
+        raise ValueError(wrong)
+    if entry.kind == "certificate" and (wrong := serials_fault(entry)):
         raise ValueError(wrong)
     fault = _tap_fault(site, entry) if entry.kind == "metal_tapped" else ""
     if not fault:

@@ -33,6 +33,7 @@ UNITS = {
     "s": ("s", 1),
     "min": ("s", 60),
 }
+UNITS_OF_KWH = {"MWh": ("kWh", 1000), "GWh": ("kWh", 1_000_000)}
 
 
 def parse_entries(text: str, file: str, site: Site) -> list[LedgerEntry]:
@@ -126,7 +127,7 @@ def _amount(kind: str, text: str, unit: str) -> int:
     except InvalidOperation:
         raise ValueError(f"amount {text!r} is not a number") from None
     wanted = LEDGER_KINDS[kind]
-    target, factor = (wanted, 1) if unit == wanted else UNITS.get(unit, ("", 0))
+    target, factor = (wanted, 1) if unit == wanted else (UNITS_OF_KWH if wanted == "kWh" else UNITS).get(unit, ("", 0))
     scaled = amount * factor
     if target != wanted:
         raise ValueError(f"unit {unit!r} does not fit {kind}, which is kept in {wanted}")

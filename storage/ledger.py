@@ -14,6 +14,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, RowMapping
 
 from plant import nodes
+from plant.certificates import serials_taken
+from plant.contract_energy import BOUGHT_KINDS
 from plant.errors import InputError, StoreMisconfigured
 from plant.ports import LEDGER_KINDS, Annotation, Clock, DirtyNode, DirtySlot, LedgerEntry, ReportVersion
 from plant.series import QUARTER_NS, Span
@@ -81,6 +83,8 @@ class SqlLedger:
             touched: set[SlotKey] = set()
             for entry in entries:
                 old = None if entry.supersedes is None else _superseded(c, entry)
+                if entry.kind == "certificate" and (taken := serials_taken(entry, _certificates(c, entry))):
+                    raise InputError(taken)
                 number = self._add_one(c, entry, 0 if old is None else old[1] + 1, recorded_ns)
                 if number is not None:
                     added.append(number)
@@ -332,6 +336,16 @@ def _superseded(c: Connection, entry: LedgerEntry) -> tuple[LedgerEntry, int]:
     return _entry(row), int(row["revision"])
 
 
+def _certificates(c: Connection, entry: LedgerEntry) -> list[LedgerEntry]:
+    """Certificates of the plant that stand, where the entry states numbers that they might hold too."""
+    if "serial_from" not in entry.data:
+        return []
+    e, later = ENTRY.c, sa.alias(ENTRY)
+    corrected = sa.exists().where(later.c.supersedes == e.id)
+    rows = c.execute(sa.select(ENTRY).where(e.plant == entry.plant, e.kind == entry.kind, ~corrected)).mappings().all()
+    return [_entry(row) for row in rows]
+
+
 def _touching(table: sa.Table, span: Span) -> tuple[sa.ColumnElement[bool], ...]:
     """[start, end) of a row overlaps the span; a row that is an instant lies in it."""
     t = table.c
@@ -356,4 +370,6 @@ def _slots_around(start_ns: int, end_ns: int) -> range:
 
 
 def _touched(entry: LedgerEntry) -> list[SlotKey]:
+    if entry.kind in BOUGHT_KINDS:  # they enter figures of periods, no row
+        return []
     return [(entry.plant, _node(entry), slot) for slot in _slots(entry.start_ns, entry.end_ns)]
