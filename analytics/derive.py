@@ -20,6 +20,7 @@ from analytics.samples import Readings
 from analytics.storage_origin import Pool
 from analytics.table import Columns, Table, banded_columns
 from analytics.topology import Component, components
+from analytics.virtual import with_virtual
 from plant import nodes
 from plant.errors import ConfigError, Fault
 from plant.ports import Annotation
@@ -29,6 +30,7 @@ from plant.rulebook import Rulebook
 from plant.series import MINUTE, MINUTE_NS, QUARTER, QUARTER_NS
 from plant.site import Site
 
+HOUR_NS = 3_600_000_000_000
 POINT_FIELDS = (
     "energy_import",
     "energy_import_low",
@@ -67,7 +69,11 @@ class PlantModel:
     def of(site: Site, yield_kg_per_kah: float, wraps_at: WrapsAt) -> PlantModel:
         """Model of a site; ``yield_kg_per_kah`` is the Faraday rule in force."""
         poll_s = {m.id: m.poll_interval_s for m in site.meters.values()}
-        points = {p.id: MeteredPoint(p, site.branches[p.branch], poll_s, site.accounting.gap_max_s) for p in site.points.values()}
+        points = {
+            p.id: MeteredPoint(p, site.branches[p.branch], poll_s, site.accounting.gap_max_s)
+            for p in site.points.values()
+            if p.mountings
+        }
         return PlantModel(site, yield_kg_per_kah, wraps_at, components(site), points)
 
 
@@ -104,6 +110,8 @@ def derive(model: PlantModel, evidence: Evidence, bounds_ns: I64, group: int) ->
         )
         for name, p in model.points.items()
     }
+    hours = tuple(int(b[1] - b[0]) / HOUR_NS for b in (bounds_ns, coarse_ns))
+    per_point = with_virtual(model.site, per_point, hours)
     found = assemble(model, evidence, per_point, bounds_ns, group)
     found.coarse.columns.update(gauge_columns(model.site, evidence.readings, coarse_ns, evidence.annotations))
     return found

@@ -18,6 +18,7 @@ class IntervalFlag(IntFlag):
     SUBSTITUTED = 64  # supplied by another point than the main one
     FROZEN = 128  # the register stands still while power flows
     GLITCH = 256  # readings that fell or leapt and came back were set aside
+    NEGATIVE = 512  # a difference of meters that runs against the direction of its branch
     INTERVAL_AMOUNT = 1024  # from amounts per interval (imported history)
 
 

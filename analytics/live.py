@@ -18,6 +18,7 @@ from analytics.period import period_figures
 from analytics.period_rows import Period
 from analytics.samples import rejected
 from analytics.table import Table
+from analytics.virtual import with_virtual
 from plant import nodes
 from plant.indicators import INDICATORS
 from plant.ports import Annotation, LastFrame
@@ -62,6 +63,7 @@ def now(model: PlantModel, rulebook: Rulebook, frames: Frames, t_ns: int, eviden
         m: _unrejected(f.fresh_part(t_ns, model.site.meters[m].silent_after_s), evidence.annotations) for m, f in fresh.items()
     }
     per_point = {name: _instant(p, fresh, t_ns) for name, p in model.points.items()}
+    per_point = {n: of[0] for n, of in with_virtual(model.site, {n: [p] for n, p in per_point.items()}, (1.0,)).items()}
     fed = replace(evidence, readings=_feeds(model, fresh, t_ns))
     rows = assemble(model, fed, {n: [p, p] for n, p in per_point.items()}, bounds, 1).coarse
     rows = Table(rows.resolution, rows.start_ns, HOUR_NS, rows.columns)
@@ -145,7 +147,7 @@ def _branch_now(model: PlantModel, per_point: Mapping[str, PointIntervals], bran
     mounting = points[owner].mounting_at(t_ns)
     frame = frames.get(mounting.meter) if mounting else None
     power = _number(found.active_power[0])
-    spread = 0.0 if power is None or mounting is None else abs(power) * mounting.class_percent / 100
+    spread = 0.0 if power is None else abs(power) * mounting.class_percent / 100 if mounting else _half_width(found)
     return BranchNow(
         power,
         None if power is None else power - spread,
@@ -157,6 +159,12 @@ def _branch_now(model: PlantModel, per_point: Mapping[str, PointIntervals], bran
         settings.source,
         settings.purpose,
     )
+
+
+def _half_width(hour: PointIntervals) -> float:
+    """Half the band of an hour's net energy, kW; 0 where nothing bounds it."""
+    width = hour.energy_import_high - hour.energy_import_low + hour.energy_export_high - hour.energy_export_low
+    return float(np.nan_to_num(width[0])) / 2
 
 
 def window_spans(model: PlantModel, t_ns: int, end_ns: int) -> dict[str, tuple[Span, str]]:

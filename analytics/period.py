@@ -220,7 +220,9 @@ def _point(period: Period, name: str) -> PointEnergy:
     solar = period.site.branches[point.branch].kind == "pv"
     sums = []
     for direction in ("energy_import", "energy_export"):
-        amount, proven = close_gaps(rows.banded(node, direction), share, flags, accuracy)
+        amount, proven = rows.banded(node, direction), share
+        if point.mountings:  # of a formula nobody knows here which of its parts a flag is of
+            amount, proven = close_gaps(amount, share, flags, accuracy)
         sums.append(summed(amount, proven, rows.start_ns, "solar" if solar else "load"))
     larger = max(sums, key=lambda s: abs(s.value or 0.0))
     raised = int(np.bitwise_or.reduce(np.nan_to_num(flags).astype(np.int64))) if len(flags) else 0

@@ -102,6 +102,7 @@ def settings_of_rows(site: Site, rulebook: Rulebook) -> str:
         site.buses,
         [replace(b, title_en="", title_zh="") for _, b in sorted(site.branches.items())],
         [p for _, p in sorted(site.points.items())],
+        sorted((v.id, v.formula) for v in site.virtual),
         [replace(line, title_en="", title_zh="") for _, line in sorted(site.potlines.items())],
         [(m.id, m.poll_interval_s) for _, m in sorted(site.meters.items())],
         (site.accounting.attribution, site.accounting.gap_max_s),

@@ -19,6 +19,7 @@ from analytics.estimate import Sum, close_gaps
 from analytics.intervals import PointIntervals
 from analytics.ownership import owned, owners
 from analytics.table import Table
+from analytics.virtual import parts_of
 from plant import nodes
 from plant.site import MeteringPoint, Site
 
@@ -150,9 +151,12 @@ def supplies_of(site: Site, rows: Table) -> Supplies:
                 if not np.nan_to_num(energy).any():
                     continue
                 for i, point in enumerate(ranked):
-                    found += _of_point(point, feed, np.where(owner == i, energy, 0.0), owner == i, rows)
+                    for part, kwh in parts_of(site, point, direction, energy, rows.column):
+                        found += _of_point(part, feed, np.where(owner == i, kwh, 0.0), owner == i, rows)
                 shares = np.array([_class_shares(p, rows) for p in ranked])
-                closed_low[feed], closed_high[feed] = _closed(picked, direction, shares[owner, np.arange(len(owner))])
+                metered = np.array([bool(p.mountings) for p in ranked])[owner]  # a formula proves no total over a gap
+                less, more = _closed(picked, direction, shares[owner, np.arange(len(owner))])
+                closed_low[feed], closed_high[feed] = np.where(metered, less, 0.0), np.where(metered, more, 0.0)
     return Supplies(tuple(found), closed_low, closed_high, best)
 
 

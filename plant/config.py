@@ -313,6 +313,8 @@ def _build(f: SiteFile, edition: str) -> s.Site:
     for p in f.point:
         mountings = sorted((_dated(m) for m in p.mounting), key=lambda m: m.valid_from_ns)
         points[p.id] = s.MeteringPoint(p.id, p.branch, p.rank, p.side, p.rated_power_kw, tuple(mountings))
+    for v in f.virtual:
+        points[v.id] = s.MeteringPoint(v.id, v.branch, v.rank, v.side, v.rated_power_kw, ())
     plant = f.plant
     calendar = PlantCalendar(ZoneInfo(plant.zone), plant.production_day_start, tuple(plant.shift_starts), plant.closing_day)
     return s.Site(

@@ -67,7 +67,8 @@ class Mounting:
 
 @dataclass(frozen=True, slots=True)
 class MeteringPoint:
-    """A place on a branch where a meter is mounted. Only one point of a branch and side supplies each kWh."""
+    """A place on a branch where a meter is mounted. Only one point of a branch and side supplies each kWh. One without any
+    mounting is virtual: its energy follows from others by the formula of ``Site.virtual``."""
 
     id: str
     branch: str

@@ -13,6 +13,7 @@ from plant import site as s
 from plant.broker_checks import broker_faults
 from plant.endpoint_checks import endpoint_faults
 from plant.errors import Fault
+from plant.settings.virtual import VirtualPoint
 from plant.site_text import BranchText, MeasuresText, MountingText, PointText, SiteFile
 
 BROADCAST = "999999999999"  # DL/T 645
@@ -123,7 +124,11 @@ def _fed(site: SiteFile) -> Iterator[Found]:
 
 def _rectifiers(site: SiteFile) -> Iterator[Found]:
     """The groups of a line run in parallel: a line that is metered on a side is known only by all of them."""
-    places: list[MeasuresText | PointText] = [*(m.measures for m in site.meter if m.measures), *site.point]
+    places: list[MeasuresText | PointText | VirtualPoint] = [
+        *(m.measures for m in site.meter if m.measures),
+        *site.point,
+        *site.virtual,
+    ]
     metered = {(place.branch, place.side) for place in places}
     for line in site.potline:
         groups = [b.id for b in site.branch if b.kind == "rectifier_group" and b.potline == line.id]
