@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from analytics import green_chapter, solar
+from analytics import carbon_chapter, green_chapter, power_quality, process_casthouse, process_pots, solar, time_of_use
 from analytics.chapter import Chapter, NodeFields
 from analytics.limits import PeriodKind
 from plant.site import Site
 
-CHAPTERS: tuple[Chapter, ...] = (green_chapter.CHAPTER, solar.CHAPTER)
+CHAPTERS: tuple[Chapter, ...] = (
+    green_chapter.CHAPTER,
+    solar.CHAPTER,
+    power_quality.CHAPTER,
+    process_pots.POTS,
+    process_casthouse.CASTHOUSE,
+    carbon_chapter.CARBON,
+    time_of_use.CHAPTER,
+)
 
 
 def chapters_of(kind: PeriodKind) -> list[Chapter]:

@@ -68,8 +68,8 @@ ROWS: tuple[Indicator, ...] = (
         "Electricity, market based, interval matched",
         "电力排放(市场法,逐时段匹配)",
         _GRID,
-        "(grid_import - contracted_matched_energy) x grid-factor-residual",
-        ("grid_import", "contracted_matched_energy", "grid-factor-residual"),
+        "(grid_import - contracted_matched) x grid-factor-residual",
+        ("grid_import", "contracted_matched", "grid-factor-residual"),
     ),
     Indicator(
         "electricity_emissions_volumetric",

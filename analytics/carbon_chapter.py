@@ -1,0 +1,180 @@
+"""Chapter of the carbon account: anodes, anode effects, electricity by location and by contract, all of it per tonne.
+
+Electricity has three figures side by side; none is added to another. A figure names its method set and factor editions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from analytics.carbon import electricity_t
+from analytics.carbon_factors import Factors
+from analytics.chapter import Chapter, Chaptered
+from analytics.estimate import Sum
+from analytics.period_metal import process_metal, subjects_of
+from analytics.period_rows import Period
+from analytics.period_sums import because, figure_of, independent_ratio
+from analytics.process_documents import WHOLE, booked, by_kind, documented_part, of_subjects, plant_subjects
+from plant import nodes
+from plant.indicators import Figure
+from plant.ports import LedgerEntry
+
+KINDS = ("anode_net", "anode_gross")
+NOTHING = Sum(None, None, None, 0.0)
+Found = Mapping[str, Mapping[str, Figure]]
+MARKET = {"matched": "contracted_matched", "volumetric": "contracted_energy"}
+
+
+def carbon_figures(period: Period, found: Found) -> Chaptered:
+    """Direct emissions of every line and the plant, electricity of the plant."""
+    site, figures = period.site, {}
+    if site.potlines:
+        entries = by_kind(period.entries)
+        anodes = [e for kind in KINDS for e in entries.get(kind, ())]
+        for line in site.potlines:
+            own = of_subjects(anodes, subjects_of([line]))
+            figures[nodes.line(line)] = _direct(period, nodes.line(line), [line], own, found)
+        figures[nodes.PLANT] = _direct(period, nodes.PLANT, list(site.potlines), of_subjects(anodes, plant_subjects(site)), found)
+    electricity = _electricity(period, found)
+    if electricity:
+        figures[nodes.PLANT] = {**figures.get(nodes.PLANT, {}), **electricity}
+    return Chaptered({node: by for node, by in figures.items() if by})
+
+
+def _direct(period: Period, node: str, lines: Sequence[str], anodes: Sequence[LedgerEntry], found: Found) -> dict[str, Figure]:
+    metal = process_metal(period, node, lines)
+    anode, anode_figure = _anodes(period, node, metal, anodes)
+    pfc, pfc_figure = _pfc(period, node, lines, found)
+    whole = _added(anode, pfc)
+    booked_anodes = anode.value is not None and anode.low == anode.high
+    per_tonne = _added(_per_tonne(anode, metal) if booked_anodes else _of_metal(anode, metal), _of_metal(pfc, metal))
+    direct = figure_of(period, node, "direct_emissions", whole)
+    intensity = figure_of(period, node, "direct_emissions_intensity", per_tonne)
+    editions = tuple(dict.fromkeys((*anode_figure.editions, *pfc_figure.editions)))
+    reason = "; ".join(dict.fromkeys(filter(None, (anode_figure.reason, pfc_figure.reason))))
+    return {
+        "anode_emissions": anode_figure,
+        "pfc_emissions": pfc_figure,
+        "direct_emissions": replace(direct, editions=editions, reason=reason or direct.reason),
+        "direct_emissions_intensity": replace(intensity, editions=editions, reason=reason or intensity.reason),
+    }
+
+
+def _anodes(period: Period, node: str, metal: Sum, entries: Sequence[LedgerEntry]) -> tuple[Sum, Figure]:
+    """CO2 of anode carbon: as booked, net before gross, where that covers the period; else the default of a tonne of metal."""
+    factors, site = Factors(period), period.site
+    formula = factors.anodes()
+    if formula is None:
+        return NOTHING, replace(figure_of(period, node, "anode_emissions", NOTHING), reason=factors.reason)
+    said, amount = "", NOTHING
+    for kind, net in (("anode_net", lambda t: t), ("anode_gross", formula.net_of_gross)):
+        mine = [e for e in entries if e.kind == kind]
+        if mine and documented_part(period, mine).span == period.span and booked(site, mine, period.span).coverage >= WHOLE:
+            carbon_t = net(booked(site, mine, period.span).amount / 1000)
+            amount, said = Sum(carbon_t, carbon_t, carbon_t, 1.0), f"anodes as booked: {kind}"
+            break
+    else:
+        default = factors.value("anode-net-consumption")
+        if default is None:
+            return NOTHING, replace(figure_of(period, node, "anode_emissions", NOTHING), reason=factors.reason)
+        amount, said = _scaled(metal, default), "anodes by default consumption"
+    value, low, high = (None if x is None else formula.co2_t(x) for x in (amount.value, amount.low, amount.high))
+    emitted = Sum(value, low, high, amount.measured_share, amount.estimated_slots)
+    figure = because(figure_of(period, node, "anode_emissions", emitted), said)
+    return emitted, replace(figure, editions=tuple(factors.editions))
+
+
+def _pfc(period: Period, node: str, lines: Sequence[str], found: Found) -> tuple[Sum, Figure]:
+    """CF4 and C2F6 of each line's metal by its anode-effect minutes; by the set's default where they are not recorded."""
+    factors, default = Factors(period), []
+    method, parts = factors.pfc(), []
+    if method is None:
+        return NOTHING, replace(figure_of(period, node, "pfc_emissions", NOTHING), reason=factors.reason)
+    for line in lines:
+        metal = process_metal(period, nodes.line(line), [line])
+        minutes = found.get(nodes.line(line), {}).get("anode_effect_minutes")
+        if minutes is not None and minutes.value is not None:
+            parts.append(_scaled(metal, method.of_effects(minutes.value)))
+            continue
+        masses = factors.pfc_default()
+        default.append(line)
+        parts.append(NOTHING if masses is None else _scaled(metal, method.co2e_t_per_t(*masses)))
+    whole = _added(*parts)
+    figure = replace(figure_of(period, node, "pfc_emissions", whole), editions=tuple(dict.fromkeys(factors.editions)))
+    said = f"method set {period.site.carbon.pfc_method}"
+    if default:
+        said += f", default for {', '.join(default)} without a record of anode effects"
+    return whole, because(figure, factors.reason or said)
+
+
+def _electricity(period: Period, found: Found) -> dict[str, Figure]:
+    """Electricity bought: by the grid's factor, and less what contracts make green by the residual factor."""
+    bought = period.sum(nodes.PLANT, "grid_import")
+    metal = process_metal(period, nodes.PLANT, list(period.site.potlines)) if period.site.potlines else None
+    figures: dict[str, Figure] = {}
+
+    def add(name: str, rule: str, green: Figure | None, said: str) -> None:
+        factors = Factors(period)
+        factor = factors.value(rule)
+        emitted = NOTHING if factor is None else _emitted(bought, green, factor)
+        for indicator, amount in _with_intensity(name, emitted, metal).items():
+            figure = because(figure_of(period, nodes.PLANT, indicator, amount), factors.reason or said)
+            figures[indicator] = replace(figure, editions=(*figure.editions, *factors.editions))
+
+    if bought.value is None and bought.high is None:
+        return {}
+    add("location", "grid-factor", None, "")
+    for name, energy in MARKET.items():
+        green = found.get(nodes.PLANT, {}).get(energy)
+        add(name, "grid-factor-residual", green, "" if green is not None else "no contract energy is settled")
+    return figures
+
+
+def _with_intensity(name: str, emitted: Sum, metal: Sum | None) -> dict[str, Sum]:
+    found = {f"electricity_emissions_{name}": emitted}
+    return found if metal is None else found | {f"electricity_intensity_{name}": _per_tonne(emitted, metal)}
+
+
+def _emitted(bought: Sum, green: Figure | None, kg_per_kwh: float) -> Sum:
+    """CO2 of what was bought less what is green. Green energy that is not known makes the value unknown, between none and all."""
+
+    def of(kwh: float | None, less: float | None) -> float | None:
+        return None if kwh is None or less is None else electricity_t(kwh, less, kg_per_kwh)
+
+    if green is None:
+        return Sum(
+            of(bought.value, 0.0), of(bought.low, 0.0), of(bought.high, 0.0), bought.measured_share, bought.estimated_slots
+        )
+    share = min(bought.measured_share, green.measured_share)
+    least, most = of(bought.low, bought.low if green.high is None else green.high), of(bought.high, green.low or 0.0)
+    return Sum(of(bought.value, green.value), least, most, share, bought.estimated_slots)
+
+
+def _per_tonne(amount: Sum, metal: Sum) -> Sum:
+    """Per tonne of what was measured apart from the metal."""
+    return independent_ratio(amount, metal)
+
+
+def _of_metal(amount: Sum, metal: Sum) -> Sum:
+    """Per tonne of what was reckoned as a factor times that metal: whatever the metal is, it cancels."""
+    value = amount.value / metal.value if amount.value is not None and metal.value else None
+    return Sum(value, value, value, metal.measured_share, metal.estimated_slots)
+
+
+def _scaled(amount: Sum, factor: float) -> Sum:
+    value, low, high = (None if x is None else x * factor for x in (amount.value, amount.low, amount.high))
+    return Sum(value, low, high, amount.measured_share, amount.estimated_slots)
+
+
+def _added(*parts: Sum) -> Sum:
+    """Sum of parts that rest on the same metal: their bands add. Unknown with one that is."""
+    pick: tuple[Callable[[Sum], float | None], ...] = (lambda s: s.value, lambda s: s.low, lambda s: s.high)
+    ends = [[get(part) for part in parts] for get in pick]
+    value, low, high = (None if not of or None in of else sum(x for x in of if x is not None) for of in ends)
+    return Sum(
+        value, low, high, min((p.measured_share for p in parts), default=0.0), max((p.estimated_slots for p in parts), default=0)
+    )
+
+
+CARBON = Chapter("carbon", carbon_figures, KINDS)

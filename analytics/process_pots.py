@@ -1,0 +1,293 @@
+"""Chapter of the pots: voltage, anode effects, pots by state, starting energy, rectifier groups, what a change is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from analytics.balance import Banded
+from analytics.chapter import Chapter, Chaptered, NodeFields
+from analytics.counters import F64
+from analytics.estimate import SLOTS_A_DAY, Sum, summed
+from analytics.faraday import faraday_yields
+from analytics.lines import NUMERATORS, charge_class_percent, rectifiers
+from analytics.metal import pots_running
+from analytics.period_metal import process_metal, subjects_of
+from analytics.period_rows import Period
+from analytics.period_sums import because, figure_of, independent_ratio
+from analytics.process_documents import by_kind, of_subjects
+from analytics.process_voltage import (
+    effect_minutes_per_pot_day,
+    pot_charge_kah,
+    voltage_budget_v,
+    worth_of_10_mv_kwh_per_t,
+    worth_of_efficiency_point_kwh_per_t,
+)
+from plant import nodes
+from plant.indicators import Figure
+from plant.ports import LedgerEntry
+from plant.rulebook import Rule
+from plant.site import PotRegister, Site
+
+KINDS = ("anode_effect",)
+STATES = ("running", "preheating", "starting", "stopped", "bypassed")
+CONTROLLERS = "pot_voltage_mean"
+Figures = dict[str, Figure]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LinePots:
+    """A line's slots: float64[m] each, NaN where not known. ``pot_charge`` is kAh times pots running, ``charge`` kAh of the
+    line; ``states`` pots by state as the register has them, ``running`` as the controllers count where they do."""
+
+    pot_charge: F64
+    charge: F64
+    running: F64
+    states: dict[str, F64]
+
+
+def columns(site: Site) -> Sequence[NodeFields]:
+    """Rows of the rectifier groups, the count of pots and what their controllers say of the voltage."""
+    groups = [nodes.branch(b.id) for line in site.potlines for b in rectifiers(site, line)]
+    fields = ("energy_import", "energy_import_low", "energy_import_high", "completeness", "measured_share")
+    feeds = [nodes.meter(line.feed_meter) for line in site.potlines.values() if line.feed_meter]
+    return [(groups, fields), ([nodes.line(n) for n in site.potlines], ("pots_running",)), (feeds, (CONTROLLERS,))]
+
+
+def pot_figures(period: Period, found: Mapping[str, Mapping[str, Figure]]) -> Chaptered:
+    """Figures of every line and, as sums and ratios of sums, of the plant."""
+    site = period.site
+    if not site.potlines:
+        return Chaptered()
+    pots = {line: line_pots(period, line) for line in site.potlines}
+    effects = by_kind(period.entries).get("anode_effect", [])
+    figures: dict[str, Figures] = {}
+    for node, lines in _levels(site):
+        figures[node] = _of_node(period, node, lines, pots, effects)
+        figures[node] |= _deducted(period, node, lines, figures[node], found.get(node, {}))
+        figures[node] |= _worth(period, {**found.get(node, {}), **figures[node]}, node)
+    for line in site.potlines:
+        figures |= {nodes.branch(b): {"rectifier_group_efficiency": f} for b, f in _groups(period, line).items()}
+    details = {"lines": {line: _details(period, line, pots[line], figures[nodes.line(line)], found) for line in site.potlines}}
+    return Chaptered(figures, details)
+
+
+def _levels(site: Site) -> list[tuple[str, list[str]]]:
+    return [*((nodes.line(line), [line]) for line in site.potlines), (nodes.PLANT, list(site.potlines))]
+
+
+def line_pots(period: Period, line: str) -> LinePots:
+    """What the slots of a period know of a line's pots."""
+    rows, settings = period.rows, period.site.potlines[line]
+    node, start_ns = nodes.line(line), rows.start_ns
+    with np.errstate(invalid="ignore", divide="ignore"):
+        full = rows.column(node, "metal_produced") / (rows.column(node, "current_efficiency") / 100)
+        pot_charge = pot_charge_kah(full, faraday_yields(period.site, period.rulebook, start_ns))
+        running = rows.column(node, "pots_running")
+        if np.isnan(running).any():
+            running = pots_running(settings, start_ns, running)
+        charge = np.where(running > 0, pot_charge / running, np.nan)
+    return LinePots(pot_charge, charge, running, _registered(settings.pots, rows.start_ns))
+
+
+def _registered(registers: Sequence[PotRegister], start_ns: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, F64]:
+    at = np.searchsorted([r.valid_from_ns for r in registers], start_ns, "right") - 1
+    counts = {state: np.array([float(getattr(r, state)) for r in registers]) for state in STATES}
+    return {state: np.where(at >= 0, count[np.maximum(at, 0)], np.nan) for state, count in counts.items()}
+
+
+def _of_node(
+    period: Period, node: str, lines: Sequence[str], pots: Mapping[str, LinePots], effects: Sequence[LedgerEntry]
+) -> Figures:
+    mine = [pots[line] for line in lines]
+    share = period.rows.column(node, "measured_share")
+    running = np.sum([p.running for p in mine], axis=0)
+    figures = {"start_up_energy": _start_up(period, node, mine)}
+    mean = summed(Banded(running, running, running), np.isfinite(running).astype(float), period.rows.start_ns)
+    figures["pots_running"] = figure_of(period, node, "pots_running", _over(mean, max(len(running), 1)))
+    spent = figures["start_up_energy"]
+    energy = period.rows.banded(node, "dc_energy")
+    charge = np.sum([p.pot_charge for p in mine], axis=0)
+    known = np.isfinite(energy.best) & np.isfinite(charge)
+    half = max(charge_class_percent(period.site, line) for line in lines) / 100
+    counted = np.where(known, charge, np.nan)
+    dc = Banded(*(np.where(known, edge, np.nan) for edge in (energy.best, energy.low, energy.high)))
+    voltage = independent_ratio(
+        _less(summed(dc, share, period.rows.start_ns), spent),
+        summed(Banded(counted, counted * (1 - half), counted * (1 + half)), share, period.rows.start_ns),
+    )
+    figures["pot_voltage"] = figure_of(period, node, "pot_voltage", voltage)
+    if spent.value is None:
+        figures["pot_voltage"] = because(figures["pot_voltage"], "energy of starting pots is in it")
+    controllers = _controllers(period, node, lines)
+    if controllers is not None:
+        figures["pot_voltage_controllers"] = controllers
+    return figures | _effects(period, node, lines, running, effects)
+
+
+def _over(amount: Sum, divisor: float) -> Sum:
+    value, low, high = (None if x is None else x / divisor for x in (amount.value, amount.low, amount.high))
+    return Sum(value, low, high, amount.measured_share, amount.estimated_slots)
+
+
+def _less(whole: Sum, part: Figure) -> Sum:
+    if part.value is None:
+        return whole
+    value, low, high = (None if x is None else x - part.value for x in (whole.value, whole.low, whole.high))
+    return replace(whole, value=value, low=low, high=high)
+
+
+def _controllers(period: Period, node: str, lines: Sequence[str]) -> Figure | None:
+    """Mean of what the pot controllers tell, weighted by pots; None where no line has any."""
+    feeds = [period.site.potlines[line].feed_meter for line in lines]
+    volts = [period.rows.column(nodes.meter(feed), CONTROLLERS) for feed in feeds if feed]
+    if len(volts) < len(lines) or not np.isfinite(volts).any():
+        return None
+    weight = [line_pots(period, line).running for line in lines]
+    known = np.isfinite(volts) & np.isfinite(weight)
+    slots = known.all(axis=0)
+    mean = float(np.nansum(np.where(known, volts, 0) * np.where(known, weight, 0)) / np.sum(np.where(known, weight, 0)))
+    share = float(slots.mean())
+    return figure_of(period, node, "pot_voltage_controllers", Sum(mean, mean, mean, share, int((~slots).sum())))
+
+
+def _start_up(period: Period, node: str, pots: Sequence[LinePots]) -> Figure:
+    """Energy of pots that preheat, start or are bypassed: of the register, at the voltages that the site states."""
+    process = period.site.process
+    volts = {
+        "preheating": process.preheat_voltage_v,
+        "starting": process.starting_voltage_v,
+        "bypassed": process.bypass_voltage_v,
+    }
+    unstated = [state for state, v in volts.items() if v is None and any(np.nansum(p.states[state]) > 0 for p in pots)]
+    if unstated:
+        nothing = Sum(None, None, None, 1.0)
+        figure = figure_of(period, node, "start_up_energy", nothing)
+        return replace(figure, reason=f"pots are {', '.join(unstated)} and [process] states no voltage for them")
+    zero = [np.where(np.isfinite(p.charge), 0.0, np.nan) for p in pots]
+    parts = [z + p.charge * p.states[s] * (v or 0.0) for z, p in zip(zero, pots, strict=True) for s, v in volts.items() if v]
+    energy = np.sum(parts or zero, axis=0)
+    share = period.rows.column(node, "measured_share")
+    return figure_of(period, node, "start_up_energy", summed(Banded(energy, energy, energy), share, period.rows.start_ns))
+
+
+def _deducted(period: Period, node: str, lines: Sequence[str], mine: Figures, found: Mapping[str, Figure]) -> Figures:
+    """Figures per tonne without the energy of starting pots, where the edition in force takes it off."""
+    off = mine["start_up_energy"].value
+    if period.site.process.start_up_energy(period.day) == "kept" or not off:
+        return {}
+    metal = process_metal(period, node, lines)
+    dc, ac = found.get("dc_energy"), found.get("rectifier_energy")
+    ratio = ac.value / dc.value if ac and dc and ac.value and dc.value else 1.0
+    changed = {}
+    for indicator, numerator in NUMERATORS.items():
+        less = off if indicator == "specific_energy_dc" else off * ratio
+        whole = period.sum(node, numerator)
+        value, low, high = (None if x is None else x - less for x in (whole.value, whole.low, whole.high))
+        figure = figure_of(period, node, indicator, independent_ratio(replace(whole, value=value, low=low, high=high), metal))
+        changed[indicator] = because(figure, f"{less:.0f} kWh of starting pots are taken off")
+    return changed
+
+
+def _effects(period: Period, node: str, lines: Sequence[str], running: F64, effects: Sequence[LedgerEntry]) -> Figures:
+    """Anode effects that began in the period; none told is not none. Empty where no line has a record of them."""
+    site = period.site
+    own = of_subjects(effects, subjects_of(lines))
+    if not own and not any(site.potlines[line].effect_meter for line in lines):
+        return {}
+    known = [line for line in lines if site.potlines[line].effect_meter or of_subjects(effects, subjects_of([line]))]
+    began = [e for e in own if period.span.start_ns <= e.start_ns < period.span.end_ns]
+    pot_days = float(np.nansum(running)) / SLOTS_A_DAY
+    share = float(np.isfinite(running).mean()) if len(running) else 0.0
+    reason = ""
+    if not began:
+        reason = "no anode effect is recorded"
+    elif len(known) < len(lines):
+        reason = f"anode effects of {', '.join(line for line in lines if line not in known)} are not recorded"
+    if reason or not pot_days:
+        nothing = Sum(None, None, None, share)
+        names = ("anode_effect_minutes", "anode_effect_frequency")
+        return {name: replace(figure_of(period, node, name, nothing), reason=reason or "no pot was running") for name in names}
+    minutes = effect_minutes_per_pot_day(sum(e.amount for e in began), pot_days)
+    number = len(began) / pot_days
+    return {
+        "anode_effect_minutes": figure_of(period, node, "anode_effect_minutes", Sum(minutes, minutes, minutes, share)),
+        "anode_effect_frequency": figure_of(period, node, "anode_effect_frequency", Sum(number, number, number, share)),
+    }
+
+
+def _groups(period: Period, line: str) -> dict[str, Figure]:
+    """Efficiency of each rectifier group with both sides metered: outside what can be, a ratio is wrong."""
+    found = {}
+    for group in rectifiers(period.site, line):
+        direct = period.site.points_of(group.id, "dc")
+        if direct and period.site.points_of(group.id):
+            node = nodes.branch(group.id)
+            share = independent_ratio(
+                period.sum(nodes.point(direct[0].id), "energy_import"), period.sum(node, "energy_import"), 100.0
+            )
+            found[group.id] = figure_of(period, node, "rectifier_group_efficiency", share)
+    return found
+
+
+def _worth(period: Period, figures: Mapping[str, Figure], node: str) -> Figures:
+    """Voltage that the benchmark leaves, and what 10 mV and a point of efficiency are worth; nothing without an efficiency."""
+    ce, eta, volts = (figures.get(n) for n in ("current_efficiency", "rectifier_efficiency", "pot_voltage"))
+    if ce is None or not ce.value:
+        return {}
+    k = float(faraday_yields(period.site, period.rulebook, np.array([period.span.end_ns - 1]))[0])
+    found = {"worth_of_10_mv": _like(period, node, "worth_of_10_mv", ce, lambda x: worth_of_10_mv_kwh_per_t(x / 100, k))}
+    if volts is not None and volts.value:
+        v = volts.value
+        found["worth_of_efficiency_point"] = _like(
+            period, node, "worth_of_efficiency_point", ce, lambda x: worth_of_efficiency_point_kwh_per_t(v, x / 100, k)
+        )
+    limit = _benchmark(period)
+    if eta is not None and eta.value and limit is not None:
+        share, most = eta.value / 100, float(limit.value)
+        budget = _like(period, node, "pot_voltage_budget", ce, lambda x: voltage_budget_v(most, share, x / 100, k))
+        found["pot_voltage_budget"] = replace(budget, editions=(*budget.editions, limit.edition))
+    return found
+
+
+def _like(period: Period, node: str, name: str, base: Figure, formula: Any) -> Figure:
+    """A figure that follows from another, monotone in it: its band from that one's."""
+    ends = [None if x is None else float(formula(x)) for x in (base.low, base.high)]
+    known = sorted(x for x in ends if x is not None)
+    low, high = (known[0], known[-1]) if len(known) == len(ends) else (None, None)
+    return figure_of(period, node, name, Sum(float(formula(base.value)), low, high, base.measured_share))
+
+
+def _benchmark(period: Period) -> Rule | None:
+    return period.rulebook.in_force("benchmark", period.day, (period.site.province, "CN"))
+
+
+def _details(
+    period: Period, line: str, pots: LinePots, mine: Figures, found: Mapping[str, Mapping[str, Figure]]
+) -> dict[str, Any]:
+    """Pots by state over the period, started and stopped by the register, and what a change is worth a day."""
+    registers = period.site.potlines[line].pots
+    span = period.span
+    inside = [(a, b) for a, b in pairwise(registers) if span.start_ns <= b.valid_from_ns < span.end_ns]
+    steps = [b.running - a.running for a, b in inside]
+    states = {s: float(np.nanmean(n)) if np.isfinite(n).any() else None for s, n in pots.states.items()}
+    body: dict[str, Any] = {
+        "pots_by_state": states,
+        "pots_started": sum(n for n in steps if n > 0),
+        "pots_stopped": -sum(n for n in steps if n < 0),
+    }
+    metal = found.get(nodes.line(line), {}).get("metal_produced")
+    days = (period.span.end_ns - period.span.start_ns) / 86.4e12
+    if metal is not None and metal.value and days > 0:
+        a_day_t = metal.value / days
+        names = ("worth_of_10_mv", "worth_of_efficiency_point")
+        saved = {name: figure.value * a_day_t for name in names if (figure := mine.get(name)) and figure.value}
+        body |= {f"{name}_kwh_per_day": kwh for name, kwh in saved.items()}
+    return body
+
+
+POTS = Chapter("pots", pot_figures, KINDS, columns)
