@@ -121,6 +121,7 @@ def body(
         "limits": limit_rows(rulebook, site, site.calendar.local(plan_.span.end_ns - 1).date()),
         "enterprise": site.enterprise,
         "province": site.province,
+        "capacity_t_per_y": {row.potline: row.t_per_y for row in site.process.capacity},
         "kind": plan_.kind,
         "period": plan_.period,
         "span": plain["span"],

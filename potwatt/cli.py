@@ -18,6 +18,7 @@ from potwatt import logs
 from potwatt.copies_cli import backup, export, restore
 from potwatt.devices_cli import devices_app
 from potwatt.probe_cli import probe
+from potwatt.province_cli import province
 from potwatt.read_cli import read
 from potwatt.roles import ROLES
 from potwatt.selftest.cli import selftest_app
@@ -48,6 +49,7 @@ app.command()(export)
 app.command()(verify)
 app.command()(spool)
 app.command()(study)
+app.command()(province)
 console = Console(highlight=False)
 
 SiteFile = Annotated[Path, typer.Argument(help="The site file.")]

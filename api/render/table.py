@@ -96,6 +96,9 @@ _REASONS = (
     (re.compile(r"no lower step"), "已无更低档"),
     (re.compile(r"no reactive energy is measured"), "未测量无功电量"),
     (re.compile(r"the largest of (\d+) of (\d+) quarters of an hour"), r"\2 个刻钟时段中 \1 个的最大值"),
+    (re.compile(r"no reading of it in the period"), "期间内无该量读数"),
+    (re.compile(r"(\d+) of (\d+) intervals have no reading"), r"\2 个时段中 \1 个无读数"),
+    (re.compile(r"no limit of it is in force"), "无有效限值"),
     (re.compile(r"no interval with energy and sun is known"), "无同时具有电量与日照数据的时段"),
 )
 _BOUNDARIES: Mapping[str, str] = {
@@ -171,8 +174,10 @@ _BOUNDARIES: Mapping[str, str] = {
     "PV field, generator terminals, irradiance in the plane of the modules": "光伏场并网点,组件面辐照度",
     "inverters of the field while the sun shines, by DC capacity": "日照时段场内逆变器,按直流容量加权",
     "bus section": "母线段",
+    "bus section, intervals without the grid": "母线段,孤网时段",
     "bus section, 95 % of the quarter-hour maxima lie below": "母线段,一刻钟最大值的95%概率值",
     "all ties without power, the plant alive": "全部联络线无功率而厂内有供电",
+    "licensed capacity of all plants of a province, lines whose e1 meets the benchmark": "全省各厂核定产能,其中e1达到标杆的系列",
 }
 Titles = Mapping[str, Mapping[str, str]]
 
@@ -208,6 +213,12 @@ def figure_rows(
     )
 
 
+def boundary_of(indicator: str, lang: Lang) -> str:
+    """What is inside an indicator, in the language asked for."""
+    boundary = INDICATORS[indicator].boundary
+    return _BOUNDARIES[boundary] if lang == "zh" else boundary
+
+
 def node_title(titles: Titles, node: str, lang: Lang) -> str:
     """What people call a node: by the names that the report keeps, else its identifier."""
     if node == nodes.PLANT:
@@ -238,6 +249,6 @@ def _row(where: str, figure: Figure, lang: Lang) -> tuple[Cell, ...]:
         100 * figure.completeness,
         100 * figure.measured_share,
         status,
-        _BOUNDARIES[known.boundary] if lang == "zh" else known.boundary,
+        boundary_of(figure.indicator, lang),
         note(figure.reason, lang),
     )

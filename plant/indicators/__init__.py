@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from plant.indicators import carbon, energy, green, money, outlook, process, solar
+from plant.indicators import carbon, energy, green, money, outlook, process, province, solar
 from plant.indicators.row import Indicator
 
 # in the order of reports
-_ROWS = (*process.ROWS, *green.ROWS, *energy.ROWS, *money.ROWS, *carbon.ROWS, *solar.ROWS, *outlook.ROWS)
+_ROWS = (*process.ROWS, *green.ROWS, *energy.ROWS, *money.ROWS, *carbon.ROWS, *solar.ROWS, *outlook.ROWS, *province.ROWS)
 INDICATORS = MappingProxyType({row.name: row for row in _ROWS})
 assert len(INDICATORS) == len(_ROWS), "an indicator stands there twice"
 __all__ = ["INDICATORS", "Figure", "Indicator"]

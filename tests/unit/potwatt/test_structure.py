@@ -29,6 +29,7 @@ ONE_FILE_EACH = {
     "grafana_client": {"dashboards/publish.py"},
     "amqtt": {"simulators/broker.py"},
     "google": {"devices/sparkplug_wire.py"},  # protobuf
+    "dask": {"potwatt/partitions.py"},
 }
 PACKAGES = ["plant", "devices", "storage", "collector", "analytics", "alerts", "api", "dashboards", "simulators", "potwatt"]
 
