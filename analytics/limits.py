@@ -31,15 +31,17 @@ def standing(
     high: float | None,
     at: date,
     kind: PeriodKind,
+    voltage_kv: float | None = None,
 ) -> Standing:
-    """Hold a figure with its band against every limit and grade in force ``at`` that names it and its period.
+    """Hold a figure with its band against every limit and grade in force ``at`` that names it, its period and, where limits
+    differ by it, the nominal voltage of its bus section.
 
     A band across a limit is not decidable. The site's own targets stand under ``target``.
     """
     words: dict[str, str] = {}
     editions: list[str] = []
     grades: dict[str, list[Rule]] = {}
-    for rule in rulebook.for_indicator(indicator, at, (site.province, "CN")):
+    for rule in rulebook.for_indicator(indicator, at, (site.province, "CN"), voltage_kv):
         if not rule.holds_for(kind):
             continue
         editions.append(rule.edition)
@@ -58,7 +60,11 @@ def standing(
 def limit_rows(rulebook: Rulebook, site: Site, at: date) -> dict[str, list[dict[str, Any]]]:
     """The limits in force on a day for each indicator that has one, the province's before the nation's, ready for JSON."""
     scope = (site.province, "CN") if site.province else ("CN",)
-    found = {name: rulebook.for_indicator(name, at, scope) for name in INDICATORS}
+    levels = (None, *dict.fromkeys(site.bus_voltage_kv.values()))
+    found = {
+        name: list({r.edition: r for level in levels for r in rulebook.for_indicator(name, at, scope, level)}.values())
+        for name in INDICATORS
+    }
     return {name: [_limit_row(rule) for rule in rules] for name, rules in found.items() if rules}
 
 

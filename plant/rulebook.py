@@ -39,10 +39,18 @@ class Rule(BaseModel):
     document: Annotated[str, Field(min_length=3)]
     sure: Literal["T", "T?", "S", "B", "D"]
     placeholder: bool = False
+    voltage_kv: tuple[Decimal, Decimal] | None = None  # nominal voltages that it is about, both ends included; None = all
 
     def holds_for(self, period: str) -> bool:
         """Whether figures of this kind of period (interval, day, month, year) may be held against it."""
         return self.period in ("any", period)
+
+    def holds_at(self, voltage_kv: float | None) -> bool:
+        """Whether it is about a nominal voltage; a rule of some voltages is about nothing that has none."""
+        if self.voltage_kv is None:
+            return True
+        low, high = self.voltage_kv
+        return voltage_kv is not None and low <= Decimal(repr(voltage_kv)) <= high
 
     @property
     def edition(self) -> str:
@@ -69,11 +77,14 @@ class Rulebook:
                 return max(found, key=lambda r: (r.valid_from, r.published))
         return None
 
-    def for_indicator(self, indicator: str, at: date, scope: Sequence[str] = ("CN",)) -> list[Rule]:
-        """Every limit and grade in force on a day that names the indicator, one edition each, in the order of the files."""
+    def for_indicator(
+        self, indicator: str, at: date, scope: Sequence[str] = ("CN",), voltage_kv: float | None = None
+    ) -> list[Rule]:
+        """Every limit and grade in force on a day that names the indicator, one edition each, in the order of the files;
+        of those for some nominal voltages the ones for ``voltage_kv``."""
         ids = dict.fromkeys(r.id for r in self.rules if r.indicator == indicator and r.kind != "factor")
         found = [self.in_force(rule_id, at, scope) for rule_id in ids]
-        return [r for r in found if r is not None and r.indicator == indicator]
+        return [r for r in found if r is not None and r.indicator == indicator and r.holds_at(voltage_kv)]
 
 
 def status(rule: Rule, indicator: str, period: str, value: float | None, low: float | None, high: float | None) -> str:
