@@ -28,7 +28,7 @@ def batch(number: int, first: int, last: int, status: str = "valid", supersedes:
         "plant",
         0,
         0,
-        amount,
+        mwh,
         "MWh",
         "li",
         key,
