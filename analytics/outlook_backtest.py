@@ -9,9 +9,10 @@ from datetime import date
 import numpy as np
 
 from analytics.counters import F64
-from analytics.outlook_model import RATIOS, SUMS, Ahead, Days, Key, outcome, simulate
+from analytics.outlook_model import BY_METAL, PER_TONNE, RATIOS, SUMS, Ahead, Days, Key, outcome, simulate
 
 PROBABILITY = 0.8
+PAST_DAYS = 400
 LOW, HIGH = (1 - PROBABILITY) / 2, (1 + PROBABILITY) / 2
 
 
@@ -52,12 +53,12 @@ def backtest(days: Days, dates: Sequence[date], origins: Sequence[int], history:
 
 def _month(days: Days, dates: Sequence[date], bounds: tuple[int, int, int, int], history: int, seed: int) -> Iterator[Case]:
     before, first, at, end = bounds
-    past = _cut(days, at - history, at)
+    past = days.part(slice(max(at - PAST_DAYS, 0), at))
     ahead = Ahead(days.weekday[at:end], days.hours[at:end], days.clear[at:end])
     settled = {key: float(column[first:at].sum()) for key, column in days.sums.items()}
-    known = outcome(settled, simulate(past, ahead, np.random.default_rng((seed, at))))
+    known = outcome(settled, simulate(past, ahead, history, np.random.default_rng((seed, at))))
     whole = {key: float(column[first:end].sum()) for key, column in days.sums.items()}
-    truth = outcome(whole, {key: np.zeros(1) for key in whole})
+    truth = outcome(whole, {key: np.zeros(1) for key in (*whole, *((n, f + BY_METAL) for n, f in whole if f in PER_TONNE))})
     for key, paths in known.items():
         if truth.get(key, np.zeros(1))[0] > 0:
             low, value, high = np.quantile(paths, (LOW, 0.5, HIGH))
@@ -67,22 +68,17 @@ def _month(days: Days, dates: Sequence[date], bounds: tuple[int, int, int, int],
 
 def _naive(days: Days, key: Key, before: int, first: int, end: int) -> tuple[float, float, float]:
     """Last month's value for this one, and the spread of its days about it."""
-    last = _cut(days, before, first)
+    last = days.part(slice(before, first))
     node, name = key
     if name in SUMS:
         daily = last.of(node, name) / last.hours * float(days.hours[first:end].sum())
         value = float(daily.mean())
     else:
         part, whole, factor = RATIOS[name]
+        part = part.removesuffix(BY_METAL)
         daily = factor * last.of(node, part) / last.of(node, whole)
         value = factor * float(last.of(node, part).sum() / last.of(node, whole).sum())
     return value, float(np.quantile(daily, LOW)), float(np.quantile(daily, HIGH))
-
-
-def _cut(days: Days, start: int, end: int) -> Days:
-    part = slice(start, end)
-    sums: dict[Key, F64] = {key: column[part] for key, column in days.sums.items()}
-    return Days(days.weekday[part], days.hours[part], days.clear[part], days.solar[part], sums)
 
 
 @dataclass(frozen=True, slots=True)

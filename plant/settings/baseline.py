@@ -73,7 +73,7 @@ class OutlookSettings(SettingsTable):
     longitude_deg: Annotated[float, Field(ge=-180, le=180)] | None = None
     tilt_deg: Annotated[float, Field(ge=0, le=90)] = 10.0
     history_days_min: Annotated[int, Field(ge=10)] = 14
-    history_days: Annotated[int, Field(ge=28, le=1100)] = 90
+    history_days: Annotated[int, Field(ge=28, le=400)] = 42
 
     def faults(self, site: SiteFile) -> Iterator[tuple[str, object, str]]:  # noqa: ARG002
         """Half a place, a look back shorter than the least."""

@@ -35,13 +35,15 @@ def simulated_days(seed: int, count: int) -> tuple[Days, list[date]]:
     imported, exported = (np.sum([part[tie] for tie in TIES], axis=0) for part in (positive, negative))
     charge, discharge = positive["battery"], negative["battery"]
     load = imported + sun + negative["unit-1"] + discharge - charge - exported
+    given = sun * exported / (imported + sun + negative["unit-1"] + discharge)
     spans = [Span(int(a), int(b)) for a, b in zip(edges, edges[1:], strict=False)]
     green = np.array([truth.green_share_physical_percent(span) for span in spans]) / 100.0 * load
     sums: dict[Key, F64] = {
         (PLANT, "load_energy"): load,
         (PLANT, "grid_import"): imported,
         (PLANT, "renewable_generation"): sun,
-        (PLANT, "renewable_export"): sun * exported / (imported + sun + negative["unit-1"] + discharge),
+        (PLANT, "renewable_export"): given,
+        (PLANT, "renewable_used"): sun - given,
         (PLANT, "green_to_load"): green,
         (PLANT, "storage_loss"): charge - discharge,
     }
