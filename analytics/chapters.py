@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analytics import carbon_chapter, green_chapter, power_quality, process_casthouse, process_pots, solar, time_of_use
+from analytics import carbon_chapter, demand, green_chapter, power_quality, process_casthouse, process_pots, solar, time_of_use
 from analytics.chapter import Chapter, NodeFields
 from analytics.limits import PeriodKind
 from plant.site import Site
@@ -15,6 +15,7 @@ CHAPTERS: tuple[Chapter, ...] = (
     process_casthouse.CASTHOUSE,
     carbon_chapter.CARBON,
     time_of_use.CHAPTER,
+    demand.CHAPTER,
 )
 
 

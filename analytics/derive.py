@@ -16,6 +16,8 @@ from analytics.lines import NUMERATORS, Process, all_groups, process_columns, re
 from analytics.metal import Fits, faraday_t, pots_running
 from analytics.ownership import owned, owners
 from analytics.plant_balance import SUMMED, PlantBalance, plant_balance
+from analytics.reactive import FIELDS as REACTIVE_FIELDS
+from analytics.reactive import reactive_columns
 from analytics.samples import Readings
 from analytics.storage_origin import Pool
 from analytics.table import Columns, Table, banded_columns
@@ -44,7 +46,7 @@ POINT_FIELDS = (
 )
 # every field that a derived row can have: those with a _low and a _high beside them, and the others
 BANDED_FIELDS = (*SUMMED, "green_share_physical", "residual", "metal_produced", *NUMERATORS, *NUMERATORS.values())
-PLAIN_FIELDS = (*POINT_FIELDS, "current_efficiency", "flow_energy", "flags", "dc_charge", *GAUGE_FIELDS)
+PLAIN_FIELDS = (*POINT_FIELDS, "current_efficiency", "flow_energy", "flags", "dc_charge", *GAUGE_FIELDS, *REACTIVE_FIELDS)
 
 
 def faraday_yield(site: Site, rulebook: Rulebook, t_ns: int) -> float:
@@ -114,6 +116,9 @@ def derive(model: PlantModel, evidence: Evidence, bounds_ns: I64, group: int) ->
     per_point = with_virtual(model.site, per_point, hours)
     found = assemble(model, evidence, per_point, bounds_ns, group)
     found.coarse.columns.update(gauge_columns(model.site, evidence.readings, coarse_ns, evidence.annotations))
+    reactive = reactive_columns(model.site, evidence.readings, coarse_ns, model.wraps_at, evidence.annotations)
+    for node, columns in reactive.items():
+        found.coarse.columns[node].update(columns)
     return found
 
 

@@ -13,6 +13,7 @@ from analytics.derive import POINT_FIELDS, PlantModel
 from analytics.gauges import gauge_pairs
 from analytics.intervals import AC_SIGNALS, AMOUNTS, DC_SIGNALS
 from analytics.plant_balance import flow_nodes
+from analytics.reactive import reactive_pairs
 from analytics.samples import EXCLUDING, rejected
 from analytics.table import Columns, Table, from_block
 from plant import nodes
@@ -55,7 +56,8 @@ class Gather:
         self._model, self._store = model, store
         self.pairs = _pairs(model, quantities_of)
         gauges = [p for p in gauge_pairs(model.site) if p[1] in quantities_of.get(p[0], ())]
-        self._read = list(dict.fromkeys([*self.pairs, *gauges]))  # what is computed from; gauges alone settle nothing
+        reactive = [p for p in reactive_pairs(model.site) if p[1] in quantities_of.get(p[0], ())]
+        self._read = list(dict.fromkeys([*self.pairs, *gauges, *reactive]))  # what is computed from; gauges alone settle nothing
         self._counters = [p for p in self.pairs if QUANTITIES[p[1]].kind is Kind.COUNTER]
         self._amounts = [p for p in self.pairs if p[1] in AMOUNTS]
 

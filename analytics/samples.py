@@ -47,7 +47,7 @@ def mounted(
         return NONE
     mask = usable(series.value, series.quality) & (series.t_ns >= span[0]) & (series.t_ns <= span[1])
     mask &= ~rejected(series.t_ns, mounting.meter, name, annotations)
-    electrical = row.unit in ("kW", "kWh")
+    electrical = row.unit in ("kW", "kWh", "kvar", "kvarh")
     factor = (mounting.ratio if electrical else 1.0) * (mounting.direction if row.directional else 1)
     return Samples(series.t_ns[mask], series.value[mask] * factor)
 

@@ -190,6 +190,16 @@ ROWS: tuple[Indicator, ...] = (
         ("maximum_demand",),
     ),
     Indicator(
+        "demand_charge",
+        "yuan",
+        "yuan",
+        "Charge for maximum demand",
+        "最大需量电费",
+        _TIE,
+        "maximum_demand * price of a kW of demand, of a month",
+        ("maximum_demand",),
+    ),
+    Indicator(
         "power_factor_mean",
         "1",
         "ratio",

@@ -140,6 +140,7 @@ class TariffSettings(SettingsTable):
     time_of_use: tuple[TimeOfUse, ...] = ()
     demand: tuple[ContractedDemand, ...] = ()
     power_factor: tuple[PowerFactorRule, ...] = ()
+    reactive_class_percent: Annotated[float, Field(ge=0, le=10)] = 2.0  # accuracy of reactive energy
 
     def assessed(self, at: date) -> Assessment:
         """How the tiered price is assessed on a day; the working definition where nothing is set."""

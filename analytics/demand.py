@@ -1,0 +1,128 @@
+"""Maximum demand and power factor of each grid tie.
+
+Demand is the mean active power of a clock quarter of an hour. A bill that slides its quarter by the minute may find more: its
+rows of minutes are not kept as long as those of quarters, so that every period would answer by another rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from analytics.chapter import Chapter, Chaptered, Found, NodeFields
+from analytics.estimate import Sum
+from analytics.period_rows import Period
+from analytics.period_sums import because, figure_of
+from analytics.reactive import FIELDS as REACTIVE
+from analytics.reactive import tie_points
+from analytics.tariff import yuan
+from plant import nodes
+from plant.indicators import Figure
+from plant.settings.tariff import in_force
+from plant.site import Branch, MeteringPoint, Site
+
+IMPORTED = ("energy_import", "energy_import_low", "energy_import_high")
+FIELDS = (*IMPORTED, "measured_share", "completeness")
+H_NS = 3.6e12
+
+
+def demand(period: Period, _: Mapping[str, Mapping[str, Figure]]) -> Chaptered:
+    """Figures by tie, and when its demand was highest."""
+    found: Found = {}
+    rows = []
+    for tie in period.site.branches_of("grid_tie"):
+        node = nodes.branch(tie.id)
+        figures, row = _demand(period, tie, node)
+        figures |= _power_factor(period, tie, node)
+        if figures:
+            found[node] = figures
+            rows.append(row)
+    return Chaptered(found, {"ties": rows} if rows else {})
+
+
+def _demand(period: Period, tie: Branch, node: str) -> tuple[dict[str, Figure], dict[str, Any]]:
+    amount = period.rows.banded(node, "energy_import")
+    known = np.isfinite(amount.best)
+    if not known.any():
+        return {}, {}
+    to_kw = H_NS / period.rows.step_ns
+    at = int(np.nanargmax(amount.best))
+    kw = float(amount.best[at]) * to_kw
+    low, high = np.fmin(amount.low, amount.best), np.where(known, np.fmax(amount.high, amount.best), amount.high)
+    least, most = float(np.nanmax(low)) * to_kw, float(high.max()) * to_kw  # a quarter that nothing bounds leaves the most open
+    share = float(np.nan_to_num(period.rows.column(node, "measured_share"))[known].sum() / len(known))
+    found = Sum(kw, least, most if np.isfinite(most) else None, share)
+    figure = figure_of(period, node, "maximum_demand", found)
+    if not known.all():
+        figure = because(figure, f"the largest of {int(known.sum())} of {len(known)} quarters of an hour")
+    figures = {"maximum_demand": figure}
+    start_ns = int(period.rows.start_ns[at])
+    row: dict[str, Any] = {
+        "tie": tie.id,
+        "at": period.site.calendar.local(start_ns).isoformat(),
+        "window": "clock quarter of an hour",
+    }
+    contract = period.site.tariff.contracted(tie.id, period.site.calendar.local(start_ns).date())
+    if contract is not None:
+        row["contracted_kw"] = contract.contracted_kw
+        of = [None if x is None else 100 * x / contract.contracted_kw for x in (found.value, found.low, found.high)]
+        figures["demand_of_contract"] = figure_of(period, node, "demand_of_contract", Sum(of[0], of[1], of[2], share))
+        if contract.price_yuan_per_kw is not None and period.kind == "month":
+            money = [None if x is None else _yuan(x, contract.price_yuan_per_kw) for x in (found.value, found.low, found.high)]
+            figures["demand_charge"] = figure_of(period, node, "demand_charge", Sum(money[0], money[1], money[2], share))
+    return figures, row
+
+
+def _yuan(kw: float, price: Decimal) -> float:
+    """Whole kW pay."""
+    return float(yuan(price * round(kw)))
+
+
+def _power_factor(period: Period, tie: Branch, node: str) -> dict[str, Figure]:
+    """From the best ranked point that measures reactive energy, with the active energy of the same point."""
+    point = _measuring(period, tie)
+    if point is None:
+        return {}
+    imported, exported, into, out = (
+        period.rows.column(nodes.point(point.id), name) for name in ("energy_import", "energy_export", *REACTIVE)
+    )
+    rows = np.isfinite(imported) & np.isfinite(exported) & np.isfinite(into) & np.isfinite(out)
+    active, reactive = float((imported + exported)[rows].sum()), float((into + out)[rows].sum())
+    if active + reactive <= 0:
+        return {}
+    mounting = point.mounting_at(period.span.end_ns - 1)
+    accuracy = (mounting.class_percent if mounting else 0.0) + period.site.tariff.reactive_class_percent
+    edges = [_factor(active, reactive * (1 + sign * accuracy / 100)) for sign in (1, -1)]
+    share = float(rows.mean())
+    mean = Sum(_factor(active, reactive), edges[0], edges[1], share, int((~rows).sum()))
+    figures = {"power_factor_mean": figure_of(period, node, "power_factor_mean", mean)}
+    rule = in_force(period.site.tariff.power_factor, period.day)
+    if rule is not None and period.kind == "month":
+        # a table in hundredths is read with the factor rounded to hundredths
+        percents = [float(rule.percent(Decimal(f"{x:.2f}"))) for x in (_factor(active, reactive), *edges)]
+        found = Sum(percents[0], min(percents), max(percents), share)
+        figures["power_factor_adjustment"] = figure_of(period, node, "power_factor_adjustment", found)
+    return figures
+
+
+def _measuring(period: Period, tie: Branch) -> MeteringPoint | None:
+    for point in period.site.points_of(tie.id):
+        if all(np.isfinite(period.rows.column(nodes.point(point.id), f)).any() for f in REACTIVE):
+            return point
+    return None
+
+
+def _factor(active: float, reactive: float) -> float:
+    return active / float(np.hypot(active, reactive))
+
+
+def _columns(site: Site) -> Sequence[NodeFields]:
+    ties = [nodes.branch(b.id) for b in site.branches_of("grid_tie")]
+    points = [nodes.point(p.id) for p in tie_points(site)]
+    return [(ties, FIELDS), (points, REACTIVE)] if ties else []
+
+
+CHAPTER = Chapter("demand", demand, columns=_columns)
