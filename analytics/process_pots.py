@@ -20,17 +20,11 @@ from analytics.period_metal import process_metal, subjects_of
 from analytics.period_rows import Period
 from analytics.period_sums import because, figure_of, independent_ratio
 from analytics.process_documents import by_kind, of_subjects
-from analytics.process_voltage import (
-    effect_minutes_per_pot_day,
-    pot_charge_kah,
-    voltage_budget_v,
-    worth_of_10_mv_kwh_per_t,
-    worth_of_efficiency_point_kwh_per_t,
-)
+from analytics.process_voltage import effect_minutes_per_pot_day, pot_charge_kah
+from analytics.process_worth import capacity_figures, worth_figures, worth_of_a_day
 from plant import nodes
 from plant.indicators import Figure
 from plant.ports import LedgerEntry
-from plant.rulebook import Rule
 from plant.site import PotRegister, Site
 
 KINDS = ("anode_effect",)
@@ -69,7 +63,8 @@ def pot_figures(period: Period, found: Mapping[str, Mapping[str, Figure]]) -> Ch
     for node, lines in _levels(site):
         figures[node] = _of_node(period, node, lines, pots, effects)
         figures[node] |= _deducted(period, node, lines, figures[node], found.get(node, {}))
-        figures[node] |= _worth(period, {**found.get(node, {}), **figures[node]}, node)
+        figures[node] |= worth_figures(period, node, {**found.get(node, {}), **figures[node]})
+    figures[nodes.PLANT] |= capacity_figures(period, {node: {**found.get(node, {}), **by} for node, by in figures.items()})
     for line in site.potlines:
         figures |= {nodes.branch(b): {"rectifier_group_efficiency": f} for b, f in _groups(period, line).items()}
     details = {"lines": {line: _details(period, line, pots[line], figures[nodes.line(line)], found) for line in site.potlines}}
@@ -234,38 +229,6 @@ def _groups(period: Period, line: str) -> dict[str, Figure]:
     return found
 
 
-def _worth(period: Period, figures: Mapping[str, Figure], node: str) -> Figures:
-    """Voltage that the benchmark leaves, and what 10 mV and a point of efficiency are worth; nothing without an efficiency."""
-    ce, eta, volts = (figures.get(n) for n in ("current_efficiency", "rectifier_efficiency", "pot_voltage"))
-    if ce is None or not ce.value:
-        return {}
-    k = float(faraday_yields(period.site, period.rulebook, np.array([period.span.end_ns - 1]))[0])
-    found = {"worth_of_10_mv": _like(period, node, "worth_of_10_mv", ce, lambda x: worth_of_10_mv_kwh_per_t(x / 100, k))}
-    if volts is not None and volts.value:
-        v = volts.value
-        found["worth_of_efficiency_point"] = _like(
-            period, node, "worth_of_efficiency_point", ce, lambda x: worth_of_efficiency_point_kwh_per_t(v, x / 100, k)
-        )
-    limit = _benchmark(period)
-    if eta is not None and eta.value and limit is not None:
-        share, most = eta.value / 100, float(limit.value)
-        budget = _like(period, node, "pot_voltage_budget", ce, lambda x: voltage_budget_v(most, share, x / 100, k))
-        found["pot_voltage_budget"] = replace(budget, editions=(*budget.editions, limit.edition))
-    return found
-
-
-def _like(period: Period, node: str, name: str, base: Figure, formula: Any) -> Figure:
-    """A figure that follows from another, monotone in it: its band from that one's."""
-    ends = [None if x is None else float(formula(x)) for x in (base.low, base.high)]
-    known = sorted(x for x in ends if x is not None)
-    low, high = (known[0], known[-1]) if len(known) == len(ends) else (None, None)
-    return figure_of(period, node, name, Sum(float(formula(base.value)), low, high, base.measured_share))
-
-
-def _benchmark(period: Period) -> Rule | None:
-    return period.rulebook.in_force("benchmark", period.day, (period.site.province, "CN"))
-
-
 def _details(
     period: Period, line: str, pots: LinePots, mine: Figures, found: Mapping[str, Mapping[str, Figure]]
 ) -> dict[str, Any]:
@@ -280,14 +243,7 @@ def _details(
         "pots_started": sum(n for n in steps if n > 0),
         "pots_stopped": -sum(n for n in steps if n < 0),
     }
-    metal = found.get(nodes.line(line), {}).get("metal_produced")
-    days = (period.span.end_ns - period.span.start_ns) / 86.4e12
-    if metal is not None and metal.value and days > 0:
-        a_day_t = metal.value / days
-        names = ("worth_of_10_mv", "worth_of_efficiency_point")
-        saved = {name: figure.value * a_day_t for name in names if (figure := mine.get(name)) and figure.value}
-        body |= {f"{name}_kwh_per_day": kwh for name, kwh in saved.items()}
-    return body
+    return body | worth_of_a_day(period, found.get(nodes.line(line), {}).get("metal_produced"), mine)
 
 
 POTS = Chapter("pots", pot_figures, KINDS, columns)
