@@ -6,6 +6,7 @@ import numpy as np
 
 from analytics.balance import Banded
 from analytics.estimate import Sum, summed
+from analytics.green import total_use
 from analytics.period_rows import Period
 from analytics.period_sums import figure_of, ratio
 from analytics.plant_balance import flow_node
@@ -25,11 +26,9 @@ def direct_line(period: Period) -> dict[str, Figure]:
     stores = [b.id for b in period.site.branches_of("storage")]
     used = _sum(period, names, ["load", *stores])
     made = _sum(period, names, ["load", *stores, *(b.id for b in period.site.branches_of("grid_tie"))])
-    load, into, out = (period.sum(nodes.PLANT, n) for n in ("load_energy", "storage_charge", "storage_discharge"))
-    use = _total_use(load, into, out)
     found = {
         "direct_self_use_of_available": ratio(used, made, 100.0, 100.0),
-        "direct_self_use_of_use": ratio(used, use, 100.0, 100.0),
+        "direct_self_use_of_use": ratio(used, total_use(period), 100.0, 100.0),
     }
     return {name: figure_of(period, nodes.PLANT, name, share) for name, share in found.items()}
 
@@ -46,14 +45,3 @@ def _sum(period: Period, sources: tuple[str, ...], sinks: list[str]) -> Sum:
     return summed(
         Banded(energy, energy * less, energy * more), rows.column(nodes.PLANT, "measured_share"), rows.start_ns, "solar"
     )
-
-
-def _total_use(load: Sum, into: Sum, out: Sum) -> Sum:
-    """Load and battery loss."""
-
-    def plus(use: float | None, charge: float | None, discharge: float | None) -> float | None:
-        return None if use is None else use + (charge or 0.0) - (discharge or 0.0)
-
-    value = plus(load.value, into.value, out.value)
-    ends = plus(load.low, into.low, out.high), plus(load.high, into.high, out.low)
-    return Sum(value, *ends, load.measured_share, load.estimated_slots)

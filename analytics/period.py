@@ -12,7 +12,7 @@ from analytics.chapters import chapters_of
 from analytics.estimate import SLOTS_A_DAY, Sum, close_gaps, summed
 from analytics.figures import Flow, PeriodFigures, PointEnergy
 from analytics.flags import flag_names
-from analytics.green import certificate_ratio_percent, certificates_of_year
+from analytics.green import certificates_of_year, ratio_of_year, total_use
 from analytics.lines import NUMERATORS, charge_class_percent
 from analytics.metal import DISAGREES, tapped_kg, taps
 from analytics.period_metal import process_metal, subjects_of
@@ -95,7 +95,7 @@ def _plant(period: Period, sure: Sensitivity) -> dict[str, Figure]:
         feed_in = ratio(exported.sum, made, 100.0, 100.0)
         shares["pv_feed_in"] = ratio_of(exported, spreads["renewable_generation"], feed_in)
         shares["pv_self_consumption"] = complement(shares["pv_feed_in"])
-    certified = _certified(period, sums["load_energy"], sums["storage_charge"], sums["storage_discharge"])
+    certified = ratio_of_year(period, total_use(period)) if period.kind == "year" else None
     if certified is not None:
         shares["certificate_ratio"] = certified
     found |= {name: figure_of(period, nodes.PLANT, name, s) for name, s in shares.items()}
@@ -105,23 +105,6 @@ def _plant(period: Period, sure: Sensitivity) -> dict[str, Figure]:
     if period.site.potlines:
         found |= _line(period, nodes.PLANT, list(period.site.potlines), sure)
     return found
-
-
-def _certified(period: Period, load: Sum, charge: Sum, discharge: Sum) -> Sum | None:
-    """R of the span's year to date: only for a year, since certificates are cancelled for a year."""
-    if period.kind != "year" or load.value is None:
-        return None
-    lost = [(into or 0.0) - (out or 0.0) for into, out in _edges(charge, discharge)]
-    certificates = certificates_of_year(period.entries, period.day.year)
-    uses = zip((load.value, load.high, load.low), lost, strict=True)
-    ends = [None if use is None or use + more <= 0 else use + more for use, more in uses]
-    ratios = [None if use is None else certificate_ratio_percent(certificates, use / 1000.0) for use in ends]
-    return Sum(ratios[0], ratios[1], ratios[2], load.measured_share, load.estimated_slots)
-
-
-def _edges(charge: Sum, discharge: Sum) -> list[tuple[float | None, float | None]]:
-    """Charge and discharge as they are, and where their difference is largest and smallest."""
-    return [(charge.value, discharge.value), (charge.high, discharge.low), (charge.low, discharge.high)]
 
 
 def _line(period: Period, node: str, lines: Sequence[str], sure: Sensitivity) -> dict[str, Figure]:

@@ -39,6 +39,7 @@ class Rule(BaseModel):
     document: Annotated[str, Field(min_length=3)]
     sure: Literal["T", "T?", "S", "B", "D"]
     placeholder: bool = False
+    standing: Literal["", "assessed", "monitored"] = ""  # of a quota: whether missing it has consequences
     voltage_kv: tuple[Decimal, Decimal] | None = None  # nominal voltages that it is about, both ends included; None = all
 
     def holds_for(self, period: str) -> bool:

@@ -12,6 +12,7 @@ from analytics.intervals import PointIntervals
 from analytics.limits import PeriodKind
 from analytics.period_rows import Period
 from analytics.plant_balance import plant_balance
+from analytics.study import Material, Question
 from analytics.table import Table
 from plant import nodes
 from plant.config import parse_site
@@ -70,6 +71,12 @@ def period_of(
     starts = start_ns + np.arange(m, dtype=np.int64) * QUARTER_NS
     rows = Table(QUARTER, starts, QUARTER_NS, columns)
     return Period(site, RULES, Span(start_ns, start_ns + m * QUARTER_NS), kind, rows, "provisional", entries)
+
+
+def material_of(period: Period, now_ns: int, span: Span | None = None) -> Material:
+    """What a study would read: the rows of a period, within the span that is asked about."""
+    asked = Question(period.site, period.rulebook, period.kind, span or period.span, period.span.end_ns, now_ns)
+    return Material(asked, period.span, period.rows, period.entries)
 
 
 def contract_entry(
