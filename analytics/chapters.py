@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from analytics import carbon_chapter, demand, green_chapter, power_quality, process_casthouse, process_pots, solar, time_of_use
+from analytics import (
+    carbon_chapter,
+    demand,
+    green_chapter,
+    incidents,
+    losses,
+    power_quality,
+    process_casthouse,
+    process_pots,
+    solar,
+    time_of_use,
+)
 from analytics.chapter import Chapter, NodeFields
 from analytics.limits import PeriodKind
 from plant.site import Site
 
 CHAPTERS: tuple[Chapter, ...] = (
+    losses.CHAPTER,
+    incidents.CHAPTER,
     green_chapter.CHAPTER,
     solar.CHAPTER,
     power_quality.CHAPTER,

@@ -87,9 +87,7 @@ def point_intervals(
     """
     parts: list[list[PointIntervals]] = [[] for _ in bounds_ns]
     covered_s = [np.zeros(len(b) - 1) for b in bounds_ns]
-    ends = [m.valid_from_ns for m in metered.point.mountings[1:]] + [2**62]
-    for mounting, end in zip(metered.point.mountings, ends, strict=True):
-        until = min(end, mounting.valid_to_ns or 2**62)
+    for mounting, until in metered.point.mounted():
         inside = [np.clip(b, mounting.valid_from_ns, until) for b in bounds_ns]
         if not any(b[-1] > b[0] for b in inside):
             continue

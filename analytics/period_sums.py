@@ -13,7 +13,14 @@ from plant.indicators import Figure
 
 SHARES = ("green_share_physical", "pv_feed_in", "pv_self_consumption", "current_efficiency", "rectifier_efficiency")
 
-SIGNED = ("residual", "storage_saving", "tariff_surcharge_accrued", "power_factor_adjustment")  # what may be below 0
+SIGNED = (
+    "residual",
+    "network_loss",
+    "network_loss_share",
+    "storage_saving",
+    "tariff_surcharge_accrued",
+    "power_factor_adjustment",
+)  # what may be below 0
 
 
 def figure_of(period: Period, node: str, indicator: str, found: Sum, share: float | None = None) -> Figure:

@@ -60,9 +60,8 @@ def _point(
 ) -> F64:
     """One direction of a point: each mounting contributes the time it was in force."""
     total, known = np.zeros(len(bounds_ns) - 1), np.zeros(len(bounds_ns) - 1, bool)
-    ends = [m.valid_from_ns for m in point.mountings[1:]] + [2**62]
-    for mounting, end in zip(point.mountings, ends, strict=True):
-        validity = (mounting.valid_from_ns, min(end, mounting.valid_to_ns or 2**62))
+    for mounting, end in point.mounted():
+        validity = (mounting.valid_from_ns, end)
         inside = np.clip(bounds_ns, *validity)
         if inside[-1] > inside[0]:
             part = _mounted(site, mounting, field, validity, readings, inside, wraps_at, annotations)

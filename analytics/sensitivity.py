@@ -52,6 +52,11 @@ class Sensitivity:
                 weights |= {(b.id, IMPORT): float(into), (b.id, EXPORT): float(-into)}
         return sharpened(found, self.supplies, weights)
 
+    def loss(self, found: Sum) -> Sum:
+        """Load of the sources' side less what the metered branches take."""
+        takers = {(b.id, IMPORT): -1.0 for b in self._branches(*LOAD_KINDS, "transformer", "generator", "pv")}
+        return sharpened(found, self.supplies, {**self._load(), **takers}).sum
+
     def line(self, name: str, lines: Sequence[str], found: Sum) -> Spread:
         """A numerator of energy per tonne of a line, or of the plant as all ``lines``."""
         groups = [b.id for line in lines for b in rectifiers(self.period.site, line)]
@@ -101,7 +106,7 @@ class Sensitivity:
         return total
 
     def _green(self, name: str) -> Weights:
-        """Of the sun in the load, or in the export: a share g of all sources, of which sun is a part, times what the sink takes."""
+        """Of the sun in the load, or in the export: the share of sun in all sources, times what the sink takes."""
         load, charge, export = (self._column(n) for n in ("load_energy", "storage_charge", "grid_export"))
         whole = np.maximum(load + charge + export, 1e-9)
         green = self._column("green_to_load") / np.maximum(load, 1e-9)

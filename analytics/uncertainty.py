@@ -24,6 +24,7 @@ from plant import nodes
 from plant.site import MeteringPoint, Site
 
 COVERAGE = 2.0 / float(np.sqrt(3.0))  # of a rectangular distribution's half width: two standard deviations
+DAY_NS = 86_400_000_000_000
 DIRECTIONS = ("energy_import", "energy_export")
 Feed = tuple[str, str]  # branch (DC side: "dc:<branch>") and direction
 Weights = Mapping[Feed, F64 | float]
@@ -165,12 +166,13 @@ def _of_point(point: MeteringPoint, feed: Feed, kwh: F64, mine: Mask, rows: Tabl
     if not mine.any():
         return []
     found = []
-    ends = [m.valid_from_ns for m in point.mountings[1:]] + [2**62]
-    for mounting, end_ns in zip(point.mountings, ends, strict=True):
+    for mounting, end_ns in point.mounted():
         inside = mine & (rows.start_ns >= mounting.valid_from_ns) & (rows.start_ns < end_ns)
         if inside.any():
             runs = int((np.diff(np.concatenate([[0], inside.astype(np.int8)])) == 1).sum())
-            resolution = mounting.register_step_kwh * float(np.sqrt(runs))
+            # the part of a step that power filled up is not carried from one day's computation to the next
+            days = int(inside.sum()) * rows.step_ns / DAY_NS
+            resolution = mounting.register_step_kwh * (float(np.sqrt(runs)) + days / 2)
             energy = np.where(inside, np.nan_to_num(kwh), 0.0)
             found.append(Supply(mounting.meter, feed, energy, mounting.class_percent / 100, resolution))
     return found

@@ -77,6 +77,11 @@ class MeteringPoint:
     rated_power_kw: float
     mountings: tuple[Mounting, ...]
 
+    def mounted(self) -> list[tuple[Mounting, int]]:
+        """Each mounting with the instant that it ends at: its own end or the start of the next one; 2**62 where it has none."""
+        ends = [*(m.valid_from_ns for m in self.mountings[1:]), 2**62][: len(self.mountings)]
+        return [(m, min(end, m.valid_to_ns or 2**62)) for m, end in zip(self.mountings, ends, strict=True)]
+
     def mounting_at(self, t_ns: int) -> Mounting | None:
         """The mounting in force at an instant, None before the first or after a removal."""
         found = None
