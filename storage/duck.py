@@ -13,9 +13,9 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from plant.errors import StoreError, StoreMisconfigured, StoreUnavailable
+from plant.errors import InputError, StoreError, StoreMisconfigured, StoreUnavailable
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MEMORY_LIMIT = "256MB"
 THREADS = 2
 CHECKPOINT = "128MiB"  # the log is folded into the file at this size: at the usual 16 MB a history spends its time doing it
@@ -42,8 +42,15 @@ CREATE TABLE conflict (series INTEGER, t_ms BIGINT, value DOUBLE, quality SMALLI
 CREATE TABLE derived_1m (node INTEGER, start_ms BIGINT, version BIGINT, valid BOOLEAN);
 CREATE TABLE derived_15m (node INTEGER, start_ms BIGINT, version BIGINT, valid BOOLEAN);
 """
+# the first and last finite reading of each series in a file, so that most questions for a neighbour need not open it; NULL in
+# what an earlier format wrote
+_ENDS = "".join(
+    f"ALTER TABLE part_series ADD COLUMN {end}_{name};"
+    for end in ("early", "late")
+    for name in ("ms BIGINT", "value DOUBLE", "quality SMALLINT")
+)
 # what brings a file of the format before to the format named
-_STEPS = {2: _PARTS}
+_STEPS = {2: _PARTS, 3: _ENDS}
 
 
 class Database:
@@ -230,6 +237,22 @@ class Database:
         if self._second is not None:
             self._second.close()
             self._second = None
+
+
+def readings_of_file(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Columns of an exported file of readings, by meter, quantity and time: ``meter``, ``quantity``, ``t_ms``, ``value``,
+    ``quality``. Raises InputError for a file that is none."""
+    read = (
+        "SELECT meter, quantity, epoch_ms(time_utc) AS t_ms, value, quality::SMALLINT AS quality "
+        "FROM read_parquet(?) ORDER BY meter, quantity, t_ms"
+    )
+    try:
+        with duckdb.connect(config={"threads": 1}) as connection:
+            columns: dict[str, Any] = connection.execute(read, [str(path)]).fetchnumpy()
+            return columns
+    except duckdb.Error as error:
+        told = " ".join(str(error).split())
+        raise InputError(f"{path}: {told}; readings as `potwatt export` writes them to Parquet are wanted") from error
 
 
 def floats(column: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

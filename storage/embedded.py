@@ -25,7 +25,7 @@ from plant.series import DerivedBlock, Series, Span
 from plant.site import StoreSettings
 from storage.duck import Database, floats
 from storage.embedded_derived import DerivedTables
-from storage.embedded_parts import DAY_MS, Parts, date_of
+from storage.embedded_parts import DAY_MS, Parts, Pick, date_of
 from storage.long_rows import LongRows, classify, join, nearest_of, series_of
 from storage.readings import check_block, is_interval, normalised
 from storage.series_index import SeriesIndex
@@ -215,7 +215,7 @@ class EmbeddedStore:
         """See SeriesStore.first_from."""
         return await self._nearest(pairs, Span(t_ns, t_ns + round(reach_s * 1e9)), "min")
 
-    async def _nearest(self, pairs: Sequence[Pair], span: Span, pick: str) -> dict[Pair, Series]:
+    async def _nearest(self, pairs: Sequence[Pair], span: Span, pick: Pick) -> dict[Pair, Series]:
         bounds_ms = _bounds_ms(span)
         first_ms, end_ms = bounds_ms
 
@@ -238,7 +238,9 @@ class EmbeddedStore:
             for part in parts[::-1] if pick == "max" else parts:
                 beaten = found.t_ms >= part.last_ms if pick == "max" else found.t_ms <= part.first_ms
                 asked = np.setdiff1d(series, found.series[beaten])
-                found = nearest_of(join([found, nearest_in(self._parts.relation([part]), asked)]), pick)
+                ends = self._parts.ends(part, asked, pick, bounds_ms)
+                within = nearest_in(self._parts.relation([part]), ends.untold)
+                found = nearest_of(join([found, ends.rows, within]), pick)
             return found
 
         return await self._asking_parts(lambda: self._by_pair(pairs, rows))

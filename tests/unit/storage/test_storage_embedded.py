@@ -129,7 +129,7 @@ async def test_a_file_of_another_format_is_refused(path: Path, store: EmbeddedSt
     with duckdb.connect(str(path)) as file:
         file.execute("UPDATE about SET value = 99 WHERE name = 'format'")
     newer = EmbeddedStore(path, "p", StoreSettings())
-    with pytest.raises(StoreMisconfigured, match="has format 99, this potwatt reads 1 to 2"):
+    with pytest.raises(StoreMisconfigured, match="has format 99, this potwatt reads 1 to 3"):
         await newer.setup()
     await newer.close()
 

@@ -21,6 +21,7 @@ from plant.site import StoreSettings
 from storage import embedded_parts
 from storage.embedded import EmbeddedStore
 from storage.embedded_parts import Parts
+from storage.memory import MemoryStore
 
 LATER_NS = NOW_NS + 40 * DAY_NS
 KEEP = StoreSettings(raw_days=3_660)
@@ -143,6 +144,45 @@ async def test_nearest_readings_are_found_across_files_and_table(store: Embedded
     assert await at("before", NOW_NS + 4 * S) == [S, None]
     assert await at("from", NOW_NS + 2 * S) == [4 * S, 5 * S]
     assert await at("from", NOW_NS + 6 * S) == [DAY_NS, None]
+
+
+@pytest.mark.parametrize("catalog", ["of this format", "of the format before"])
+async def test_nearest_readings_in_files_are_those_of_the_oracle(store: EmbeddedStore, catalog: str) -> None:
+    oracle, dice = MemoryStore("p"), np.random.default_rng(3)
+    for day in range(3):
+        for meter in ("m1", "m2", "m3", "m4")[: 4 - day]:
+            made = block(6, NOW_NS + day * DAY_NS, meter=meter, value=float(day))
+            made.value[dice.random(made.value.shape) < (1.0 if meter == "m3" else 0.4)] = np.nan
+            await store.write([made])
+            await oracle.write([made])
+    await store.compact(LATER_NS)
+    if catalog == "of the format before":
+        forget = "UPDATE part_series SET early_ms = NULL, late_ms = NULL, late_value = NULL, early_value = NULL"
+        await store._database.run(lambda: store._database.execute(forget))
+    pairs = [(meter, "active_power") for meter in ("m1", "m2", "m3", "m4")]
+    found = 0
+    for t_ns in [NOW_NS + day * DAY_NS + second * S for day in range(-1, 4) for second in range(-1, 8)]:
+        for reach_s in (2.0, 86_400.0, 1e7):
+            for find in ("last_before", "first_from"):
+                ours, theirs = [await getattr(side, find)(pairs, t_ns, reach_s) for side in (store, oracle)]
+                for pair in pairs:
+                    a, b = ours[pair], theirs[pair]
+                    assert (a.t_ns.tolist(), a.value.tolist(), a.quality.tolist()) == (
+                        b.t_ns.tolist(),
+                        b.value.tolist(),
+                        b.quality.tolist(),
+                    ), (find, t_ns, reach_s, pair)
+                    found += len(a)
+    assert found > 100
+
+
+async def test_the_last_reading_of_a_closed_day_needs_no_file(path: Path, store: EmbeddedStore) -> None:
+    await days(store, 1)
+    await store.compact(LATER_NS)
+    [file] = files(path)
+    file.unlink()
+    found = await store.last_before([("m1", "active_power")], NOW_NS + DAY_NS, 86_400)
+    assert found["m1", "active_power"].t_ns.tolist() == [NOW_NS + 49 * S]
 
 
 class Crash(BaseException):
