@@ -38,10 +38,11 @@ class TieredPrice:
 
 @dataclass(frozen=True, slots=True)
 class Discount:
-    """Percentage points that lower the addition: ``points`` proven, ``possible`` if what is unknown were in favour."""
+    """Percentage points that lower the addition: ``points`` as far as is proven, between ``least`` and ``most``."""
 
     points: Decimal
-    possible: Decimal
+    least: Decimal
+    most: Decimal
     reason: str = ""
 
 
@@ -86,19 +87,30 @@ def edge_below(count: int, price: TieredPrice) -> Fraction:
     return Fraction(price.threshold) + (count - 1) * Fraction(price.step)
 
 
-def discount(price: TieredPrice, how: Assessment, share_percent: Decimal | None) -> Discount:
-    """Points that a non-hydro share takes off the addition, if it is above the limit and not below the incentive weight."""
+def discount(
+    price: TieredPrice, how: Assessment, share: Decimal | None, low: Decimal | None = None, high: Decimal | None = None
+) -> Discount:
+    """Points that a non-hydro ``share`` in % with its band takes off the addition; without an edge the share itself is it.
+
+    A share that is not known, or no incentive weight to hold it against, proves no discount.
+    """
+    least, most = (points_of(price, how, share if edge is None else edge) for edge in (low, high))
+    if share is None:
+        return Discount(Decimal(0), Decimal(0), most, "the non-hydro share of the year is not known, no discount is counted")
+    if price.incentive_percent is None and most > 0:
+        reason = "no rule non-hydro-incentive for the year before, no discount is counted"
+        return Discount(Decimal(0), Decimal(0), most, reason)
+    return Discount(points_of(price, how, share), least, most)
+
+
+def points_of(price: TieredPrice, how: Assessment, share_percent: Decimal | None) -> Decimal:
+    """Points of a share: only of one above the limit and not below the incentive weight, where that is known."""
     limit = price.discount_above_percent
-    if share_percent is None:
-        return Discount(Decimal(0), Decimal(100), "the non-hydro share of the year is not known, no discount is counted")
-    if share_percent <= limit:
-        return Discount(Decimal(0), Decimal(0))
+    if share_percent is None or share_percent <= limit or share_percent < (price.incentive_percent or 0):
+        return Decimal(0)
     counted = share_percent if how.discount_from == "all" else share_percent - limit
     points = (Decimal(floor(counted)) if how.discount_points == "whole" else counted) * price.discount_per_point_percent
-    points = min(points, Decimal(100))
-    if price.incentive_percent is None:
-        return Discount(Decimal(0), points, "no rule non-hydro-incentive for the year before, no discount is counted")
-    return Discount(points, points) if share_percent >= price.incentive_percent else Discount(Decimal(0), Decimal(0))
+    return min(points, Decimal(100))
 
 
 def adder(count: int, price: TieredPrice, points: Decimal = Decimal(0)) -> Decimal:

@@ -83,8 +83,8 @@ class Bill:
 
     @property
     def adders(self) -> Edges:
-        """yuan/kWh; the low edge has the discount that may yet be proven."""
-        points = (self.less.points, self.less.possible, self.less.points)
+        """yuan/kWh; the low edge has the largest discount that there may be."""
+        points = (self.less.points, self.less.most, self.less.least)
         return Edges(*(adder(n, self.price, p) for n, p in zip(self.steps, points, strict=True)))
 
     def surcharge(self, base_kwh: tuple[float, float, float]) -> Edges:

@@ -14,10 +14,12 @@ from typing import Any
 
 import numpy as np
 
+from analytics import green_chapter
 from analytics.estimate import Sum
 from analytics.lines import NUMERATORS
 from analytics.period_rows import Period
-from analytics.period_sums import because, figure_of, ratio
+from analytics.period_sums import because, figure_of
+from analytics.plant_balance import flow_node
 from analytics.study import Material, Question, Studied, Study, Wants
 from analytics.tariff import (
     Discount,
@@ -32,7 +34,7 @@ from plant import nodes
 from plant.indicators import Figure
 from plant.series import QUARTER_NS, Span
 from plant.settings.tariff import Assessment
-from plant.site import Site
+from plant.site import RENEWABLE_SOURCES, Site
 
 _BAND = ("", "_low", "_high")
 _UNIT_SUMS = ("metal_produced", "comprehensive_energy", "comprehensive_energy_tariff")
@@ -48,8 +50,17 @@ def wants(question: Question) -> Wants:
     lines = [nodes.line(name) for name in site.potlines]
     per_unit = (*(f"{n}{e}" for n in _UNIT_SUMS for e in _BAND), *_TRUST)
     columns = [([nodes.PLANT, *lines], per_unit), ([nodes.PLANT], tuple(f"{n}{e}" for n in _PLANT_SUMS for e in _BAND))]
+    columns.append((_flows(site), ("flow_energy",)))
     months = tuple(("month", f"{year}-{n:02}") for n in range(1, 13))
-    return Wants(Span(start_ns, max(question.span.end_ns, start_ns)), columns, reports=months)
+    span = Span(start_ns, max(question.span.end_ns, start_ns))
+    return Wants(span, columns, entries=green_chapter.CHAPTER.entries, reports=months)
+
+
+def _flows(site: Site) -> list[str]:
+    """Flows that the green shares rest on."""
+    green = [b.id for b in site.branches.values() if b.source in RENEWABLE_SOURCES]
+    stored = [f"{b.id}/renewable" for b in site.branches_of("storage")]
+    return [flow_node(name, "load") for name in (*(b.id for b in site.branches_of("grid_tie")), *green, *stored)]
 
 
 def compute(material: Material, project: Project = persistence) -> Studied:
@@ -65,7 +76,7 @@ def compute(material: Material, project: Project = persistence) -> Studied:
     to_date = Period(
         site, question.rulebook, material.span, "year", material.rows, "provisional", material.entries, material.efficiency
     )
-    less = discount(price, how, _share_percent(to_date, year))
+    less = _discount(to_date, year, price, how)
     found: dict[str, dict[str, Figure]] = {}
     bodies: dict[str, Any] = {}
     for unit in assessed_units(site, how, price):
@@ -97,21 +108,23 @@ def _head(year: int, price: TieredPrice, how: Assessment, less: Discount) -> dic
         "adder_yuan_per_kwh": str(price.adder),
         "assessment": how.model_dump(mode="json"),
         "discount_points": str(less.points),
-        "discount_points_possible": str(less.possible),
+        "discount_points_least": str(less.least),
+        "discount_points_most": str(less.most),
         "discount_reason": less.reason,
         "editions": list(price.editions),
     }
 
 
-def _share_percent(to_date: Period, year: int) -> Decimal | None:
-    """Non-hydro renewable share of all power: as the authority states it, else what on-site generation without hydropower
-    gave the load so far."""
+def _discount(to_date: Period, year: int, price: TieredPrice, how: Assessment) -> Discount:
+    """By the non-hydro renewable share of all power as the authority states it, else as it is so far."""
     stated = to_date.site.tariff.stated_share(year)
-    if stated is not None or any(b.source == "hydro" for b in to_date.site.branches.values()):
-        return stated
-    found = ratio(to_date.sum(nodes.PLANT, "green_to_load"), to_date.sum(nodes.PLANT, "load_energy"), 100.0, 100.0)
-    enough = found.measured_share >= to_date.site.accounting.measured_share_min
-    return None if found.value is None or not enough else Decimal(repr(round(found.value, 6)))
+    if stated is not None:
+        return discount(price, how, stated)
+    found = green_chapter.CHAPTER.compute(to_date, {}).figures.get(nodes.PLANT, {}).get("non_hydro_share")
+    if found is None:  # nothing renewable on the site and no contract
+        return discount(price, how, Decimal(0))
+    share, low, high = (None if x is None else Decimal(repr(round(x, 6))) for x in (found.value, found.low, found.high))
+    return discount(price, how, share, low, high)
 
 
 def _unit_year(to_date: Period, unit: AssessedUnit, how: Assessment, year: Span, project: Project) -> UnitYear | None:

@@ -67,7 +67,7 @@ def test_green_discount(share: str, incentive: str, how: Assessment, expected: s
 
 def test_a_discount_that_rests_on_an_unknown_weight_is_possible_and_not_counted() -> None:
     found = discount(price(), HOW, Decimal("18.4"))
-    assert (found.points, found.possible) == (0, 3)
+    assert (found.points, found.least, found.most) == (0, 0, 3)
     assert "non-hydro-incentive" in found.reason
 
 

@@ -27,7 +27,7 @@ from plant.site import Site
 SITE = """
 plant = { id = "p", name = { en = "P" }, zone = "Asia/Shanghai", province = "guizhou" }
 bus = [{ id = "b" }]
-branch = [{ id = "tie", kind = "grid_tie", bus = "b" }]
+branch = [{ id = "tie", kind = "grid_tie", bus = "b" }, { id = "sun", kind = "pv", bus = "b", capacity_kw = 1000 }]
 [[potline]]
 id = "one"
 name = { en = "One" }
@@ -88,8 +88,10 @@ def material(
         energy = specific * metal * one
         both = {"comprehensive_energy": energy + 10 * metal, "comprehensive_energy_tariff": energy, "load_energy": energy * 1.1}
         columns[node] = {f"{n}{e}": v * f for n, v in both.items() for e, f in (("", 1), ("_low", 0.999), ("_high", 1.001))}
-        columns[node] |= {"green_to_load": 0.2 * energy * 1.1, "metal_produced": metal * one, "current_efficiency": 93 * one}
+        columns[node] |= {f"green_to_load{e}": 0.2 * energy * 1.1 for e in ("", "_low", "_high")}
+        columns[node] |= {"metal_produced": metal * one, "current_efficiency": 93 * one}
         columns[node] |= {"completeness": one, "measured_share": one}
+    columns["flow:tie>load"] = {"flow_energy": 0.8 * columns[nodes.PLANT]["load_energy"]}
     # weighed over the whole year: no more than 0.1 % of the metal is uncertain
     fits = Fits((0,), (Fit(0.93, 0.00093, "weighed"),))
     efficiency = dict.fromkeys(there.potlines, fits)
@@ -224,6 +226,13 @@ def test_without_a_statement_the_share_is_that_of_the_site_to_date() -> None:
     assert found.body["discount_points"] == "5"  # 20 % of the load
 
 
+def test_hydropower_gives_no_discount() -> None:
+    asked = material("2026", {"one": 13385.0, "two": 13385.0})
+    hydro = parse_site(SITE.replace('kind = "pv"', 'kind = "generator", source = "hydro"'), "site.toml")
+    found = compute(replace(asked, question=replace(asked.question, site=hydro)))
+    assert found.body["discount_points_most"] == "0"
+
+
 def test_unpaid_after_90_days_the_year_costs_half_as_much_again() -> None:
     per_tonne = {"one": 13340.0, "two": 13350.0}
     notice = "[[tariff.notice]]\nyear = 2025\nnotified = 2026-03-01\n"
@@ -241,8 +250,8 @@ def test_unpaid_after_90_days_the_year_costs_half_as_much_again() -> None:
 
 def test_too_little_measured_has_a_band_and_no_value() -> None:
     asked = material("2026", {"one": 13310.0, "two": 13310.0})
-    for columns in asked.rows.columns.values():
-        columns["measured_share"][:] = 0.3
+    for node in (nodes.PLANT, "line:one", "line:two"):
+        asked.rows.columns[node]["measured_share"][:] = 0.3
     found = compute(asked)
     value, low, high = figure(found, "tariff_steps")
     assert value is None
