@@ -46,7 +46,16 @@ POINT_FIELDS = (
 )
 # every field that a derived row can have: those with a _low and a _high beside them, and the others
 BANDED_FIELDS = (*SUMMED, "green_share_physical", "residual", "metal_produced", *NUMERATORS, *NUMERATORS.values())
-PLAIN_FIELDS = (*POINT_FIELDS, "current_efficiency", "flow_energy", "flags", "dc_charge", *GAUGE_FIELDS, *REACTIVE_FIELDS)
+PLAIN_FIELDS = (
+    *POINT_FIELDS,
+    "current_efficiency",
+    "flow_energy",
+    "flags",
+    "dc_charge",
+    "pots_running",
+    *GAUGE_FIELDS,
+    *REACTIVE_FIELDS,
+)
 
 
 def faraday_yield(site: Site, rulebook: Rulebook, t_ns: int) -> float:
@@ -62,7 +71,7 @@ class PlantModel:
     """What every computation of one site shares: built once."""
 
     site: Site
-    yield_kg_per_kah: float
+    yield_kg_per_kah: float | F64  # of all intervals, or of each as it is derived
     wraps_at: WrapsAt
     parts: tuple[Component, ...]
     points: dict[str, MeteredPoint]
@@ -231,7 +240,7 @@ def _coarse_table(
 def _process(model: PlantModel, evidence: Evidence, dc: Energies, bounds_ns: I64) -> Process:
     """Direct-current energy and metal at 100 % efficiency of every line, before any efficiency is applied."""
     m = len(bounds_ns) - 1
-    dc_energy, full = {}, {}
+    dc_energy, full, running = {}, {}, {}
     for name, line in model.site.potlines.items():
         dc_energy[name] = all_groups(model.site, name, dc, m)
         # a group without a meter is not one without current
@@ -239,7 +248,8 @@ def _process(model: PlantModel, evidence: Evidence, dc: Energies, bounds_ns: I64
         charge = np.sum(charges or [np.full(m, np.nan)], axis=0)
         pots = pots_running(line, bounds_ns[:-1], _fed(evidence.readings, line.feed_meter, bounds_ns))
         full[name] = faraday_t(charge, pots, model.yield_kg_per_kah)
-    return Process(model.site, model.parts, dc_energy, full, evidence.efficiency)
+        running[name] = pots
+    return Process(model.site, model.parts, dc_energy, full, evidence.efficiency, running)
 
 
 def _fed(readings: Readings, meter: str, bounds_ns: I64) -> F64 | None:

@@ -46,7 +46,13 @@ _BANDED = (
     "comprehensive_energy_tariff",
     "green_share_physical",  # rows are restated whole: a field left out here would be stored as null
 )
-PROCESS_FIELDS = (*(f"{n}{e}" for n in _BANDED for e in _BAND), "current_efficiency", "completeness", "measured_share")
+PROCESS_FIELDS = (
+    *(f"{n}{e}" for n in _BANDED for e in _BAND),
+    "current_efficiency",
+    "pots_running",
+    "completeness",
+    "measured_share",
+)
 
 
 class Gather:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -26,13 +26,15 @@ NUMERATORS = {
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What the cells of a site did over m intervals: DC energy by line, and metal in t at 100 % current efficiency."""
+    """What the cells of a site did over m intervals: DC energy by line, metal in t at 100 % current efficiency, and the pots
+    running where they are known (rows that are restated keep theirs)."""
 
     site: Site
     parts: tuple[Component, ...]
     dc_energy: Mapping[str, Banded]
     full_metal_t: Mapping[str, F64]
     efficiency: Mapping[str, Fits]
+    pots_running: Mapping[str, F64] = field(default_factory=dict)
 
     def efficiency_at(self, line: str, start_ns: I64) -> tuple[F64, F64]:
         """Current efficiency of a line and half its band at each interval; the stated one until metal was weighed."""
@@ -88,6 +90,8 @@ def process_columns(process: Process, ac: Energies, load: Banded, start_ns: I64)
     for line, energy in found.items():
         ce, _ = process.efficiency_at(line, start_ns)
         columns[nodes.line(line)] = line_columns(energy) | {"current_efficiency": 100.0 * ce}
+        if line in process.pots_running:
+            columns[nodes.line(line)]["pots_running"] = process.pots_running[line]
     whole = sum_lines(list(found.values()))
     full = np.sum([process.full_metal_t[line] for line in found], axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):

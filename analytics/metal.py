@@ -110,7 +110,7 @@ def _apart(fit: Fit, start_ns: I64, full_t: F64) -> float:
     return inside * (1.0 - _share(fit, start_ns, full_t)) + max(float(full_t.sum()) - inside, 0.0)
 
 
-def faraday_t(charge_kah: F64, pots: F64, yield_kg_per_kah: float) -> F64:
+def faraday_t(charge_kah: F64, pots: F64, yield_kg_per_kah: float | F64) -> F64:
     """Metal in t at 100 % current efficiency: line ampere-hours [kAh] through ``pots`` in series. Source: 10.1 P1, P4."""
     return charge_kah * pots * yield_kg_per_kah / 1000.0
 

@@ -49,7 +49,7 @@ def columns(site: Site) -> Sequence[NodeFields]:
     groups = [nodes.branch(b.id) for line in site.potlines for b in rectifiers(site, line)]
     fields = ("energy_import", "energy_import_low", "energy_import_high", "completeness", "measured_share")
     feeds = [nodes.meter(line.feed_meter) for line in site.potlines.values() if line.feed_meter]
-    return [(groups, fields), ([nodes.line(n) for n in site.potlines], ("pots_running",)), (feeds, (CONTROLLERS,))]
+    return [(groups, fields), (feeds, (CONTROLLERS,))]
 
 
 def pot_figures(period: Period, found: Mapping[str, Mapping[str, Figure]]) -> Chaptered:

@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 from analytics.checkpoints import DAY_NS
 from analytics.derive import Derived, Evidence, PlantModel, derive, faraday_yield
 from analytics.expired import Expired
+from analytics.faraday import faraday_yields
 from analytics.figures import Live, PeriodFigures
 from analytics.gather import Gather, Pair, inside, reached
 from analytics.limits import PeriodKind
@@ -336,7 +337,8 @@ class Analytics:
         statements = await self._restatement.statements(span)
         evidence = Evidence(readings, annotations, self._state.efficiency, pools, statements)
         step_ns, group = (MINUTE_NS, QUARTER_NS // MINUTE_NS) if fine else (QUARTER_NS, 1)
-        law = replace(self._model, yield_kg_per_kah=faraday_yield(self._site, self._rulebook, span.start_ns))
+        yields = faraday_yields(self._site, self._rulebook, span.bounds(QUARTER_NS)[:-1])
+        law = replace(self._model, yield_kg_per_kah=yields)
         derived = await asyncio.to_thread(derive, law, evidence, span.bounds(step_ns), group)
         version = await self._state.next_version(self._clock.now_ns())
         for table in (derived.fine, derived.coarse):
