@@ -61,6 +61,16 @@ ROWS: tuple[Indicator, ...] = (
         "P0 x H x design ratio x (1 + gamma x (T - 25)), at most what the inverters can give",
         ("solar_irradiation",),
     ),
+    Indicator(
+        "solar_lost",
+        "kWh",
+        "kwh",
+        "PV energy lost in faulty strings and inverters",
+        "光伏组串及逆变器故障损失电量",
+        "strings and inverters of the field that their peers accuse",
+        "sum over them of what their peers gave more, per kW of modules",
+        ("solar_expected",),
+    ),
     Indicator("frequency_deviation", "Hz", "hz", "Frequency deviation, largest", "频率偏差最大值", _BUS, "max |f - 50 Hz|"),
     Indicator(
         "frequency_deviation_islanded",

@@ -13,7 +13,7 @@ from plant.errors import ConfigError
 from plant.series import Span
 from tests.analytics_plant import HEAD, NS, meter_toml, small_plant
 
-START_NS = 1_793_462_400 * NS  # 2026-11-01T00:00 in Shanghai + 8 h: a multiple of a day in UTC
+START_NS = 1_793_462_400 * NS  # 2026-11-01 00:00 in Shanghai
 DAY_S = 86_400
 SITE = (
     """

@@ -1,0 +1,74 @@
+"""The study of a field asked of a plant: the dead string first, in kWh, and what it says of inverters without peers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from plant.errors import InputError
+from tests.analytics_plant import NS, meter_toml, small_plant
+
+START_NS = 1_793_462_400 * NS  # 2026-11-01 00:00 in Shanghai
+STRINGS = 6
+SITE = (
+    """
+branch = [
+  { id = "tie", kind = "grid_tie", bus = "b" },
+  { id = "roof", kind = "pv", bus = "b" },
+]
+[[solar]]
+id = "roof"
+branch = "roof"
+weather_meter = "sky"
+dc_capacity_kw = 600
+inverters = [{ meter = "m-roof", dc_capacity_kw = 600 }]
+strings = [{ meter = "box", quantity = "string_dc_current", count = 6, dc_capacity_kw = 100 }]
+"""
+    + meter_toml("m-tie", 1, 'branch = "tie", rated_power_kw = 1000')
+    + meter_toml("m-roof", 2, 'branch = "roof", rated_power_kw = 1000')
+    + "".join(
+        f'[[meter]]\nid = "{name}"\nprofile = "x"\nendpoint = "g"\nunit = {unit}\npoll_interval_s = 60\n'
+        for name, unit in (("sky", 3), ("box", 4))
+    )
+)
+KNOWN = {
+    "m-tie": ("active_power", "energy_import", "energy_export"),
+    "m-roof": ("active_power", "energy_import", "energy_export"),
+    "sky": ("irradiance", "module_temperature"),
+    "box": tuple(f"string_dc_current_{i}" for i in range(1, STRINGS + 1)),
+}
+
+
+async def test_the_dead_string_is_first_with_its_loss(tmp_path: Path) -> None:
+    t_s = np.arange(0, 10 * 3600, 60)
+    t_ns = START_NS + t_s * NS
+    sun = np.sin(np.pi * t_s / t_s[-1]) * 800.0
+    strings = np.array([sun / 100.0 * (1.0 + 0.005 * i) for i in range(STRINGS)])
+    strings[3][t_s >= 3 * 3600] = 0.0
+    power = 0.8 * 600 * sun / 1000.0 * strings.sum(axis=0) / np.where(sun > 0, sun / 100.0 * STRINGS, 1.0)
+    energy = np.concatenate([[0.0], np.cumsum(power[1:] + power[:-1]) / 120.0])
+    zero = np.zeros(len(t_s))
+    async with small_plant(tmp_path, SITE, START_NS + 11 * 3600 * NS, KNOWN) as plant:
+        await plant.feed("m-tie", t_ns, active_power=zero + 500.0, energy_import=t_s / 7.2, energy_export=zero)
+        await plant.feed("m-roof", t_ns, active_power=-power, energy_import=zero, energy_export=energy)
+        await plant.feed("sky", t_ns, irradiance=sun, module_temperature=zero + 25.0)
+        await plant.feed("box", t_ns, **{f"string_dc_current_{i + 1}": s for i, s in enumerate(strings)})
+        await plant.work()
+        studied = await plant.analytics.study("solar", "day", "2026-11-01")
+        with pytest.raises(InputError, match="solar"):
+            await plant.analytics.study("solar", "year", "2026")
+    (field,) = studied.body["fields"]
+    inverters, boxes = field["groups"]
+    assert inverters["suspects"] == [] and inverters["reason"] == "fewer than 3 peers have readings"
+    (suspect,) = boxes["suspects"]
+    assert (suspect["meter"], suspect["quantity"], suspect["cause"]) == ("box", "string_dc_current_4", "dead")
+    assert suspect["since"] == "2026-11-01T03:00+08:00"
+    # 100 kW of modules under the sun of 03:00 to 10:00, at the 0.8 less a string that the field still had in the mean
+    due = 100.0 * sun[t_s >= 3 * 3600].sum() / 60.0 / 1000.0
+    assert 0.65 * due < suspect["lost_kwh"] < 0.8 * due
+    lost = studied.figures["branch:roof"]["solar_lost"]
+    assert lost.value == suspect["lost_kwh"] and lost.low is not None and lost.high is not None
+    assert lost.low < 0.8 * due < lost.high * 1.05
+    assert [d["day"] for d in field["performance_ratio_by_day"]] == ["2026-11-01"]
