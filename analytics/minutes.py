@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,7 @@ RECENT_NS = 2 * MINUTE_NS  # the last 15 minutes are those as long as they ended
 
 
 class Minutes:
-    """Runs the minutes since the last settled slot of one plant."""
+    """Runs the minutes since the last settled slot of one plant; ``apart`` runs a computation beside the event loop."""
 
     def __init__(
         self,
@@ -36,10 +37,11 @@ class Minutes:
         store: SeriesStore,
         ledger: Ledger,
         clock: Clock,
+        apart: Callable[..., Awaitable[Any]],
     ) -> None:
         self._model, self._rulebook, self._gather, self._state = model, rulebook, gather, state
         self._restatement = restatement
-        self._store, self._ledger, self._clock = store, ledger, clock
+        self._store, self._ledger, self._clock, self._apart = store, ledger, clock, apart
         self._minute_ns = 0
         self._recent: PeriodFigures | None = None
 
@@ -65,13 +67,13 @@ class Minutes:
         annotations = await self._ledger.annotations(site.id, whole)
         statements = await self._restatement.statements(whole)
         evidence = Evidence(readings, annotations, efficiency, checkpoints.before(recent.start_ns)[1], statements)
-        rows = (await asyncio.to_thread(derive, self._model, evidence, np.array([recent.start_ns, recent.end_ns]), 1)).coarse
+        rows = (await self._apart(derive, self._model, evidence, np.array([recent.start_ns, recent.end_ns]), 1)).coarse
         period = Period(site, self._rulebook, recent, "interval", rows, "live", (), efficiency)
-        self._recent = await asyncio.to_thread(period_figures, period)
+        self._recent = await self._apart(period_figures, period)
         if minute > done_ns:
             bounds = Span(done_ns, minute).bounds(MINUTE_NS)
             started = replace(evidence, pools=checkpoints.before(done_ns)[1])
-            fine = (await asyncio.to_thread(derive, self._model, started, bounds, len(bounds) - 1)).fine
+            fine = (await self._apart(derive, self._model, started, bounds, len(bounds) - 1)).fine
             version = await self._state.next_version(self._clock.now_ns())
             for block in fine.blocks(site.id, version) if fine else ():
                 await self._store.write_derived(block)

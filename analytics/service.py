@@ -73,7 +73,15 @@ class Analytics:
         self._expired = Expired(site, self._gather, ledger, clock, health)
         self._restatement = Restatement(self._model, self._gather, ledger)
         self._minutes = Minutes(
-            self._model, rulebook, self._gather, self._state, self._restatement, store=store, ledger=ledger, clock=clock
+            self._model,
+            rulebook,
+            self._gather,
+            self._state,
+            self._restatement,
+            store=store,
+            ledger=ledger,
+            clock=clock,
+            apart=asyncio.to_thread,
         )
         self._reader = Reader(site, rulebook, self._gather, ledger, self._state)
         self._studies = Studies(
