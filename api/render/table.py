@@ -101,6 +101,13 @@ _REASONS = (
     (re.compile(r"no reading of it in the period"), "期间内无该量读数"),
     (re.compile(r"(\d+) of (\d+) intervals have no reading"), r"\2 个时段中 \1 个无读数"),
     (re.compile(r"no limit of it is in force"), "无有效限值"),
+    (re.compile(r"(\d+) days are known, (\d+) are needed for an outlook"), r"已知 \1 天数据,展望至少需要 \2 天"),
+    (re.compile(r"too little of the settled part was measured"), "已结算部分实测不足"),
+    (
+        re.compile(r"\[outlook\] names no place: the sun is not known more than (\d+) days ahead"),
+        r"[outlook] 未设厂址:\1 天以后的日照无法预计",
+    ),
+    (re.compile(r"too few of the past days were measured whole"), "完整实测的日数不足"),
     (re.compile(r"no interval with energy and sun is known"), "无同时具有电量与日照数据的时段"),
 )
 _BOUNDARIES: Mapping[str, str] = {
