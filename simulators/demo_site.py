@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from simulators.demo_tariff import TARIFF
+
 AC_METER = "sim_ac_meter"
 RECTIFIER_AC = "sim_rectifier_ac_meter"
 RECTIFIER_DC = "sim_rectifier_dc_meter"
@@ -382,7 +384,7 @@ def demo_site_toml(ports: Ports, *, api_port: int, data_dir: str = "", mqtt_vers
         "feeder_meter": FEEDER_METER,
         **{name: str(getattr(ports, name)) for name in Ports.names()},
     }
-    text = _SITE
+    text = _SITE + TARIFF
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
     return text
