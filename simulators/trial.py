@@ -26,7 +26,7 @@ _POWER, _REGISTER = ("active_power", "dc_power"), ("energy_import", "dc_energy")
 
 @dataclass(frozen=True, slots=True)
 class TrialSettings:
-    """``class_used`` 0..1 is how much of its class a meter may err by; 0 makes scale and crew exact too."""
+    """``class_used`` 0..1 is how much of its class a meter may err by; with 0 registers, scale and crew are exact too."""
 
     seed: int
     span: Span
@@ -52,8 +52,11 @@ class Trial:
             m for m, (p, _) in self._mounted.items() if p.rank == "main" and len(self.site.points_of(p.branch, p.side)) > 1
         ]
         self.drawn = draw_faults(settings.seed, span, names, checked, settings.faults, self.late_ns)
+        for meter in self._mounted if settings.class_used == 0.0 else ():
+            self._set_step(meter, 0.0)
         for meter in self.drawn.coarse:
-            self._coarsen(meter)
+            point, mounting = self._mounted[meter]
+            self._set_step(meter, mounting.ratio * max(round(point.rated_power_kw * COARSE_H / mounting.ratio), 1))
 
     @property
     def wraps_at(self) -> dict[tuple[str, str], float | None]:
@@ -97,10 +100,9 @@ class Trial:
         reported = sound(tuple(quantities), seen.t_ns, np.column_stack(list(quantities.values())))
         return with_faults(reported, [_named(f, reported.quantities) for f in self.drawn.by_meter.get(mounting.meter, ())])
 
-    def _coarsen(self, meter: str) -> None:
+    def _set_step(self, meter: str, step_kwh: float) -> None:
         point, mounting = self._mounted[meter]
-        step = mounting.ratio * max(round(point.rated_power_kw * COARSE_H / mounting.ratio), 1)
-        coarse = replace(mounting, register_step_kwh=step)
+        coarse = replace(mounting, register_step_kwh=step_kwh)
         others = tuple(coarse if m.meter == meter else m for m in point.mountings)
         changed = replace(point, mountings=others)
         self._mounted[meter] = changed, coarse

@@ -41,3 +41,26 @@ def outage(
         raise typer.Exit(130)
     if not outcome.holds:
         raise typer.Exit(1)
+
+
+@selftest_app.command()
+def truth(
+    plants: Annotated[int, typer.Option(help="How many plants.", min=1)] = 10,
+    days: Annotated[int, typer.Option(help="Days of each.", min=2, max=60)] = 30,
+    faults: Annotated[str, typer.Option(help="none, all, or kinds of faults with commas in between.")] = "all",
+    processes: Annotated[int, typer.Option(help="Processes at work.", min=1)] = 2,
+    seed: Annotated[int | None, typer.Option(help="Repeat the plants of a run.", min=0)] = None,
+) -> None:
+    """Run whole simulated plants through faulty meters and hold every figure against the truth."""
+    from plant.errors import InputError  # noqa: PLC0415  (help stays quick)
+    from potwatt.selftest.truth import TruthSettings, run_truth  # noqa: PLC0415
+
+    logs.set_up(logging.ERROR)
+    chosen = random.randrange(10**6) if seed is None else seed  # noqa: S311
+    try:
+        holds = run_truth(TruthSettings(plants, days, chosen, faults, processes), console)
+    except InputError as error:
+        console.print(str(error))
+        raise typer.Exit(2) from None
+    if not holds:
+        raise typer.Exit(1)

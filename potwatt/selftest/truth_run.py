@@ -31,11 +31,14 @@ from potwatt.board import Board
 from potwatt.selftest.truth_store import ArrayStore
 from simulators.faults import Reported
 from simulators.trial import Trial, TrialSettings, whole_ms
+from simulators.true_classes import class_shares
 from simulators.true_figures import true_figures, true_points
 from storage.ledger import SqlLedger
 
 HOUR_NS = 3_600_000_000_000
 SETTLE_NS = 6 * HOUR_NS
+# weighed metal says how a month's efficiency is, not how a day's differs from it
+METAL_FIGURES, DRIFT = ("metal_", "specific_energy_", "current_efficiency"), 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,13 @@ class Case:
     high: float | None
     measured_share: float = 1.0
     flags: tuple[str, ...] = ()
+    class_share: float | None = None  # root-sum-square of the classes behind it, relative, where that is known
+    allowed: float = 0.0  # relative error that has other reasons than meters: registers' steps, the drift of efficiency
+
+    @property
+    def whole(self) -> bool:
+        """Whether the figure claims to be measured whole."""
+        return self.measured_share > 0.9999 and not self.flags
 
     @property
     def name(self) -> str:
@@ -168,25 +178,15 @@ async def analysed(trial: Trial, folder: Path, reported: Mapping[str, Reported] 
 def compared(trial: Trial, kind: PeriodKind, span: Span, found: PeriodFigures) -> list[Case]:
     """Figures and points of a span that the truth knows."""
     seed, cases = trial.settings.seed, []
+    classes = class_shares(trial.truth, trial.site, span) if kind == "month" else {}
     for (node, indicator), truth in true_figures(trial.truth, span).items():
         figure = found.figure(node, indicator)
         if figure is not None:
             told = (figure.reason,) if figure.reason else ()
-            cases.append(
-                Case(
-                    seed,
-                    kind,
-                    span.start_ns,
-                    node,
-                    indicator,
-                    truth,
-                    figure.value,
-                    figure.low,
-                    figure.high,
-                    figure.measured_share,
-                    told,
-                )  # fmt: skip
-            )
+            band = (figure.value, figure.low, figure.high)
+            drifts = kind == "day" and indicator.startswith(METAL_FIGURES)
+            limits = (classes.get((node, indicator)), DRIFT * drifts)
+            cases.append(Case(seed, kind, span.start_ns, node, indicator, truth, *band, figure.measured_share, told, *limits))
     points = {p.id: (p.branch, p.side) for p in trial.site.points.values()}
     true = true_points(trial.truth, span, points)
     for point in found.points:
