@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from analytics.counters import F64, I64
+from plant.entry_data import counts
 from plant.ports import LedgerEntry
 from plant.series import Span
 from plant.site import Potline
@@ -174,8 +175,9 @@ def fitted(line: Potline, weighed: Weighed, class_percent: float) -> Fit:
 
 
 def taps(entries: Sequence[LedgerEntry], subjects: tuple[str, ...]) -> tuple[I64, F64]:
-    """Weighed taps of a line: (instant int64[n] ascending, kg float64[n]) from entries ``metal_tapped``."""
-    found = sorted((e.start_ns, e.amount) for e in entries if e.kind == "metal_tapped" and e.subject in subjects)
+    """Weighed taps of a line: (instant int64[n] ascending, kg float64[n]) from entries ``metal_tapped`` that count."""
+    own = (e for e in entries if e.kind == "metal_tapped" and e.subject in subjects and counts(e))
+    found = sorted((e.start_ns, e.amount) for e in own)
     return np.array([t for t, _ in found], np.int64), np.array([float(kg) for _, kg in found])
 
 
