@@ -27,12 +27,14 @@ COUNTED, SPREAD, POWERED = 0, 1, 2
 class Curve:
     """Knots ``t_ns`` int64[n] with the energy so far; segment i between knots i and i + 1 is of ``kind`` int8[n - 1].
 
-    ``energy`` is in the unit of the register (kWh or kAh); ``unknown_s`` is time of which nothing is known.
+    ``energy`` is in the unit of the register (kWh or kAh); ``unknown_s`` is time of which nothing is known, ``doubt`` energy that
+    power saw and a standing register may yet have missed: too little to call it frozen, and not in ``energy``.
     """
 
     t_ns: I64
     energy: F64
     unknown_s: F64
+    doubt: F64
     kind: I64
     power: PowerIntegral
     wrapped: Mask
@@ -78,23 +80,26 @@ def counter_curve(
     inside = slice(lead, lead + max(len(register) - 1, 0))
     flags = np.zeros((3, len(dt_s)), bool)
     flags[0, inside], flags[1, inside] = register.wrapped, register.boundary
-    flags[2, inside] = _frozen(register, power, step, rated)
+    flags[2, inside], missed = _standing(register, power, step, rated)
     silent = flags[1, inside] | flags[2, inside]
     kind = np.full(len(dt_s), POWERED, np.int64)
     kind[inside] = np.where(silent, POWERED, np.where((dt_s[inside] <= gap_max_s) | shaped[inside], COUNTED, SPREAD))
     gained = np.diff(power.energy_at(t_ns))
     gained[inside] = np.where(silent, gained[inside], np.diff(inner))
     unknown = np.where(kind == POWERED, np.maximum(dt_s - covered, 0.0), 0.0)
+    doubt = np.zeros(len(dt_s))
+    doubt[inside] = np.where(silent, 0.0, np.maximum(missed - gained[inside], 0.0))
     wrapped, reset, frozen = flags
-    counted = len(register) > 0
-    return Curve(t_ns, _running(gained), _running(unknown), kind, power, wrapped, reset, frozen, register.set_aside_ns, counted)
+    counted, aside = len(register) > 0, register.set_aside_ns
+    return Curve(t_ns, _running(gained), _running(unknown), _running(doubt), kind, power, wrapped, reset, frozen, aside, counted)
 
 
-def _frozen(register: Register, power: PowerIntegral, step: float, rated: float | None) -> Mask:
-    """Segments [n - 1] in which the register stands still although more has passed than it steps by."""
+def _standing(register: Register, power: PowerIntegral, step: float, rated: float | None) -> tuple[Mask, F64]:
+    """Segments [n - 1] in which the register stands still although more has passed than it steps by, and what power saw pass
+    in each segment of a stand that the register did not catch up with, or has not yet."""
     gained = np.diff(register.count)
-    if not rated or len(power.t_ns) == 0 or len(gained) == 0:
-        return np.zeros(len(gained), bool)
+    if len(power.t_ns) == 0 or len(gained) == 0:
+        return np.zeros(len(gained), bool), np.zeros(len(gained))
     moved = np.concatenate([[True], (gained > 0) | register.boundary])
     run = np.cumsum(moved) - 1
     start = np.flatnonzero(moved)
@@ -102,28 +107,34 @@ def _frozen(register: Register, power: PowerIntegral, step: float, rated: float 
     passed = power.energy_at(register.t_ns[end]) - power.energy_at(register.t_ns[start])
     covered_h = (power.covered_at(register.t_ns[end]) - power.covered_at(register.t_ns[start])) / S_PER_H
     usual = float(np.median(gained[gained > 0])) if (gained > 0).any() else 0.0
-    frozen = (passed > max(step, STEPS * usual, FROZEN_H * rated)) & (passed > CREEP * rated * covered_h)
     regained = np.append(gained[start[1:] - 1], 0.0)  # a register that was only late shows it when it moves
-    still: Mask = (frozen & (regained < passed / 2))[run[1:]] & ~moved[1:]
-    return still
+    behind = regained < passed / 2
+    missed = np.where((behind[run] & ~moved)[1:], np.diff(power.energy_at(register.t_ns)), 0.0)
+    if not rated:
+        return np.zeros(len(gained), bool), missed
+    frozen = (passed > max(step, STEPS * usual, FROZEN_H * rated)) & (passed > CREEP * rated * covered_h)
+    still: Mask = (frozen & behind)[run[1:]] & ~moved[1:]
+    return still, missed
 
 
 def overlay(base: Curve, start_ns: I64, length_ns: I64, amount: F64) -> Curve:
     """``base`` with known amounts in place of it where they lie: ``amount`` [n] from ``start_ns`` [n] for ``length_ns`` [n]."""
     t_ns = np.unique(np.concatenate([base.t_ns, start_ns, start_ns + length_ns]))
     at = np.clip(t_ns, base.t_ns[0], base.t_ns[-1])
-    energy, unknown_at, _ = _evaluate(base, at, _segment(base, at))
+    energy, unknown_at, share = _evaluate(base, at, _segment(base, at))
     from_ns, dt_ns = t_ns[:-1], np.diff(t_ns)
     outside = (from_ns < base.t_ns[0]) | (t_ns[1:] > base.t_ns[-1])
     row = np.clip(np.searchsorted(start_ns, from_ns, "right") - 1, 0, len(start_ns) - 1)
     known = (from_ns >= start_ns[row]) & (from_ns < (start_ns + length_ns)[row])
     gained = np.where(known, amount[row] * dt_ns / np.maximum(length_ns[row], 1), np.diff(energy))
     unknown = np.where(known, 0.0, np.where(outside, dt_ns / NS_PER_S, np.diff(unknown_at)))
+    doubt = np.where(known | outside, 0.0, np.diff(_along(base.doubt, _segment(base, at), share)))
     j = _segment(base, np.clip(from_ns, base.t_ns[0], base.t_ns[-1]))
     kind = np.where(known, COUNTED, np.where(outside, POWERED, base.kind[j]))
     wrapped, reset, frozen = (mask[j] & ~known & ~outside for mask in (base.wrapped, base.reset, base.frozen))
+    aside = base.set_aside_ns
     return Curve(
-        t_ns, _running(gained), _running(unknown), kind, base.power, wrapped, reset, frozen, base.set_aside_ns, base.counted
+        t_ns, _running(gained), _running(unknown), _running(doubt), kind, base.power, wrapped, reset, frozen, aside, base.counted
     )
 
 
@@ -164,7 +175,7 @@ def read_off(curve: Curve, bounds_ns: I64, rated: float | None, class_percent: f
     powered = np.diff(_part(curve, j, share, POWERED))
     best = _fill_small_holes(known, unknown, seconds)
     ceiling = np.nan if rated is None else rated / S_PER_H
-    high = high + np.where(unknown > 0, unknown * ceiling, 0.0)
+    high = high + np.where(unknown > 0, unknown * ceiling, 0.0) + np.diff(_along(curve.doubt, j, share))
     flags |= _event_flags(curve, bounds_ns, unknown, powered, spread)
     tolerance = class_percent / 100
     low, high = low - tolerance * np.abs(low), high + tolerance * np.abs(high)
@@ -191,8 +202,13 @@ def _evaluate(curve: Curve, at: I64, j: I64) -> tuple[F64, F64, F64]:
 def _part(curve: Curve, j: I64, share: F64, kind: int) -> F64:
     """Energy up to each instant that came by segments of one kind."""
     gained = np.where(curve.kind == kind, np.diff(curve.energy), 0.0)
-    part: F64 = _running(gained)[j] + share * gained[j]
-    return part
+    return _along(_running(gained), j, share)
+
+
+def _along(at_knots: F64, j: I64, share: F64) -> F64:
+    """A running sum, known at the knots, in segment ``j`` of which a share has passed."""
+    found: F64 = at_knots[j] + share * (at_knots[j + 1] - at_knots[j])
+    return found
 
 
 def _fill_small_holes(known: F64, unknown: F64, seconds: F64) -> F64:

@@ -160,3 +160,17 @@ def test_a_lifetime_that_comes_back_after_zeros_is_no_energy(kw: float, for_s: i
         columns["active_power"] = np.full(len(t_ns), kw)
     for found in slot_by_slot(columns, t_ns, point(rated_kw)):
         assert not np.nan_to_num(found.energy_import[0]) > kw / 4 * 2 + 5
+
+
+@settings(max_examples=40, deadline=None)
+@given(loads(200.0), st.integers(0, HOURS * 3600), st.sampled_from([0.0, RATED_KW]), st.sampled_from(["whole", "one by one"]))
+def test_the_band_holds_what_a_register_that_stops_has_missed(
+    kw: list[float], stands_from_s: int, rated_kw: float, settled: str
+) -> None:
+    t_ns = polled(5)
+    columns = {"energy_import": counted(np.minimum(t_ns, stands_from_s * NS), kw), "active_power": power(t_ns, kw)}
+    metered = point(rated_kw)
+    parts = [settle(columns, t_ns, metered=metered)] if settled == "whole" else slot_by_slot(columns, t_ns, metered)
+    low, high = (np.concatenate([getattr(p, f"energy_import_{edge}") for p in parts]) for edge in ("low", "high"))
+    ramp = RATED_KW / 3600 * 5 * 2  # between two samples of power that jumps
+    assert (low - ramp <= truth(kw)).all() and (truth(kw) <= high + ramp).all()
