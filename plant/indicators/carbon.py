@@ -101,7 +101,7 @@ ROWS: tuple[Indicator, ...] = (
         *_T,
         "Allowances beyond own emissions",
         "碳配额盈余",
-        "emission trading: direct emissions alone; below 0 allowances are to be bought",
+        "direct emissions alone; below 0: to be bought",
         "direct_emissions x alpha; X = (balance value - own intensity) / balance value; alpha = ets-alpha-slope x X, "
         "ets-alpha-cap from ets-deviation-cap on",
         ("direct_emissions", "verified_emissions", "ets-alpha-slope", "ets-alpha-cap", "ets-deviation-cap"),
