@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from simulators.demo_solar import SOLAR
 from simulators.demo_tariff import TARIFF
 
 AC_METER = "sim_ac_meter"
@@ -384,7 +385,7 @@ def demo_site_toml(ports: Ports, *, api_port: int, data_dir: str = "", mqtt_vers
         "feeder_meter": FEEDER_METER,
         **{name: str(getattr(ports, name)) for name in Ports.names()},
     }
-    text = _SITE + TARIFF
+    text = _SITE + TARIFF + SOLAR
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
     return text

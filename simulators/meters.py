@@ -13,6 +13,7 @@ import numpy as np
 from plant.site import MeteringPoint, Mounting
 from simulators.lattice import Columns
 from simulators.noise import NS_PER_S, Floats, Times, draw, smooth, stream, uniform
+from simulators.pv import StringBox, string_currents_a
 
 _CLASS_USED = 0.6  # a meter in order stays well within its class
 _NOISE = 2e-4
@@ -151,6 +152,14 @@ def weather_quantities(snapshot: Snapshot) -> dict[str, Floats]:
         "module_temperature": np.round(snapshot.state["module"], 1),
         "wind_speed": np.round(snapshot.state["wind"], 1),
     }
+
+
+def string_quantities(seed: int, meter: str, epoch_ns: int, snapshot: Snapshot) -> dict[str, Floats]:
+    """Currents of the strings of a combiner box in A: see ``simulators.pv``."""
+    box = StringBox.of(seed, meter, epoch_ns)
+    current = string_currents_a(box, snapshot.t_ns, snapshot.state["irradiance"])
+    noise = noise_of(seed, meter, snapshot.t_ns)
+    return {f"string_dc_current_{i + 1}": np.round(column * noise, 3) for i, column in enumerate(current.T)}
 
 
 def pot_quantities(line_number: int, snapshot: Snapshot) -> dict[str, Floats]:

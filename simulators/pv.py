@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulators.noise import NS_PER_S, Floats, Times, smooth, stream
+from simulators.noise import NS_PER_S, Floats, Times, draw, smooth, stream
 
 LATITUDE_DEG, LONGITUDE_DEG = 26.6, 106.7
 SOLAR_CONSTANT_W_PER_M2 = 1361.0
 _DAY_S = 86_400.0
+_AMPS_AT_1_KW_PER_M2 = 13.2
+_SHADE_RAD = (-0.95, -0.35)  # hour angles of the sun behind a chimney: some two hours and a half of the morning
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +104,33 @@ def field_power_kw(seed: int, field: Field, t_ns: Times) -> Floats:
     dc = field.peak_kw * sky.irradiance_w_per_m2 / 1000.0 * (1.0 - 0.0036 * (sky.module_temperature_degc - 25.0)) * 0.965
     ac = dc * 0.984 - 0.002 * field.peak_kw  # the inverter's own use keeps it off in the first and last light
     return np.clip(ac, 0.0, field.limit_kw)
+
+
+@dataclass(frozen=True, slots=True)
+class StringBox:
+    """A combiner box: ``gain`` of each of its strings, the string whose fuse blew at ``blown_ns``, and the one on which a
+    chimney throws its shadow in the morning."""
+
+    gain: tuple[float, ...]
+    blown: int
+    blown_ns: int
+    shaded: int
+
+    @classmethod
+    def of(cls, seed: int, name: str, epoch_ns: int, count: int = 12) -> StringBox:
+        """The box that the seed gives a meter; its fuse blows some five weeks after energies began to be counted."""
+        gain = tuple(draw(seed, f"{name}/gain/{i}", 0.98, 1.02) for i in range(count))
+        blown = int(draw(seed, f"{name}/blown", 0.0, count))
+        after_ns = round(draw(seed, f"{name}/blown/when", 35.0, 38.0) * _DAY_S) * NS_PER_S
+        return cls(gain, blown, epoch_ns + after_ns, (blown + count // 2) % count)
+
+
+def string_currents_a(box: StringBox, t_ns: Times, irradiance_w_per_m2: Floats) -> Floats:
+    """Currents of the strings of a box in A, float64[n, strings], from the irradiance float64[n] at instants int64[n]."""
+    current = _AMPS_AT_1_KW_PER_M2 * irradiance_w_per_m2[:, None] / 1000.0 * np.array(box.gain)
+    current[t_ns >= box.blown_ns, box.blown] = 0.0
+    _, hour_angle = solar_angles(t_ns)
+    morning = (hour_angle > _SHADE_RAD[0]) & (hour_angle < _SHADE_RAD[1])
+    current[morning, box.shaded] *= 0.35
+    out: Floats = current
+    return out

@@ -123,6 +123,8 @@ class Readings:
             return meters.pot_quantities(self._pots[meter_id], snapshot)
         if kind == "weather":
             return meters.weather_quantities(snapshot)
+        if meter_id not in self._mounted:
+            return meters.string_quantities(self.model.seed, meter_id, self.model.epoch_ns, snapshot)
         point, mounting = self._mounted[meter_id]
         seed = self.model.seed
         if point.side == "dc":
