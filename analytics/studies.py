@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from analytics import carbon_ets, certificate_study, outlook, solar_study, statement_study, tariff_study
+from analytics import baseline, carbon_ets, certificate_study, outlook, solar_study, statement_study, tariff_study
 from analytics.gather import Gather
 from analytics.limits import PeriodKind
 from analytics.report import ReportPlan
@@ -18,7 +18,15 @@ from plant.rulebook import Rulebook
 from plant.series import QUARTER_NS, Span
 from plant.site import Site
 
-STUDIES: tuple[Study, ...] = (certificate_study.STUDY, statement_study.STUDY, tariff_study.STUDY, carbon_ets.STUDY, solar_study.STUDY, outlook.STUDY)
+STUDIES: tuple[Study, ...] = (
+    certificate_study.STUDY,
+    statement_study.STUDY,
+    tariff_study.STUDY,
+    carbon_ets.STUDY,
+    solar_study.STUDY,
+    baseline.STUDY,
+    outlook.STUDY,
+)
 
 
 def study_named(name: str, kind: PeriodKind) -> Study:

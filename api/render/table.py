@@ -144,6 +144,13 @@ _REASONS = (
         r"[outlook] 未设厂址:\1 天以后的日照无法预计",
     ),
     (re.compile(r"too few of the past days were measured whole"), "完整实测的日数不足"),
+    (re.compile(r"the reference has (\d+) points, (\d+) are needed"), r"基准期有 \1 个数据点,至少需要 \2 个"),
+    (re.compile(r"a relevant variable stands still or follows from the others"), "相关变量不变化或彼此线性相关"),
+    (re.compile(r"R2 (.+) of the baseline is below (.+)"), r"基准回归R2为 \1,低于 \2"),
+    (re.compile(r"the baseline may be chance: p (.+) is above (.+)"), r"基准回归不显著:p值 \1 高于 \2"),
+    (re.compile(r"nothing shows that energy depends on (.+)"), r"未发现能耗与 \1 显著相关"),
+    (re.compile(r"no whole (?:day|month) of the period is measured well enough"), "本期无充分实测的完整日或月"),
+    (re.compile(r"(\d+) of (\d+) points lie beyond the range of the baseline"), r"\2 个数据点中 \1 个超出基准范围"),
     (re.compile(r"no interval with energy and sun is known"), "无同时具有电量与日照数据的时段"),
 )
 _BOUNDARIES: Mapping[str, str] = {
