@@ -1,4 +1,4 @@
-"""The four rules every plant starts with: what each looks at, its limit, and how its condition is judged. Pure.
+"""The rules every plant starts with: what each looks at, its limit, and how its condition is judged. Pure.
 
 Energy per tonne is held against the benchmark in force by the band's near edge: an alert says "proven over", never
 "perhaps over". It ends when the value itself is back within the limit by the plant's margin.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, Literal
 
 from alerts.engine import S_TO_NS, Condition, Sample, Threshold, Timing
@@ -25,6 +26,7 @@ RuleId = Literal[
     "store-failing",
     "broker-dropped",
     "readings-lost",
+    "tariff-over-threshold",
 ]
 E1: Final = "e1-over-benchmark"
 GREEN_SHARE: Final = "green-share-under-target"
@@ -33,6 +35,8 @@ SESSION: Final = "session-lost"
 STORE: Final = "store-failing"
 DROPPED: Final = "broker-dropped"
 LOST: Final = "readings-lost"
+TARIFF: Final = "tariff-over-threshold"
+TARIFF_REMIND_S = 7 * 86_400.0  # a year's figure moves slowly
 STORE_FOR_S = 300.0  # a store is started anew and upgraded in less; readings wait in the spool meanwhile
 WINDOW: Final = "interval"  # what the last 24 h are to a rule: no day, month or year
 Figures = Mapping[str, Mapping[str, Figure]]
@@ -108,12 +112,14 @@ def watches(
     now_ns: int,
     sessions_lost_s: Mapping[str, float] | None = None,
     troubles: Sequence[Trouble] = (),
+    tariff: Figures | None = None,
 ) -> tuple[list[Watch], list[Inactive]]:
     """Everything to look at now, and the rules that have nothing to look at.
 
     ``last_24h`` are figures by node and indicator; a figure that is absent is unknown. A rule that cannot be judged at all
     is inactive and keeps no other from being judged. ``sessions_lost_s`` is, by broker, how long the span is in which
-    messages went to a session that the broker forgot, 0 where it forgot none.
+    messages went to a session that the broker forgot, 0 where it forgot none. ``tariff`` are the figures of the year's tariff
+    study, None as long as it was not asked.
     """
     found: list[Watch] = []
     inactive: list[Inactive] = []
@@ -121,7 +127,9 @@ def watches(
         e1 = list(_e1(site, rulebook, last_24h, now_ns))
     except IncomparableError as error:
         e1 = [Inactive(E1, str(error), f"限值与指标不符:{error}")]
-    for item in (*e1, *_green_share(site, last_24h), *_silent(site, heard, now_ns), *_sessions(site, sessions_lost_s or {})):
+    year = _tariff(site, rulebook, tariff, now_ns)
+    lost = _sessions(site, sessions_lost_s or {})
+    for item in (*e1, *_green_share(site, last_24h), *_silent(site, heard, now_ns), *lost, *year):
         if isinstance(item, Watch):
             found.append(item)
         else:
@@ -197,6 +205,45 @@ def _green_share(site: Site, figures: Figures) -> Iterator[Watch | Inactive]:
         Timing(settings.green_share_for_s, settings.clear_for_s, settings.remind_after_s),
         figure.completeness if figure else None,
     )
+
+
+def _tariff(site: Site, rulebook: Rulebook, figures: Figures | None, now_ns: int) -> Iterator[Watch | Inactive]:
+    """The projected year of each assessed unit against the threshold of the tiered price."""
+    if not site.potlines:
+        return
+    end = date(site.calendar.local(now_ns).year, 12, 31)
+    rule = rulebook.in_force("tariff-threshold", end, (site.province, "CN"))
+    if rule is None:
+        yield Inactive(TARIFF, f"no tariff threshold is in force on {end}", f"{end} 无有效的阶梯电价门槛")
+        return
+    limit = float(rule.value)
+    lines = {nodes.line(line.id): (line.title_en, line.title_zh) for line in site.potlines.values()}
+    by_line = site.tariff.assessed(end).unit == "line"
+    for node, (title_en, title_zh) in (lines if by_line else {nodes.PLANT: (site.title_en, site.title_zh)}).items():
+        known = (figures or {}).get(node, {})
+        figure, surcharge = known.get("specific_energy_projected"), known.get("tariff_surcharge_year")
+        sample = _sample(figure)
+        yield Watch(
+            TARIFF,
+            node,
+            title_en,
+            title_zh,
+            # before the first answer there is no reason to raise, and none to end an alert raised before
+            Condition.BETWEEN if figures is None else Threshold("above", limit, limit).judge(sample),
+            sample,
+            limit,
+            rule.unit,
+            f"{rule.document} ({rule.edition})",
+            Timing(0.0, site.alerts.clear_for_s, TARIFF_REMIND_S),
+            figure.completeness if figure else None,
+            _yuan(surcharge),
+        )
+
+
+def _yuan(figure: Figure | None) -> str:
+    if figure is None or figure.value is None or figure.low is None or figure.high is None:
+        return ""
+    return f"{figure.value:,.0f} ({figure.low:,.0f} - {figure.high:,.0f})"
 
 
 def _silent(site: Site, heard: Mapping[str, Heard], now_ns: int) -> Iterator[Watch]:

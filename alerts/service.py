@@ -20,7 +20,9 @@ from alerts.engine import Acknowledged, AlertState, Condition, Event, Looked, No
 from alerts.notify import Address, send
 from alerts.outbox import Message, Outbox, outbox_from_state, outbox_to_state
 from alerts.rules import DROPPED, LOST, STORE, Heard, Inactive, Trouble, Watch, hear, watches
+from analytics.chapter import Found
 from analytics.figures import Live
+from analytics.study import Studied
 from plant.errors import PotwattError, StoreError
 from plant.ports import Bus, Clock, Health, HealthBoard, Ledger
 from plant.rulebook import Rulebook
@@ -29,6 +31,7 @@ from plant.site import Site, best_effort_sinks, required_sinks
 STATE = "alerts"
 HISTORY_WAITING_MAX = 1_000
 DELIVERY_INTERVAL_S = 1.0
+TARIFF_INTERVAL_S = 900.0  # a year's figure moves slowly
 LANGUAGES: tuple[texts.Language, texts.Language] = ("en", "zh")
 _DELIVERED_ALWAYS = ("raised", "reminder", "cleared")
 _InBoth = Mapping[texts.Language, str]
@@ -58,11 +61,13 @@ class AlertService:
         health: HealthBoard,
         addresses: Sequence[Address] = (),
         look_interval_s: float = 5.0,
+        study: Callable[[str, str, str], Awaitable[Studied]] | None = None,
     ) -> None:
         self._site, self._rulebook, self._analytics, self._ledger = site, rulebook, analytics, ledger
         self._clock, self._bus, self._health = clock, bus, health
         self._addresses = {address.name: address for address in addresses}
-        self._look_interval_s = look_interval_s
+        self._look_interval_s, self._study = look_interval_s, study
+        self._tariff: Found | None = None
         self._states: dict[str, AlertState] = {}
         self._watches: dict[str, Watch] = {}
         self._heard: dict[str, Heard] = {}
@@ -77,6 +82,7 @@ class AlertService:
         """Look and deliver until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._loop(self.look, self._look_interval_s))
+            group.create_task(self._loop(self.ask_tariff, TARIFF_INTERVAL_S))
             for address in self._addresses:  # each on its own: a slow one holds up no other
                 group.create_task(self._loop(partial(self._deliver_to, address), DELIVERY_INTERVAL_S))
 
@@ -91,6 +97,16 @@ class AlertService:
                 self._health.set("alerts", "down", f"{type(error).__name__}: {error}; the log has the details")
             await self._clock.sleep(interval_s)
 
+    async def ask_tariff(self) -> None:
+        """Ask what the tiered price of the running year comes to; the last answer stands until the next."""
+        if self._study is None or not self._site.potlines:
+            return
+        year = self._site.calendar.local(self._clock.now_ns()).year
+        try:
+            self._tariff = (await self._study("tariff", "year", str(year))).figures
+        except PotwattError as error:
+            _log.warning("the tariff of the year could not be asked", error=str(error))
+
     async def look(self) -> None:
         """Evaluate every rule once and save what changed. Raises StoreError when the ledger does not take it; what was
         found out is kept and saved with the next look."""
@@ -99,7 +115,7 @@ class AlertService:
         now_ns = self._clock.now_ns()
         self._heard = hear(self._heard, self._site, {m: f.received_ns for m, f in self._bus.latest().items()}, now_ns)
         lost_s, troubles = self._sessions_lost_s(), self._troubles()
-        found, inactive = watches(self._site, self._rulebook, last_24h, self._heard, now_ns, lost_s, troubles)
+        found, inactive = watches(self._site, self._rulebook, last_24h, self._heard, now_ns, lost_s, troubles, self._tariff)
         self._watches = {watch.key: watch for watch in found}
         self._withdraw(now_ns)
         for watch in found:

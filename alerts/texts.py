@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from alerts.engine import Notice
-from alerts.rules import DROPPED, E1, GREEN_SHARE, LOST, SESSION, SILENT, STORE, Watch
+from alerts.rules import DROPPED, E1, GREEN_SHARE, LOST, SESSION, SILENT, STORE, TARIFF, Watch
 from plant.calendar import PlantCalendar
 
 Language = Literal["en", "zh"]
@@ -43,6 +43,10 @@ _RULE: Mapping[str, Mapping[Language, str]] = {
         "en": "readings lost: the spool could not keep them for every store",
         "zh": "读数丢失:本地缓冲未能为所有数据库保留",
     },
+    TARIFF: {
+        "en": "energy per tonne of the projected year over the threshold of the tiered price",
+        "zh": "全年预计考核电耗高于阶梯电价门槛",
+    },
 }
 _LABEL = {
     "value": {"en": "value", "zh": "当前值"},
@@ -52,6 +56,7 @@ _LABEL = {
     "lost": {"en": "messages may be missing for", "zh": "可能缺失数据的时长"},
     "dropped": {"en": "messages dropped", "zh": "丢弃的消息数"},
     "spans": {"en": "losses within a day", "zh": "24小时内丢失次数"},
+    "surcharge": {"en": "surcharge of the year, yuan", "zh": "全年阶梯电费(元)"},
     "words": {"en": "it says", "zh": "原文"},
     "limit": {"en": "limit", "zh": "限值"},
     "basis": {"en": "after", "zh": "依据"},
@@ -113,6 +118,8 @@ def _figures(watch: Watch, language: Language) -> list[tuple[str, str]]:
     if sample.low is not None and sample.high is not None:
         between = f" {_LABEL['to'][language]} "
         shown.append(("band", between.join(_number(edge, watch.unit) for edge in (sample.low, sample.high))))
+    if watch.rule == TARIFF and watch.words:
+        shown.append(("surcharge", watch.words))
     return shown
 
 

@@ -287,6 +287,7 @@ class Program:
             bus=self.bus,
             health=self.health,
             addresses=addresses,
+            study=self.analytics.study,
         )
 
     def _server(self, alerts: AlertService | None) -> Callable[[], Awaitable[None]]:

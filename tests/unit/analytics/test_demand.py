@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from analytics_plant import HEAD, NS, SmallPlant, meter_toml, small_plant
 
 from analytics.figures import PeriodFigures
 from analytics.limits import PeriodKind
@@ -17,7 +18,6 @@ from plant.config import parse_site
 from plant.errors import ConfigError
 from plant.ports import Annotation
 from plant.series import QUARTER_NS, Series, Span
-from tests.analytics_plant import HEAD, NS, SmallPlant, meter_toml, small_plant
 
 BRANCHES = """
 branch = [
