@@ -10,6 +10,7 @@ import numpy as np
 from analytics.attribution import Rule, SinkTier, attribute
 from analytics.counters import F64, I64
 from analytics.intervals import PointIntervals
+from analytics.storage_fifo import Order, ordered
 from analytics.storage_origin import ORIGINS, UNKNOWN, Pool, origin_of
 from analytics.topology import Component
 from plant.site import LOAD_KINDS, RENEWABLE_SOURCES, Branch, Site
@@ -85,12 +86,12 @@ def total(parts: list[Banded], m: int) -> Banded:
 
 
 def balance(
-    part: Component, energies: Energies, pools: Mapping[str, Pool], rule: Rule, m: int, group: int
+    part: Component, energies: Energies, pools: Mapping[str, Pool], rule: Rule, m: int, group: int, order: Order = "pooled"
 ) -> tuple[Balance, list[dict[str, Pool]]]:
     """Balance a component over m intervals; returns it with its storage pools after each ``group`` of intervals.
 
     The mix of a battery is that at the start of each ``group`` of intervals (a 15-min slot of minutes), while sources
-    and sinks are attributed interval by interval.
+    and sinks are attributed interval by interval. ``order`` says what leaves a battery first.
     """
     ties_in = total([imported(energies[b.id]) for b in part.ties], m)
     ties_out = total([exported(energies[b.id]) for b in part.ties], m)
@@ -102,7 +103,7 @@ def balance(
         load = ties_in + green_made + other_made + discharge - charge - ties_out
     else:
         load = total([imported(energies[b.id]) for b in part.loads if b.kind in LOAD_KINDS], m)
-    flows, after = _flows(part, energies, pools, rule, load.best, group)
+    flows, after = _flows(part, energies, {b: ordered(pool, order) for b, pool in pools.items()}, rule, load.best, group, order)
     sources, renewable = source_names(part)
     mask = np.array(renewable, bool)
     green = flows[mask, 0].sum(axis=0) if part.has_sources else np.full(m, np.nan)
@@ -141,7 +142,7 @@ def source_names(part: Component) -> tuple[tuple[str, ...], tuple[bool, ...]]:
 
 
 def _flows(
-    part: Component, energies: Energies, pools: Mapping[str, Pool], rule: Rule, load: F64, group: int
+    part: Component, energies: Energies, pools: Mapping[str, Pool], rule: Rule, load: F64, group: int, order: Order
 ) -> tuple[F64, list[dict[str, Pool]]]:
     m = len(load)
     rows = [energies[b.id].energy_import for b in part.ties] + [energies[b.id].energy_export for b in part.generators]
@@ -158,7 +159,7 @@ def _flows(
     renewable = np.array(source_names(part)[1], bool)
     if not part.storages:
         return attribute(plain, renewable, sinks, tiers, rule), [{} for _ in range(0, m, group)]
-    now = {b.id: pools.get(b.id, Pool.initial(b.capacity_kwh)) for b in part.storages}
+    now = {b.id: pools.get(b.id, ordered(Pool.initial(b.capacity_kwh), order)) for b in part.storages}
     origins = np.array([origin_of(b.source) for b in (*part.ties, *part.generators)] + list(range(4)) * len(part.storages))
     flows = np.empty((len(renewable), len(sinks), m))
     trace: list[dict[str, Pool]] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 from analytics.storage_origin import Pool
@@ -33,7 +34,7 @@ class Checkpoints:
         return any(
             abs(a - b) > SAME_KWH
             for name, pool in pools.items()
-            for a, b in zip(pool.content_kwh, old[name].content_kwh if name in old else (0.0,) * 4, strict=True)
+            for a, b in zip_longest(pool.content_kwh, old[name].content_kwh if name in old else (), fillvalue=0.0)
         )
 
     def put(self, t_ns: int, pools: Pools) -> None:

@@ -137,7 +137,7 @@ def assemble(
     """Rows from the intervals of every point, [fine, coarse] each: owners, balance, flows, lines."""
     coarse_ns = bounds_ns[::group]
     fine_branches, coarse_branches = _branches(model, per_point, "ac", group)
-    found, pools = plant_balance(model.site, fine_branches, coarse_branches, evidence.pools, len(bounds_ns) - 1, group)
+    found, pools = plant_balance(model.site, fine_branches, coarse_branches, evidence.pools, bounds_ns[:-1], group)
     coarse = _coarse_table(model, evidence, per_point, coarse_branches, found, coarse_ns, group)
     if bounds_ns[1] - bounds_ns[0] != MINUTE_NS:
         return Derived(None, coarse, pools)

@@ -10,7 +10,7 @@ import numpy as np
 
 from analytics.attribution import Rule
 from analytics.balance import Balance, Banded, Energies, balance, sink_names, source_names, total
-from analytics.counters import F64
+from analytics.counters import F64, I64
 from analytics.storage_origin import Pool
 from analytics.topology import Component, divided
 from plant.site import Site
@@ -38,29 +38,30 @@ class PlantBalance:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """Intervals [first, end) in which the couplers stood alike."""
+    """Intervals [first, end) in which the couplers stood alike and one rule attributed."""
 
     first: int
     end: int
     parts: tuple[Component, ...]
+    rule: Rule
 
 
 def plant_balance(
-    site: Site, fine: Energies, coarse: Energies, pools: Mapping[str, Pool], m: int, group: int
+    site: Site, fine: Energies, coarse: Energies, pools: Mapping[str, Pool], start_ns: I64, group: int
 ) -> tuple[PlantBalance, list[dict[str, Pool]]]:
-    """Balance of a plant from owned energies of its branches: ``fine`` ones over m intervals, and
-    ``coarse`` ones for each ``group`` of them.
+    """Balance of a plant from owned energies of its branches: ``fine`` ones over m intervals that start at ``start_ns``
+    int64[m], and ``coarse`` ones for each ``group`` of them.
 
     Returns it with the storage pools after each coarse interval, on from ``pools``.
     """
-    rule: Rule = "renewable_first" if site.accounting.attribution == "renewable_first" else "proportional"
+    m = len(start_ns)
     sums: dict[str, list[Banded]] = {name: [] for name in SUMMED}
     flows = {node: np.zeros(m) for node in flow_nodes(divided(site, ()))}
     trace: list[dict[str, Pool]] = []
-    for run in _runs(site, coarse, m, group):
+    for run in _runs(site, coarse, start_ns[::group], group):
         inside = {b: i.rows(slice(run.first, run.end)) for b, i in fine.items()}
         before = {**pools, **(trace[-1] if trace else {})}
-        found = [balance(part, inside, before, rule, run.end - run.first, group) for part in run.parts]
+        found = [balance(part, inside, before, run.rule, run.end - run.first, group, site.green.storage) for part in run.parts]
         for name, attribute in SUMMED.items():
             sums[name].append(total([getattr(b, attribute) for b, _ in found], run.end - run.first))
         for b, _ in found:
@@ -69,17 +70,23 @@ def plant_balance(
     return PlantBalance({name: _joined(parts) for name, parts in sums.items()}, flows), trace
 
 
-def _runs(site: Site, coarse: Energies, m: int, group: int) -> list[_Run]:
-    """A coupler whose meter showed no energy at all in a slot was open; an unmetered or silent one counts as closed."""
+def _runs(site: Site, coarse: Energies, start_ns: I64, group: int) -> list[_Run]:
+    """Runs of the slots that start at ``start_ns``. A coupler whose meter showed no energy at all in a slot was open; an
+    unmetered or silent one counts as closed."""
     couplers = [b.id for b in site.branches_of("coupler") if b.id in coarse]
     still = np.array([(coarse[c].energy_import == 0) & (coarse[c].energy_export == 0) for c in couplers])
-    still = still.reshape(len(couplers), m // group)
-    changes = np.flatnonzero((still[:, 1:] != still[:, :-1]).any(axis=0)) + 1
-    bounds = [0, *changes.tolist(), m // group]
+    m = len(start_ns)
+    still = still.reshape(len(couplers), m)
+    editions = site.accounting.attribution_editions
+    edition = np.searchsorted(np.array([e.valid_from_ns for e in editions], np.int64), start_ns, "right")
+    changes = np.flatnonzero((still[:, 1:] != still[:, :-1]).any(axis=0) | (edition[1:] != edition[:-1])) + 1
+    bounds = [0, *changes.tolist(), m]
     runs = []
     for first, end in pairwise(bounds):
         opened = [c for i, c in enumerate(couplers) if end > first and still[i, first]]
-        runs.append(_Run(first * group, end * group, divided(site, opened)))
+        said = site.accounting.rule_at(int(start_ns[first]) if end > first else 0)
+        rule: Rule = "renewable_first" if said == "renewable_first" else "proportional"
+        runs.append(_Run(first * group, end * group, divided(site, opened), rule))
     return runs
 
 

@@ -106,6 +106,8 @@ def settings_of_rows(site: Site, rulebook: Rulebook) -> str:
         [replace(line, title_en="", title_zh="") for _, line in sorted(site.potlines.items())],
         [(m.id, m.poll_interval_s) for _, m in sorted(site.meters.items())],
         (site.accounting.attribution, site.accounting.gap_max_s),
+        *([site.accounting.attribution_editions] if site.accounting.attribution_editions else ()),
+        *([site.green.storage] if site.green.storage != "pooled" else ()),
         sorted(gauge_pairs(site).items()),
         [(r.value, r.valid_from, r.valid_to, r.scope) for r in rulebook.rules if r.id == "faraday-yield"],
     )

@@ -24,7 +24,7 @@ from plant import site as s
 from plant.calendar import PlantCalendar
 from plant.errors import ConfigError, Fault
 from plant.site_checks import cross_check
-from plant.site_text import BranchText, MeasuresText, MirrorText, MountingText, PotlineText, SiteFile
+from plant.site_text import AccountingText, BranchText, MeasuresText, MirrorText, MountingText, PotlineText, SiteFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +248,14 @@ def _same(cls: type[Any], model: BaseModel, **more: Any) -> Any:
     return cls(**(shared | more))
 
 
+def _accounting(a: AccountingText) -> s.Accounting:
+    if isinstance(a.attribution, str):
+        return _same(s.Accounting, a)  # type: ignore[no-any-return]
+    editions = [s.AttributionEdition(_ns(e.valid_from) or 0, e.rule) for e in a.attribution if e.valid_from is not None]
+    first = a.attribution[0].rule if a.attribution[0].valid_from is None else "proportional"
+    return _same(s.Accounting, a, attribution=first, attribution_editions=tuple(editions))  # type: ignore[no-any-return]
+
+
 def _mirror(m: MirrorText) -> s.Mirror:
     return s.Mirror(m.id, m.need, _same(s.StoreSettings, m, kind="influxdb"))
 
@@ -336,7 +344,7 @@ def _build(f: SiteFile, edition: str) -> s.Site:
         plant.profiles_dir,
         plant.rules_dir,
         plant.ledger_url,
-        _same(s.Accounting, f.accounting),
+        _accounting(f.accounting),
         _same(s.StoreSettings, f.store),
         _same(s.SpoolSettings, f.spool),
         _same(s.ApiSettings, f.api),

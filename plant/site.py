@@ -228,8 +228,16 @@ class Meter:
 
 
 @dataclass(frozen=True, slots=True)
+class AttributionEdition:
+    """The rule of attribution from an instant on."""
+
+    valid_from_ns: int
+    rule: str  # proportional | renewable_first
+
+
+@dataclass(frozen=True, slots=True)
 class Accounting:
-    """Dated settings of the balance are rules; these are the plant's plain settings."""
+    """Settings of the balance. ``attribution`` holds until the first of ``attribution_editions``, which are in order of time."""
 
     attribution: str = "proportional"  # | renewable_first
     gap_max_s: float = 900.0
@@ -238,6 +246,11 @@ class Accounting:
     measured_share_min: float = 0.5
     quota_target_percent: float | None = None
     green_share_target_percent: float | None = None
+    attribution_editions: tuple[AttributionEdition, ...] = ()
+
+    def rule_at(self, t_ns: int) -> str:
+        """The rule of attribution in force at an instant."""
+        return next((e.rule for e in reversed(self.attribution_editions) if e.valid_from_ns <= t_ns), self.attribution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,10 +361,17 @@ class Site:
     baselines: tuple[BaselineSettings, ...] = ()
     outlook: OutlookSettings = field(default_factory=OutlookSettings)
 
+    _ranked: dict[tuple[str, str], list[MeteringPoint]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        ranked: dict[tuple[str, str], list[MeteringPoint]] = {}
+        for point in sorted(self.points.values(), key=lambda p: RANKS.index(p.rank)):
+            ranked.setdefault((point.branch, point.side), []).append(point)
+        object.__setattr__(self, "_ranked", ranked)
+
     def points_of(self, branch: str, side: str = "ac") -> list[MeteringPoint]:
         """Points of a branch and side, best rank first."""
-        found = [p for p in self.points.values() if p.branch == branch and p.side == side]
-        return sorted(found, key=lambda p: RANKS.index(p.rank))
+        return list(self._ranked.get((branch, side), ()))
 
     def branches_of(self, *kinds: str) -> list[Branch]:
         """Branches of the kinds given, in file order."""

@@ -36,6 +36,7 @@ def cross_check(site: SiteFile, file: str, profiles: Mapping[str, str] | None) -
         _points(site),
         _mountings(site),
         _potlines(site),
+        _attribution(site),
         *(table.faults(site) for table in (site.green, site.tariff, site.process, site.carbon, site.outlook)),
         *(table.faults(site) for table in (*site.virtual, *site.solar, *site.baseline)),
     )
@@ -248,6 +249,18 @@ def _one_at_a_time(of: list[_Mounted]) -> Iterator[Found]:
 
 def _has_offsets(m: MountingText) -> bool:
     return all(t is None or t.tzinfo is not None for t in (m.valid_from, m.valid_to))
+
+
+def _attribution(site: SiteFile) -> Iterator[Found]:
+    editions = site.accounting.attribution
+    dated = [] if isinstance(editions, str) else [e.valid_from for e in editions]
+    for number, instant in enumerate(dated):
+        if instant is None and number:
+            yield f"accounting.attribution[{number + 1}].valid_from", None, WITH_OFFSET
+        yield from _offset(f"accounting.attribution[{number + 1}].valid_from", instant)
+    known = [t.timestamp() for t in dated if t is not None]
+    if known != sorted(set(known)):
+        yield "accounting.attribution", [str(t) for t in dated], "ascending instants of valid_from"
 
 
 def _potlines(site: SiteFile) -> Iterator[Found]:

@@ -21,6 +21,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Interval = Annotated[float, Field(ge=0.1, le=86_400)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
+Attribution = Literal["proportional", "renewable_first"]
 
 
 class StrictText(BaseModel):
@@ -200,10 +201,17 @@ class PotlineText(StrictText):
     current_efficiency_drift: Annotated[float, Field(ge=0, le=0.1)] = 0.01
 
 
-class AccountingText(StrictText):
-    """[accounting]: settings of the balance."""
+class AttributionText(StrictText):
+    """A rule of attribution from an instant on; the first of a list may leave its instant out."""
 
-    attribution: Literal["proportional", "renewable_first"] = "proportional"
+    valid_from: datetime | None = None
+    rule: Attribution
+
+
+class AccountingText(StrictText):
+    """[accounting]: settings of the balance. ``attribution`` is one rule or a dated list of them."""
+
+    attribution: Attribution | Annotated[list[AttributionText], Field(min_length=1)] = "proportional"
     gap_max_s: Positive = 900.0
     settle_after_s: Annotated[float, Field(ge=0)] = 120.0
     close_after_days: Annotated[int, Field(ge=1)] = 10

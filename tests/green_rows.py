@@ -64,11 +64,11 @@ def period_of(
     """A period of 15-min slots from (import, export) of each branch in MWh, NaN = missing."""
     energies = {b: _intervals(np.array(i, float) * 1000, np.array(e, float) * 1000) for b, (i, e) in mwh.items()}
     m = len(next(iter(mwh.values()))[0])
-    found, _ = plant_balance(site, energies, energies, {}, m, 1)
+    starts = start_ns + np.arange(m, dtype=np.int64) * QUARTER_NS
+    found, _ = plant_balance(site, energies, energies, {}, starts, 1)
     known = np.all([np.isfinite(e.energy_import) for e in energies.values()], axis=0).astype(float)
     columns = {nodes.PLANT: _plant_columns(found, 1) | {"completeness": known, "measured_share": known}}
     columns |= {node: {"flow_energy": energy} for node, energy in found.flows.items()}
-    starts = start_ns + np.arange(m, dtype=np.int64) * QUARTER_NS
     rows = Table(QUARTER, starts, QUARTER_NS, columns)
     return Period(site, RULES, Span(start_ns, start_ns + m * QUARTER_NS), kind, rows, "provisional", entries)
 
