@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analytics.counters import F64, I64
-from analytics.samples import NONE, Readings, Samples, rejected
+from analytics.samples import NONE, Readings, Samples, completeness, rejected
 from analytics.table import Columns
 from plant import nodes
 from plant.ports import Annotation
@@ -72,11 +72,13 @@ def gauge_columns(site: Site, readings: Readings, bounds_ns: I64, annotations: S
     where an interval has no reading. Voltages are those of the bus section, the mounting's ratio applied."""
     columns: dict[str, Columns] = {}
     voltages: dict[str, list[Samples]] = {}
+    fullest: dict[str, Samples] = {}
     for (meter, quantity), factor in gauge_pairs(site).items():
         if (meter, quantity) not in readings:
             continue
         samples = _samples(readings, meter, quantity, factor, annotations)
         extents = extents_of(samples, bounds_ns)
+        fullest[meter] = max(fullest.get(meter, NONE), samples, key=len)
         mine = columns.setdefault(nodes.meter(meter), {})
         mine |= {quantity + e: c for e, c in zip(EXTENTS[: 1 if quantity in _STRINGS else 4], extents, strict=False)}
         if quantity in BETWEEN_PHASES:
@@ -85,6 +87,9 @@ def gauge_columns(site: Site, readings: Readings, bounds_ns: I64, annotations: S
         if len(phases) == len(BETWEEN_PHASES):
             found = extents_of(unbalance_percent(phases), bounds_ns)
             columns[nodes.meter(meter)] |= {UNBALANCE + e: c for e, c in zip(EXTENTS, found, strict=True)}
+    for meter, samples in fullest.items():
+        share = completeness(samples.t_ns, bounds_ns, site.meters[meter].poll_interval_s)
+        columns[nodes.meter(meter)]["completeness"] = share
     return columns | _island(site, readings, bounds_ns, annotations)
 
 

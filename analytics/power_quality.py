@@ -18,7 +18,6 @@ from analytics.estimate import Sum
 from analytics.gauges import (
     BETWEEN_PHASES,
     DECIDED,
-    EXTENTS,
     ISLANDED,
     TO_NEUTRAL,
     UNBALANCE,
@@ -36,7 +35,9 @@ NOMINAL_HZ = 50.0
 DEAD_PERCENT = 10.0  # of the nominal voltage, below which a section is out of supply
 SHARE = 0.95  # of the intervals, that a 95 % value holds for
 SLOT_MIN = 15.0
-_FIELDS = tuple(f"{q}{e}" for q in ("frequency", *BETWEEN_PHASES, *TO_NEUTRAL, *VOLTAGE_THD, UNBALANCE) for e in EXTENTS)
+_FIELDS = tuple(
+    f"{q}{e}" for q in ("frequency", *BETWEEN_PHASES, *TO_NEUTRAL, *VOLTAGE_THD, UNBALANCE) for e in ("", "_min", "_max")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +123,14 @@ def value_95(value: F64) -> Sum:
 def shown_of(period: Period, bus: str, quantity: str) -> Shown:
     """A gauge of a bus section: of each interval what the first of its meters showed that has a reading."""
     m = len(period.rows.start_ns)
-    mean, least, most, received = (np.full(m, np.nan) for _ in EXTENTS)
+    mean, least, most, received = (np.full(m, np.nan) for _ in range(4))
     for mounting in supply_meters(period.site, bus):
-        found = [period.rows.column(nodes.meter(mounting.meter), quantity + e) for e in EXTENTS]
+        if np.isfinite(mean).all():
+            break
+        found = [period.rows.column(nodes.meter(mounting.meter), quantity + e) for e in ("", "_min", "_max")]
         fresh = ~np.isfinite(mean) & np.isfinite(found[0])
-        mean, least, most = (np.where(fresh, new, old) for new, old in zip(found, (mean, least, most), strict=False))
-        due = SLOT_MIN * 60.0 / period.site.meters[mounting.meter].poll_interval_s
-        received = np.where(fresh, np.minimum(found[3] / max(due, 1.0), 1.0), received)
+        mean, least, most = (np.where(fresh, new, old) for new, old in zip(found, (mean, least, most), strict=True))
+        received = np.where(fresh, period.rows.column(nodes.meter(mounting.meter), "completeness"), received)
     return Shown(mean, least, most, np.nan_to_num(received))
 
 
@@ -311,7 +313,7 @@ def _islanded(period: Period) -> dict[str, Figure]:
 
 def _columns(site: Site) -> Sequence[NodeFields]:
     meters = dict.fromkeys(nodes.meter(m.meter) for bus in site.buses for m in supply_meters(site, bus))
-    return ((list(meters), _FIELDS), ([nodes.ISLAND], (ISLANDED, DECIDED)))
+    return ((list(meters), (*_FIELDS, "completeness")), ([nodes.ISLAND], (ISLANDED, DECIDED)))
 
 
 CHAPTER = Chapter("power_quality", _compute, columns=_columns)

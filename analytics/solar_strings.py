@@ -81,7 +81,8 @@ def judge(group: Group) -> Verdict:
     asked = lit & group.asked
     known = np.isfinite(group.value) & asked
     speaking = known.sum(axis=1) >= INTERVALS_LEAST
-    silent = tuple(int(u) for u in np.flatnonzero(~speaking))
+    heard = (np.isfinite(group.value) & group.asked).sum(axis=1)
+    silent = tuple(int(u) for u in np.flatnonzero(~speaking & (heard < INTERVALS_LEAST)))
     if speaking.sum() < PEERS_LEAST:
         dark = len(group.value) >= PEERS_LEAST and asked.sum() < INTERVALS_LEAST
         reason = "too little light" if dark else f"fewer than {PEERS_LEAST} peers have readings"
