@@ -114,7 +114,7 @@ def derive(model: PlantModel, evidence: Evidence, bounds_ns: I64, group: int) ->
 
     m is a multiple of ``group``.
     """
-    coarse_ns = bounds_ns[::group]
+    coarse_ns = bounds_ns[::group] if group > 1 else bounds_ns
     per_point = {
         name: point_intervals(
             p, evidence.readings, [bounds_ns, coarse_ns], model.wraps_at, evidence.annotations, evidence.statements

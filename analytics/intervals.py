@@ -88,7 +88,7 @@ def point_intervals(
     parts: list[list[PointIntervals]] = [[] for _ in bounds_ns]
     covered_s = [np.zeros(len(b) - 1) for b in bounds_ns]
     for mounting, until in metered.point.mounted():
-        inside = [np.clip(b, mounting.valid_from_ns, until) for b in bounds_ns]
+        inside = _clipped(bounds_ns, mounting.valid_from_ns, until)
         if not any(b[-1] > b[0] for b in inside):
             continue
         validity = (mounting.valid_from_ns, until)
@@ -109,11 +109,22 @@ def _mounting_intervals(signals: Signals, bounds_ns: Sequence[I64]) -> list[Poin
         # ampere-hours make metal even where the meter has no energy to tell
         return [replace(missing(b, metered), dc_charge=_charge(charge, b)) for b in bounds_ns]
     poll_s = metered.poll_interval_s.get(mounting.meter, 1.0)
-    found = []
-    for bounds in bounds_ns:
+    found: list[PointIntervals] = []
+    for i, bounds in enumerate(bounds_ns):
+        if i and bounds_ns[i - 1] is bounds:  # history without anything finer has one resolution
+            found.append(found[-1])
+            continue
         imported, exported = (_amounts(curves[d], bounds, metered.rated_kw(d), mounting.class_percent) for d in DIRECTIONS)
         complete = completeness(signals.leading_ns(), bounds, poll_s)
         found.append(_point(imported, exported, bounds, complete, _charge(charge, bounds)))
+    return found
+
+
+def _clipped(bounds_ns: Sequence[I64], start_ns: int, end_ns: int) -> list[I64]:
+    """Bounds within a validity, those that are the same array still being one."""
+    found: list[I64] = []
+    for i, bounds in enumerate(bounds_ns):
+        found.append(found[-1] if i and bounds_ns[i - 1] is bounds else np.clip(bounds, start_ns, end_ns))
     return found
 
 
