@@ -110,7 +110,7 @@ class Bill:
             return Decimal(0)
         closed = closed_to_date(self.material, self.one.unit.node)
         before = self.to_date.site.calendar.local(start_ns - 1)
-        if (name := _month_of(self.to_date.site, start_ns - 1)) in closed:
+        if (name := month_of(self.to_date.site, start_ns - 1)) in closed:
             return closed[name]
         assert before.year == year_of(self.material.question)
         part = self.to_date.part(Span(self.to_date.span.start_ns, start_ns), "interval")
@@ -181,7 +181,7 @@ def closed_to_date(material: Material, node: str) -> dict[str, Decimal]:
     return found
 
 
-def _month_of(site: Site, t_ns: int) -> str:
+def month_of(site: Site, t_ns: int) -> str:
     """Name of the closing month that holds an instant."""
     wall = site.calendar.local(t_ns)
     name = date(wall.year, wall.month, 1)

@@ -28,7 +28,7 @@ from analytics.tariff import (
     specific_energy,
     tiered_price,
 )
-from analytics.tariff_bill import NAME, Bill, UnitYear, base_kwh, year_of
+from analytics.tariff_bill import NAME, Bill, UnitYear, base_kwh, month_of, year_of
 from analytics.tariff_projection import AssessedUnit, Project, persistence, specific
 from plant import nodes
 from plant.indicators import Figure
@@ -44,16 +44,23 @@ H_NS = 3_600 * 1_000_000_000
 
 
 def wants(question: Question) -> Wants:
-    """Rows of the calendar year up to the end of the period, and the closed reports of its months."""
+    """Rows of the calendar year up to the end of the period, and the closed report of the month before."""
     site, year = question.site, year_of(question)
     start_ns = site.calendar.year(year).start_ns
     lines = [nodes.line(name) for name in site.potlines]
     per_unit = (*(f"{n}{e}" for n in _UNIT_SUMS for e in _BAND), *_TRUST)
     columns = [([nodes.PLANT, *lines], per_unit), ([nodes.PLANT], tuple(f"{n}{e}" for n in _PLANT_SUMS for e in _BAND))]
     columns.append((_flows(site), ("flow_energy",)))
-    months = tuple(("month", f"{year}-{n:02}") for n in range(1, 13))
     span = Span(start_ns, max(question.span.end_ns, start_ns))
-    return Wants(span, columns, entries=green_chapter.CHAPTER.entries, reports=months)
+    return Wants(span, columns, entries=green_chapter.CHAPTER.entries, reports=_closed_before(question))
+
+
+def _closed_before(question: Question) -> tuple[tuple[str, str], ...]:
+    """The report that says what was accrued before a month: that of the month before it in the same year."""
+    before_ns = question.span.start_ns - 1
+    if question.kind == "year" or before_ns < question.site.calendar.year(year_of(question)).start_ns:
+        return ()
+    return (("month", month_of(question.site, before_ns)),)
 
 
 def _flows(site: Site) -> list[str]:
@@ -183,7 +190,9 @@ def _of_unit(
     figures = {name: replace(figure_of(to_date, unit.node, name, found), editions=price.editions) for name, found in bill.sums()}
     for name in ("tariff_adder", "tariff_surcharge_year", "tariff_surcharge_to_date") if less.reason else ():
         figures[name] = because(figures[name], less.reason)
-    figures[price.indicator] = figure_of(to_date, unit.node, price.indicator, one.to_date)
+    # held against the limits of the indicator that it is, and named apart from that of the period asked for
+    held = figure_of(to_date, unit.node, price.indicator, one.to_date)
+    figures["specific_energy_to_date"] = replace(held, indicator="specific_energy_to_date")
     return figures, bill.body()
 
 

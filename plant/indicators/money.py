@@ -22,6 +22,16 @@ _WITHOUT = "import that on-site supply spared, at the price of its quarter of an
 
 ROWS: tuple[Indicator, ...] = (
     Indicator(
+        "specific_energy_to_date",
+        "kWh/t",
+        "kwh_per_t",
+        "Assessed energy per tonne, year to date",
+        "考核电耗(本年累计)",
+        _TO_DATE,
+        "specific_energy_e2 in 2022, specific_energy_e2_tariff from 2023 on, of the year to date",
+        ("specific_energy_e2", "specific_energy_e2_tariff", "tariff-threshold"),
+    ),
+    Indicator(
         "specific_energy_projected",
         "kWh/t",
         "kwh_per_t",
