@@ -5,10 +5,10 @@ Electricity has three figures side by side; none is added to another. A figure n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from analytics.carbon import electricity_t
+from analytics.carbon import AnodeFactors, electricity_t
 from analytics.carbon_factors import Factors
 from analytics.chapter import Chapter, Chaptered
 from analytics.estimate import Sum
@@ -44,11 +44,12 @@ def carbon_figures(period: Period, found: Found) -> Chaptered:
 
 def _direct(period: Period, node: str, lines: Sequence[str], anodes: Sequence[LedgerEntry], found: Found) -> dict[str, Figure]:
     metal = process_metal(period, node, lines)
-    anode, anode_figure = _anodes(period, node, metal, anodes)
+    anode, anode_figure = _anodes(period, node, lines, metal, anodes)
     pfc, pfc_figure = _pfc(period, node, lines, found)
     whole = _added(anode, pfc)
-    booked_anodes = anode.value is not None and anode.low == anode.high
-    per_tonne = _added(_per_tonne(anode, metal) if booked_anodes else _of_metal(anode, metal), _of_metal(pfc, metal))
+    # where the default stands for all anodes they follow from the metal, and its band cancels
+    anode_per_tonne = _per_tonne(anode, metal) if anodes else _of_metal(anode, metal)
+    per_tonne = _added(anode_per_tonne, _of_metal(pfc, metal))
     direct = figure_of(period, node, "direct_emissions", whole)
     intensity = figure_of(period, node, "direct_emissions_intensity", per_tonne)
     editions = tuple(dict.fromkeys((*anode_figure.editions, *pfc_figure.editions)))
@@ -61,28 +62,62 @@ def _direct(period: Period, node: str, lines: Sequence[str], anodes: Sequence[Le
     }
 
 
-def _anodes(period: Period, node: str, metal: Sum, entries: Sequence[LedgerEntry]) -> tuple[Sum, Figure]:
-    """CO2 of anode carbon: as booked, net before gross, where that covers the period; else the default of a tonne of metal."""
-    factors, site = Factors(period), period.site
-    formula = factors.anodes()
-    if formula is None:
+def _anodes(period: Period, node: str, lines: Sequence[str], metal: Sum, entries: Sequence[LedgerEntry]) -> tuple[Sum, Figure]:
+    """CO2 of anode carbon: as booked, net before gross, as far as documents reach; by the default of a tonne of metal beyond.
+
+    For the plant its own documents, else its lines one by one: what one of them booked says nothing of the others.
+    """
+    factors, said = Factors(period), []
+    formula, default = factors.anodes(), factors.value("anode-net-consumption")
+    if formula is None or default is None:
         return NOTHING, replace(figure_of(period, node, "anode_emissions", NOTHING), reason=factors.reason)
-    said, amount = "", NOTHING
-    for kind, net in (("anode_net", lambda t: t), ("anode_gross", formula.net_of_gross)):
-        mine = [e for e in entries if e.kind == kind]
-        if mine and documented_part(period, mine).span == period.span and booked(site, mine, period.span).coverage >= WHOLE:
-            carbon_t = net(booked(site, mine, period.span).amount / 1000)
-            amount, said = Sum(carbon_t, carbon_t, carbon_t, 1.0), f"anodes as booked: {kind}"
-            break
-    else:
-        default = factors.value("anode-net-consumption")
-        if default is None:
-            return NOTHING, replace(figure_of(period, node, "anode_emissions", NOTHING), reason=factors.reason)
-        amount, said = _scaled(metal, default), "anodes by default consumption"
-    value, low, high = (None if x is None else formula.co2_t(x) for x in (amount.value, amount.low, amount.high))
-    emitted = Sum(value, low, high, amount.measured_share, amount.estimated_slots)
-    figure = because(figure_of(period, node, "anode_emissions", emitted), said)
+    whole = of_subjects(entries, (nodes.PLANT,)) if node == nodes.PLANT else []
+    parts = []
+    for own_lines, own in [(lines, whole)] if whole else [([n], of_subjects(entries, subjects_of([n]))) for n in lines]:
+        carbon, word = _anode_carbon(period, node if whole else nodes.line(own_lines[0]), own_lines, own, formula, default)
+        parts.append(carbon)
+        said.append(word)
+    carbon = _added(*parts)
+    value, low, high = (None if x is None else formula.co2_t(x) for x in (carbon.value, carbon.low, carbon.high))
+    emitted = Sum(value, low, high, metal.measured_share, metal.estimated_slots)
+    figure = _because_of(figure_of(period, node, "anode_emissions", emitted), dict.fromkeys(said))
     return emitted, replace(figure, editions=tuple(factors.editions))
+
+
+def _because_of(figure: Figure, reasons: Iterable[str]) -> Figure:
+    for reason in reasons:
+        figure = because(figure, reason)
+    return figure
+
+
+def _anode_carbon(
+    period: Period, node: str, lines: Sequence[str], entries: Sequence[LedgerEntry], formula: AnodeFactors, default: float
+) -> tuple[Sum, str]:
+    """Net anode carbon of some lines, t, and what it rests on."""
+    metal = process_metal(period, node, lines)
+    for kind in KINDS:
+        mine = [e for e in entries if e.kind == kind]
+        part = documented_part(period, mine)
+        amount = booked(period.site, mine, part.span)
+        if not mine or amount.coverage < WHOLE:
+            continue
+        tonnes = amount.amount / 1000
+        net_t = tonnes if kind == "anode_net" else formula.net_of_gross(tonnes)
+        if part.span == period.span:
+            return Sum(net_t, net_t, net_t, 1.0), f"anodes as booked: {kind}"
+        rest = _less(metal, process_metal(part, node, lines))
+        value, low, high = (None if x is None else net_t + default * x for x in (rest.value, rest.low, rest.high))
+        end = period.site.calendar.local(part.span.end_ns)
+        return Sum(value, low, high, rest.measured_share), f"anodes as booked: {kind}, by default from {end:%Y-%m-%d %H:%M} on"
+    return _scaled(metal, default), "anodes by default consumption"
+
+
+def _less(whole: Sum, part: Sum) -> Sum:
+    """Metal of the rest of a period: its band is that share of the whole's."""
+    if whole.value is None or part.value is None:
+        return NOTHING
+    share = (whole.value - part.value) / whole.value if whole.value else 0.0
+    return _scaled(whole, share)
 
 
 def _pfc(period: Period, node: str, lines: Sequence[str], found: Found) -> tuple[Sum, Figure]:

@@ -118,6 +118,9 @@ def _direct_alloying(period: Period, node: str, entries: Entries) -> Figure:
     molten = booked(period.site, entries["metal_tapped"], part.span)
     if not molten.amount:
         return because(figure_of(part, node, "direct_alloy_ratio", Sum(None, None, None, 0.0)), "no tap is weighed")
+    if alloyed.coverage < WHOLE:
+        figure = figure_of(part, node, "direct_alloy_ratio", Sum(None, None, None, alloyed.coverage))
+        return replace(figure, reason=f"alloyed metal is booked for {alloyed.coverage:.0%} of the time")
     share = ratio(_tonnes(part, alloyed), _tonnes(part, molten), 100.0, 100.0)
     return figure_of(part, node, "direct_alloy_ratio", share)
 

@@ -19,7 +19,7 @@ from analytics.metal import pots_running
 from analytics.period_metal import process_metal, subjects_of
 from analytics.period_rows import Period
 from analytics.period_sums import because, figure_of, independent_ratio
-from analytics.process_documents import by_kind, of_subjects
+from analytics.process_documents import by_kind, documented_until_ns, of_subjects
 from analytics.process_voltage import effect_minutes_per_pot_day, pot_charge_kah
 from analytics.process_worth import capacity_figures, worth_figures, worth_of_a_day
 from plant import nodes
@@ -191,28 +191,32 @@ def _deducted(period: Period, node: str, lines: Sequence[str], mine: Figures, fo
 def _effects(period: Period, node: str, lines: Sequence[str], running: F64, effects: Sequence[LedgerEntry]) -> Figures:
     """Anode effects that began in the period; none told is not none. Empty where no line has a record of them."""
     site = period.site
-    own = of_subjects(effects, subjects_of(lines))
-    if not own and not any(site.potlines[line].effect_meter for line in lines):
+    by_line = {line: of_subjects(effects, subjects_of([line])) for line in lines}
+    told = [line for line in lines if site.potlines[line].effect_meter]
+    if not told and not any(by_line.values()):
         return {}
-    known = [line for line in lines if site.potlines[line].effect_meter or of_subjects(effects, subjects_of([line]))]
-    began = [e for e in own if period.span.start_ns <= e.start_ns < period.span.end_ns]
+    silent = [line for line in lines if line not in told and not by_line[line]]
+    # a log that people keep says nothing of the time after its last day
+    ends = [documented_until_ns(site, by_line[line]) for line in lines if line not in told and by_line[line]]
+    end_ns = min([period.span.end_ns, *ends])
+    began = [e for own in by_line.values() for e in own if period.span.start_ns <= e.start_ns < end_ns]
+    running = running[period.rows.start_ns < end_ns]
     pot_days = float(np.nansum(running)) / SLOTS_A_DAY
     share = float(np.isfinite(running).mean()) if len(running) else 0.0
-    reason = ""
+    reason = "" if pot_days else "no pot was running"
     if not began:
         reason = "no anode effect is recorded"
-    elif len(known) < len(lines):
-        reason = f"anode effects of {', '.join(line for line in lines if line not in known)} are not recorded"
-    if reason or not pot_days:
-        nothing = Sum(None, None, None, share)
-        names = ("anode_effect_minutes", "anode_effect_frequency")
-        return {name: replace(figure_of(period, node, name, nothing), reason=reason or "no pot was running") for name in names}
-    minutes = effect_minutes_per_pot_day(sum(e.amount for e in began), pot_days)
-    number = len(began) / pot_days
-    return {
-        "anode_effect_minutes": figure_of(period, node, "anode_effect_minutes", Sum(minutes, minutes, minutes, share)),
-        "anode_effect_frequency": figure_of(period, node, "anode_effect_frequency", Sum(number, number, number, share)),
+    elif silent:
+        reason = f"anode effects of {', '.join(silent)} are not recorded"
+    minutes, number = Sum(None, None, None, share), Sum(None, None, None, share)
+    if not reason:
+        value, count = effect_minutes_per_pot_day(sum(e.amount for e in began), pot_days), len(began) / pot_days
+        minutes, number = Sum(value, value, value, share), Sum(count, count, count, share)
+    figures = {
+        name: figure_of(period, node, name, amount)
+        for name, amount in (("anode_effect_minutes", minutes), ("anode_effect_frequency", number))
     }
+    return {name: replace(figure, reason=reason) if reason else figure for name, figure in figures.items()}
 
 
 def _groups(period: Period, line: str) -> dict[str, Figure]:

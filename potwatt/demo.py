@@ -26,8 +26,10 @@ from potwatt.clock import SystemClock
 from potwatt.load import load_text
 from potwatt.program import Program
 from potwatt.server import bind
+from simulators.bought_energy import contract_energy, statements
 from simulators.documents import certificates, inventories
 from simulators.plant import SimulatedPlant
+from simulators.shop_documents import day_sheets, effect_log
 
 DAY_NS = 86_400_000_000_000
 STATE = "demo_history"
@@ -158,7 +160,10 @@ class History:
         """What people wrote down until now; what an earlier run added is there already and counts once."""
         site, smelter = self.program.site, self.smelter
         counted = inventories(smelter.truth, smelter.model.seed, site.id, site.calendar, span)
-        return counted + certificates(smelter.truth, site.id, site.calendar, span)
+        sheets = day_sheets(smelter.truth, site.id, site.calendar, span) + effect_log(smelter.truth, site.id, span)
+        sheets += contract_energy(smelter.model.seed, site.id, site.calendar, span)
+        sheets += statements(smelter.truth, smelter.model.seed, site.id, site.calendar, span)
+        return counted + sheets + certificates(smelter.truth, site.id, site.calendar, span)
 
     async def _settle(self, state: dict[str, int], show: Callable[[int], None]) -> None:
         """Wait for the analytics; its oldest dirty slot says how far it is. The slot that history ends in is live."""

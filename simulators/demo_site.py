@@ -359,9 +359,32 @@ endpoint = "broker"
 topic = "smelter/weather"
 name = { en = "Weather station", zh = "气象站" }
 
+[process]
+capacity = [{ potline = "line-1", t_per_y = 145000 }, { potline = "line-2", t_per_y = 98000 }]
+ladle_max_kg = 12000
+
 [accounting]
 attribution = "proportional"
 green_share_target_percent = 15.0
+
+# Wind over the ties; the carbon-free share of the grid is an example, as no figure of the province is published.
+[green]
+non_hydro_contracted = "matched"
+report_energy = { tie-1 = "statement" }
+[[green.contract]]
+id = "wind-farm"
+source = "wind"
+name_en = "Wind farm, green power trade"
+name_zh = "风电场绿电交易"
+[[green.grid_cfe]]
+valid_from = 2020-01-01T00:00:00+08:00
+percent = 30
+document = "example, not a published figure"
+
+[outlook]
+latitude_deg = 26.6
+longitude_deg = 106.7
+tilt_deg = 20
 
 [api]
 port = @api_port@

@@ -243,6 +243,29 @@ def test_booked_anodes_stand_before_the_default() -> None:
         assert said in figure.reason
 
 
+def test_beyond_the_documents_anodes_are_of_the_default() -> None:
+    noon = (DAY.start_ns + DAY.end_ns) // 2
+    half = entry("anode_net", "a", DAY.start_ns, round(400 * METAL_T / 2), noon)
+    found = carbon_figures(_period([half]), {}).figures[nodes.PLANT]
+    assert found["anode_emissions"].value == pytest.approx((0.400 + 0.411) / 2 * 0.976 * 44 / 12 * METAL_T, rel=1e-5)
+    assert "by default from 2026-06-01 12:00 on" in found["anode_emissions"].reason
+    assert found["direct_emissions_intensity"].low < found["direct_emissions_intensity"].value  # type: ignore[operator]
+
+
+def test_a_hole_in_the_alloying_sheets_gives_no_ratio() -> None:
+    noon = (DAY.start_ns + DAY.end_ns) // 2
+    late = entry("metal_alloyed", "plant", noon, 500_000, DAY.end_ns)
+    figure = _cast(late)["direct_alloy_ratio"]
+    assert (figure.value, figure.reason) == (None, "alloyed metal is booked for 50% of the time")
+
+
+def test_an_effect_log_says_nothing_of_the_days_after_it() -> None:
+    log = [entry("anode_effect", "a", DAY.start_ns - 1, 60), entry("anode_effect", "a", DAY.start_ns + 1, 285)]
+    rows = _rows(Span(DAY.start_ns, DAY.start_ns + 2 * (DAY.end_ns - DAY.start_ns)))
+    two_days = replace(_period(log, rows=rows), span=Span(DAY.start_ns, int(rows.start_ns[-1]) + QUARTER_NS))
+    assert _pots(two_days)["anode_effect_minutes"].value == pytest.approx(0.0158333, abs=5e-8)
+
+
 def test_effects_without_a_record_take_the_default_of_the_set() -> None:
     figure = carbon_figures(_period(), {}).figures[nodes.PLANT]["pfc_emissions"]
     assert figure.value == pytest.approx(0.26316 * METAL_T)
