@@ -103,18 +103,32 @@ class Bill:
         return Decimal(1)
 
     def accrued_before(self) -> Decimal:
-        """What the months of the year before the period asked for have accrued: as the last of them was closed, else as the
-        rate of now makes it."""
+        """What the months of the year before the period asked for have accrued."""
         start_ns = self.material.question.span.start_ns
         if self.material.question.kind == "year" or start_ns <= self.to_date.span.start_ns:
             return Decimal(0)
+        return self._until(month_of(self.to_date.site, start_ns - 1), start_ns)
+
+    def _until(self, month: str, end_ns: int) -> Decimal:
+        """What was accrued by the end of a month: as it was closed, else as the rate of now makes it."""
         closed = closed_to_date(self.material, self.one.unit.node)
-        before = self.to_date.site.calendar.local(start_ns - 1)
-        if (name := month_of(self.to_date.site, start_ns - 1)) in closed:
-            return closed[name]
-        assert before.year == year_of(self.material.question)
-        part = self.to_date.part(Span(self.to_date.span.start_ns, start_ns), "interval")
+        if month in closed:
+            return closed[month]
+        part = self.to_date.part(Span(self.to_date.span.start_ns, end_ns), "interval")
         return yuan(self.adders.value * round(base_kwh(part, self.one.unit, self.how)[0]))
+
+    def by_month(self) -> list[dict[str, str]]:
+        """Yuan accrued in each month of a year so far."""
+        year, calendar = year_of(self.material.question), self.to_date.site.calendar
+        rows, before = [], Decimal(0)
+        for number in range(1, 13):
+            span = calendar.closing_month(year, number)
+            if span.start_ns >= self.to_date.span.end_ns:
+                break
+            until = self._until(f"{year}-{number:02}", min(span.end_ns, self.to_date.span.end_ns))
+            rows.append({"month": f"{year}-{number:02}", "accrued_yuan": str(until - before), "to_date_yuan": str(until)})
+            before = until
+        return rows
 
     def sums(self) -> Iterator[tuple[str, Sum]]:
         """Figures by indicator."""
@@ -164,6 +178,7 @@ class Bill:
             "adder_yuan_per_kwh": str(self.adders.value),
             "surcharge_to_date_yuan": str(to_date.value),
             "accrued_before_yuan": str(self.accrued_before()),
+            **({"months": self.by_month()} if self.material.question.kind == "year" else {}),
             "late_factor": str(self.late_factor()),
             "running_hours": round(one.running_h, 2),
             "days_left": round(self.days_left, 4),

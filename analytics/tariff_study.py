@@ -44,7 +44,7 @@ H_NS = 3_600 * 1_000_000_000
 
 
 def wants(question: Question) -> Wants:
-    """Rows of the calendar year up to the end of the period, and the closed report of the month before."""
+    """Rows of the calendar year up to the end of the period, and the closed reports of months that it goes on from."""
     site, year = question.site, year_of(question)
     start_ns = site.calendar.year(year).start_ns
     lines = [nodes.line(name) for name in site.potlines]
@@ -52,15 +52,16 @@ def wants(question: Question) -> Wants:
     columns = [([nodes.PLANT, *lines], per_unit), ([nodes.PLANT], tuple(f"{n}{e}" for n in _PLANT_SUMS for e in _BAND))]
     columns.append((_flows(site), ("flow_energy",)))
     span = Span(start_ns, max(question.span.end_ns, start_ns))
-    return Wants(span, columns, entries=green_chapter.CHAPTER.entries, reports=_closed_before(question))
+    return Wants(span, columns, entries=green_chapter.CHAPTER.entries, reports=_closed(question))
 
 
-def _closed_before(question: Question) -> tuple[tuple[str, str], ...]:
-    """The report that says what was accrued before a month: that of the month before it in the same year."""
-    before_ns = question.span.start_ns - 1
-    if question.kind == "year" or before_ns < question.site.calendar.year(year_of(question)).start_ns:
-        return ()
-    return (("month", month_of(question.site, before_ns)),)
+def _closed(question: Question) -> tuple[tuple[str, str], ...]:
+    """The reports that say what was accrued: of every month of a year, of the month before a month of the same year."""
+    before_ns, year = question.span.start_ns - 1, year_of(question)
+    if question.kind == "year":
+        return tuple(("month", f"{year}-{n:02}") for n in range(1, 13))
+    first = before_ns < question.site.calendar.year(year).start_ns
+    return () if first else (("month", month_of(question.site, before_ns)),)
 
 
 def _flows(site: Site) -> list[str]:

@@ -183,6 +183,21 @@ def test_a_closed_month_keeps_what_it_accrued_and_the_next_one_takes_up_the_diff
     assert found.body["units"][nodes.PLANT]["accrued_before_yuan"] == "123.45"
 
 
+def test_a_year_lists_what_each_month_accrued() -> None:
+    reports = {("month", "2026-01"): [closed("2026-01", "100.00")], ("month", "2026-02"): []}
+    per_tonne = {"one": 13310.0, "two": 13310.0}
+    found = compute(material("2026", per_tonne, until=date(2026, 3, 16), reports=reports))
+    rows = found.body["units"][nodes.PLANT]["months"]
+    base_kwh = 96 * 2 * METAL_T * 13320
+    assert [row["month"] for row in rows] == ["2026-01", "2026-02", "2026-03"]
+    # January stays as it was closed, February takes up the difference, March is under way
+    assert [float(row["accrued_yuan"]) for row in rows] == [
+        100.0,
+        pytest.approx(0.01 * 59 * base_kwh - 100, abs=0.01),
+        pytest.approx(0.01 * 15 * base_kwh, abs=0.02),
+    ]
+
+
 def test_each_line_is_a_unit_where_the_assessment_says_so() -> None:
     more = '[[tariff.assessment]]\nvalid_from = 2025-01-01\nunit = "line"\nenergy_base = "without_desulphurisation"\n'
     found = compute(material("2026", {"one": 13250.0, "two": 13345.0}, more))
