@@ -54,7 +54,8 @@ def certificates(truth: Truth, plant: str, calendar: PlantCalendar, span: Span) 
         if whole.end_ns > span.end_ns:
             continue
         part = Span(max(whole.start_ns, span.start_ns), whole.end_ns)
-        sun_mwh = -sum(truth.energy_kwh(field, part) for field in ("pv-1", "pv-2", "pv-3")) / 1000.0
+        made_kwh = -sum(truth.energy_kwh(field, part) for field in ("pv-1", "pv-2", "pv-3"))
+        sun_mwh = (made_kwh - truth.renewable_export_kwh(part)) / 1000.0
         traded_mwh = _TRADED_SHARE * truth.load_kwh(part) / 1000.0
         for kind, amount_mwh in (("self_use", sun_mwh), ("green_trade", traded_mwh)):
             data = {"type": kind, "generation_month": f"{year}-{month:02}", "status": "cancelled", "quota_year": year}
