@@ -1,6 +1,6 @@
 """Outlooks of past months held against how they ended: simulated smelters by seed, and a recorded steel works.
 
-Run: python benchmarks/backtest_outlook.py [--seeds 3] [--days 730] [--history 90]. The recording is read from the folder
+Run: python benchmarks/backtest_outlook.py [--seeds 3] [--days 730] [--history 42]. The recording is read from the folder
 named by POTWATT_RECORDINGS. Printed for each figure: share of the truths in the 80 % band, mean width of the band and mean
 error of the value in % of the truth, beside those of last month's value and the spread of its days.
 """
@@ -22,7 +22,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--seeds", type=int, default=3)
     arguments.add_argument("--days", type=int, default=730)
-    arguments.add_argument("--history", type=int, default=90)
+    arguments.add_argument("--history", type=int, default=42)
     chosen = arguments.parse_args()
     cases: list[Case] = []
     for seed in range(1, chosen.seeds + 1):
@@ -37,13 +37,12 @@ def main() -> None:
 
 def show(title: str, cases: Sequence[Case]) -> None:
     print(f"\n{title}: {len({(c.origin) for c in cases})} origins")
-    print(
-        f"{'figure':48}{'cases':>6}{'held %':>8}{'width %':>9}{'error %':>9} | last month: {'held %':>8}{'width %':>9}{'error %':>9}"
-    )
+    titles = f"{'held %':>8}{'width %':>9}{'error %':>9}"
+    print(f"{'figure':48}{'cases':>6}{titles} | last month:{titles}")
     for s in scores(cases):
         name = f"{s.key[0]} {s.key[1]}"
         ours = f"{s.cases:6}{s.held_percent:8.1f}{s.width_percent:9.3f}{s.error_percent:9.3f}"
-        print(f"{name:48}{ours} | {'':11}{s.naive_held_percent:9.1f}{s.naive_width_percent:9.3f}{s.naive_error_percent:9.3f}")
+        print(f"{name:48}{ours} | {'':11}{s.naive_held_percent:8.1f}{s.naive_width_percent:9.3f}{s.naive_error_percent:9.3f}")
 
 
 if __name__ == "__main__":

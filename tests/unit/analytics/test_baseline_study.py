@@ -151,8 +151,8 @@ def test_degree_days_of_the_weather_meter() -> None:
 
 
 def test_faults_of_the_settings_are_named() -> None:
-    wrong = BASELINE.replace('"line-1"', '"line-9"') + "points_min = 6\n" + "\n[outlook]\nlatitude_deg = 26.6\n"
+    wrong = BASELINE.replace('"line-1"', '"line-9"') + "points_min = 6\n"
     with pytest.raises(ConfigError) as error:
-        demo_site(wrong.replace("2026-03-01", "2025-03-01"))
+        demo_site(wrong.replace("2026-03-01", "2025-03-01"), **{"longitude_deg = 106.7\n": ""})
     text = str(error.value)
     assert all(key in text for key in ("baseline[potline-1].node", "baseline[potline-1].reference_end", "outlook.latitude_deg"))

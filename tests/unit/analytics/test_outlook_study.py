@@ -15,7 +15,7 @@ from plant.ports import LedgerEntry
 from plant.series import QUARTER_NS, Span
 from plant.site import Site
 
-PLACE = "\n[outlook]\nlatitude_deg = 26.6\nlongitude_deg = 106.7\n"
+PLACE = "latitude_deg = 26.6\nlongitude_deg = 106.7\n"  # of the demo's [outlook]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def rows() -> Table:
 
 @pytest.fixture(scope="module")
 def site() -> Site:
-    return demo_site(PLACE)
+    return demo_site()
 
 
 def may(site: Site, rows: Table, day: float) -> Studied:
@@ -76,7 +76,7 @@ def test_what_the_rest_must_average_keeps_the_limit(site: Site, rows: Table) -> 
 
 
 def test_a_target_beyond_clear_skies_cannot_be_reached(rows: Table) -> None:
-    wanted = demo_site(PLACE, **{"green_share_target_percent = 15.0": "green_share_target_percent = 60.0"})
+    wanted = demo_site(**{"green_share_target_percent = 15.0": "green_share_target_percent = 60.0"})
     target = next(t for t in may(wanted, rows, 12).body["targets"] if t["indicator"] == "green_share_physical")
     assert target["verdict"] == "cannot be reached"
     assert target["green_missing_mwh"] > target["surplus_expected_mwh"]
@@ -84,10 +84,10 @@ def test_a_target_beyond_clear_skies_cannot_be_reached(rows: Table) -> None:
 
 
 def test_load_can_only_move_to_what_is_exported(rows: Table) -> None:
-    share = may(demo_site(PLACE), rows, 12).figures["plant"]["green_share_physical_outlook"].value
+    share = may(demo_site(), rows, 12).figures["plant"]["green_share_physical_outlook"].value
     assert share is not None
     goal = f"green_share_target_percent = {share + 0.2:.3f}"
-    wanted = demo_site(PLACE, **{"green_share_target_percent = 15.0": goal})
+    wanted = demo_site(**{"green_share_target_percent = 15.0": goal})
     target = next(t for t in may(wanted, rows, 12).body["targets"] if t["indicator"] == "green_share_physical")
     assert target["verdict"] in ("likely", "unlikely")
     assert 0 < target["load_to_shift_mwh"] <= target["surplus_expected_mwh"]
@@ -95,7 +95,7 @@ def test_load_can_only_move_to_what_is_exported(rows: Table) -> None:
 
 
 def test_certificates_of_the_year(rows: Table) -> None:
-    site = demo_site(PLACE, **{"green_share_target_percent = 15.0": "quota_target_percent = 30.0"})
+    site = demo_site(**{"green_share_target_percent = 15.0": "quota_target_percent = 30.0"})
     span, data = site.calendar.year(2026), {"type": "bought", "status": "cancelled", "quota_year": 2026}
     held = LedgerEntry("demo", "certificate", "a", "office", "plant", FIRST_NS, FIRST_NS, 400_000, "MWh", "li", data=data)
     found = STUDY.compute(asked(STUDY, site, "year", span, rows, FIRST_NS + 120 * DAY_NS, [held]))
@@ -118,7 +118,7 @@ def test_too_short_a_past_is_refused(site: Site) -> None:
 
 
 def test_without_a_place_the_sun_is_known_for_weeks_alone(rows: Table) -> None:
-    bare = demo_site()
+    bare = demo_site(**{PLACE: ""})
     month = may(bare, rows, 12).figures["plant"]
     assert month["renewable_generation_outlook"].value == pytest.approx(of_may(rows, bare, "renewable_generation"), rel=0.3)
     year = STUDY.compute(asked(STUDY, bare, "year", bare.calendar.year(2026), rows, FIRST_NS + 150 * DAY_NS)).figures["plant"]
