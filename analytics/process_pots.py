@@ -14,6 +14,7 @@ from analytics.chapter import Chapter, Chaptered, NodeFields
 from analytics.counters import F64
 from analytics.estimate import SLOTS_A_DAY, Sum, summed
 from analytics.faraday import faraday_yields
+from analytics.gauges import POT_VOLTAGE
 from analytics.lines import NUMERATORS, charge_class_percent, rectifiers
 from analytics.metal import pots_running
 from analytics.period_metal import process_metal, subjects_of
@@ -29,7 +30,6 @@ from plant.site import PotRegister, Site
 
 KINDS = ("anode_effect",)
 STATES = ("running", "preheating", "starting", "stopped", "bypassed")
-CONTROLLERS = "pot_voltage_mean"
 Figures = dict[str, Figure]
 
 
@@ -49,7 +49,7 @@ def columns(site: Site) -> Sequence[NodeFields]:
     groups = [nodes.branch(b.id) for line in site.potlines for b in rectifiers(site, line)]
     fields = ("energy_import", "energy_import_low", "energy_import_high", "completeness", "measured_share")
     feeds = [nodes.meter(line.feed_meter) for line in site.potlines.values() if line.feed_meter]
-    return [(groups, fields), (feeds, (CONTROLLERS,))]
+    return [(groups, fields), (feeds, (POT_VOLTAGE,))]
 
 
 def pot_figures(period: Period, found: Mapping[str, Mapping[str, Figure]]) -> Chaptered:
@@ -139,7 +139,7 @@ def _less(whole: Sum, part: Figure) -> Sum:
 def _controllers(period: Period, node: str, lines: Sequence[str]) -> Figure | None:
     """Mean of what the pot controllers tell, weighted by pots; None where no line has any."""
     feeds = [period.site.potlines[line].feed_meter for line in lines]
-    volts = [period.rows.column(nodes.meter(feed), CONTROLLERS) for feed in feeds if feed]
+    volts = [period.rows.column(nodes.meter(feed), POT_VOLTAGE) for feed in feeds if feed]
     if len(volts) < len(lines) or not np.isfinite(volts).any():
         return None
     weight = [line_pots(period, line).running for line in lines]
