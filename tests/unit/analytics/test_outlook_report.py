@@ -1,0 +1,49 @@
+"""Outlook and baseline through the service: asked by name, and in the month report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from analytics_plant import NS, meter_toml, small_plant
+
+DAY_S = 86_400
+START = 1_793_462_400 * NS  # 2026-11-01T00:00 in Shanghai
+QUANTITIES = ("active_power", "energy_import", "energy_export")
+TEXT = (
+    """
+branch = [{ id = "tie", kind = "grid_tie", bus = "b" }, { id = "mill", kind = "feeder", bus = "b" }]
+[[baseline]]
+id = "mill"
+reference_start = 2026-11-01
+reference_end = 2026-11-11
+variables = ["ingots"]
+"""
+    + meter_toml("tie", 1, 'branch = "tie", rated_power_kw = 2000', 900)
+    + meter_toml("mill", 2, 'branch = "mill", rated_power_kw = 2000', 900)
+)
+
+
+@pytest.mark.parametrize("asked", ["study", "report"])
+async def test_a_month_half_over(tmp_path: Path, asked: str) -> None:
+    async with small_plant(tmp_path, TEXT, START, dict.fromkeys(("tie", "mill"), QUANTITIES)) as plant:
+        t_ns = START + np.arange(0, 20 * DAY_S + 1, 900, dtype=np.int64) * NS
+        power = 1000.0 + 10.0 * np.sin(t_ns / NS / DAY_S * 2.1)
+        energy = 5000.0 + np.concatenate([[0.0], np.cumsum((power[1:] + power[:-1]) / 8)])
+        for meter in ("tie", "mill"):
+            await plant.feed(meter, t_ns, active_power=power, energy_import=energy, energy_export=np.zeros(len(t_ns)))
+        plant.clock.t_ns = int(t_ns[-1]) + 300 * NS
+        await plant.work()
+        if asked == "study":
+            found = await plant.analytics.study("outlook", "month", "2026-11")
+            figure = found.figures["plant"]["load_energy_outlook"]
+            assert figure.low is not None and figure.value is not None and figure.high is not None
+            assert figure.low < figure.value < figure.high
+            assert figure.value == pytest.approx(720_000, rel=0.01)
+            assert "specific_energy_e1_outlook" not in found.figures["plant"]  # there is no potline
+        else:
+            studies = (await plant.analytics.report("month", "2026-11")).body["studies"]
+            outlook = studies["outlook"]["figures"]["plant"]["grid_import_outlook"]
+            assert outlook["low"] < outlook["value"] < outlook["high"]
+            assert studies["baseline"]["baselines"][0]["reason"] == "the reference has 0 points, 10 are needed"
