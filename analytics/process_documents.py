@@ -51,15 +51,27 @@ def plant_subjects(site: Site) -> tuple[str, ...]:
 def booked(site: Site, entries: Sequence[LedgerEntry], span: Span) -> Booked:
     """Sum of entries over a span. What was stated for a time gives the part of it that lies inside; an instant stands for its
     production day, and gives all of its amount to the span that holds it."""
-    parts = [(e, _reach(site, e)) for e in entries]
-    inside = [(e, reach) for e, reach in parts if reach.start_ns < span.end_ns and reach.end_ns > span.start_ns]
-    amount = float(sum(_share(e, span) * e.amount for e, _ in inside))
-    return Booked(amount, _covered([reach for _, reach in inside], span), len(inside))
+    lasting = [e for e in entries if e.end_ns > e.start_ns and e.start_ns < span.end_ns and e.end_ns > span.start_ns]
+    instants = [e for e in entries if e.end_ns == e.start_ns and span.start_ns <= e.start_ns < span.end_ns]
+    amount = sum(_share(e, span) * e.amount for e in lasting) + sum(e.amount for e in instants)
+    reaches = [Span(e.start_ns, e.end_ns) for e in lasting] + _days_of(site, [e.start_ns for e in instants])
+    return Booked(float(amount), _covered(reaches, span), len(lasting) + len(instants))
+
+
+def _days_of(site: Site, t_ns: Sequence[int]) -> list[Span]:
+    """Production days that hold any of the instants."""
+    found: list[Span] = []
+    for t in sorted(t_ns):
+        if not found or t >= found[-1].end_ns:
+            found.append(site.calendar.production_day(site.calendar.production_date(t)))
+    return found
 
 
 def documented_until_ns(site: Site, entries: Sequence[LedgerEntry]) -> int:
     """End of the last time that documents speak of; 0 where there is none."""
-    return max((_reach(site, e).end_ns for e in entries), default=0)
+    last = [e.start_ns for e in entries if e.end_ns == e.start_ns]
+    days = _days_of(site, [max(last)] if last else [])
+    return max((*(e.end_ns for e in entries), *(day.end_ns for day in days)), default=0)
 
 
 def documented_part(period: Period, entries: Sequence[LedgerEntry]) -> Period:
@@ -70,15 +82,7 @@ def documented_part(period: Period, entries: Sequence[LedgerEntry]) -> Period:
     return replace(period.part(Span(period.span.start_ns, end_ns), period.kind), status=period.status)
 
 
-def _reach(site: Site, entry: LedgerEntry) -> Span:
-    if entry.end_ns > entry.start_ns:
-        return Span(entry.start_ns, entry.end_ns)
-    return site.calendar.production_day(site.calendar.production_date(entry.start_ns))
-
-
 def _share(entry: LedgerEntry, span: Span) -> float:
-    if entry.end_ns == entry.start_ns:
-        return 1.0 if span.start_ns <= entry.start_ns < span.end_ns else 0.0
     overlap = min(entry.end_ns, span.end_ns) - max(entry.start_ns, span.start_ns)
     return max(overlap, 0) / (entry.end_ns - entry.start_ns)
 
