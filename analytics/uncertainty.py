@@ -21,7 +21,7 @@ from analytics.ownership import owned, owners
 from analytics.table import Table
 from analytics.virtual import parts_of
 from plant import nodes
-from plant.site import MeteringPoint, Site
+from plant.site import MeteringPoint, Mounting, Site
 
 COVERAGE = 2.0 / float(np.sqrt(3.0))  # of a rectangular distribution's half width: two standard deviations
 DAY_NS = 86_400_000_000_000
@@ -169,13 +169,27 @@ def _of_point(point: MeteringPoint, feed: Feed, kwh: F64, mine: Mask, rows: Tabl
     for mounting, end_ns in point.mounted():
         inside = mine & (rows.start_ns >= mounting.valid_from_ns) & (rows.start_ns < end_ns)
         if inside.any():
-            runs = int((np.diff(np.concatenate([[0], inside.astype(np.int8)])) == 1).sum())
-            # the part of a step that power filled up is not carried from one day's computation to the next
-            days = int(inside.sum()) * rows.step_ns / DAY_NS
-            resolution = mounting.register_step_kwh * (float(np.sqrt(runs)) + days / 2)
+            resolution = _resolution_kwh(mounting, inside, rows)
             energy = np.where(inside, np.nan_to_num(kwh), 0.0)
             found.append(Supply(mounting.meter, feed, energy, mounting.class_percent / 100, resolution))
     return found
+
+
+def _resolution_kwh(mounting: Mounting, inside: Mask, rows: Table) -> float:
+    """How far a register with steps may be off over the intervals ``inside`` bool[m]: at either end of each run of them, and
+    once a day, since the part of a step that power filled up is not carried from one day's computation to the next."""
+    runs = int((np.diff(np.concatenate([[0], inside.astype(np.int8)])) == 1).sum())
+    days = int(inside.sum()) * rows.step_ns / DAY_NS
+    return mounting.register_step_kwh * (float(np.sqrt(runs)) + days / 2)
+
+
+def with_resolution(found: Sum, point: MeteringPoint, rows: Table) -> Sum:
+    """The sum of a point with the steps of its registers in its band; what never moved has none."""
+    if not found.value or found.low is None or found.high is None:
+        return found
+    everywhere = np.ones(len(rows.start_ns), bool)
+    step = max((_resolution_kwh(m, everywhere, rows) for m in point.mountings), default=0.0)
+    return replace(found, low=found.low - step, high=found.high + step)
 
 
 def _class_shares(point: MeteringPoint, rows: Table) -> F64:
@@ -190,7 +204,7 @@ def _closed(picked: PointIntervals, direction: str, class_share: F64) -> tuple[F
     """By how much the band of each interval narrows where the period holds its gap whole, the meter's class aside."""
     best, low, high = (getattr(picked, f"{direction}{edge}") for edge in ("", "_low", "_high"))
     closed, _ = close_gaps(Banded(best, low, high), picked.measured_share, picked.flags.astype(float), 0.0)
-    inside = closed.high == closed.low
+    inside = (closed.high == closed.low) & (class_share > 0)  # of a formula nobody knows here which part a flag is of
     with np.errstate(invalid="ignore"):
         less = np.maximum(best - low / (1 - class_share), 0.0)
         more = np.maximum(high / (1 + class_share) - best, 0.0)

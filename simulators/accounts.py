@@ -43,7 +43,7 @@ class Accounts:
 
     def covers(self, span: Span) -> bool:
         """Whether the battery's mix is known over a span."""
-        return self.edges_ns[0] + _WARM_UP_NS <= span.start_ns and span.end_ns <= self.edges_ns[-1]
+        return bool(self.edges_ns[0] + _WARM_UP_NS <= span.start_ns and span.end_ns <= self.edges_ns[-1])
 
     def within(self, span: Span) -> tuple[float, float, float]:
         """(green to load, load, sun exported) of a span, kWh."""

@@ -55,8 +55,7 @@ class Trial:
         for meter in self._mounted if settings.class_used == 0.0 else ():
             self._set_step(meter, 0.0)
         for meter in self.drawn.coarse:
-            point, mounting = self._mounted[meter]
-            self._set_step(meter, mounting.ratio * max(round(point.rated_power_kw * COARSE_H / mounting.ratio), 1))
+            self._set_step(meter, self._mounted[meter][0].rated_power_kw * COARSE_H)
 
     @property
     def wraps_at(self) -> dict[tuple[str, str], float | None]:

@@ -13,7 +13,7 @@ from simulators.faults import ClockDrift, Duplicate, Exchange, Fault, Frozen, Ga
 HOUR_NS = 3_600_000_000_000
 MINUTE_NS = 60_000_000_000
 WRAPS_AT = 1e8
-COARSE_H = 0.05  # a coarse register steps by what the rated power makes in this time
+COARSE_H = 0.02  # a coarse register steps by what the rated power makes in this time: 8 MWh at a tie of 400 MW
 LATE_H = 9.0
 VICTIMS = {"gap": 4, "outage": 1, "failover": 1, "wrap": 3, "reset": 2, "exchange": 2, "frozen": 2, "spike": 4, "coarse": 3}
 VICTIMS |= {"drift": 3, "duplicate": 3, "late": 4}

@@ -52,7 +52,7 @@ class TruthSettings:
 def run_truth(settings: TruthSettings, console: Console) -> bool:
     """Run the plants, print what they show, and say whether every gate holds. Raises InputError."""
     seeds = range(settings.seed, settings.seed + settings.plants)
-    runs = [("exact meters", 0.0, ()), ("meters within their class", 1.0, ())]
+    runs: list[tuple[str, float, tuple[str, ...]]] = [("exact meters", 0.0, ()), ("meters within their class", 1.0, ())]
     runs += [(f"with faults: {', '.join(settings.kinds)}", 1.0, settings.kinds)] if settings.kinds else []
     holds = True
     console.print(f"{settings.plants} plants of {settings.days} days, seed {settings.seed}")

@@ -39,6 +39,8 @@ HOUR_NS = 3_600_000_000_000
 SETTLE_NS = 6 * HOUR_NS
 # weighed metal says how a month's efficiency is, not how a day's differs from it
 METAL_FIGURES, DRIFT = ("metal_", "specific_energy_", "current_efficiency"), 0.01
+# so does the battery's stated efficiency: how much of a day's sun is still inside at midnight follows from it
+GREEN_FIGURES = ("green_",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,8 @@ class SilentBus:
 
     async def listen(self) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """No update."""
-        for update in ():
+        nothing: tuple[tuple[str, dict[str, Any]], ...] = ()
+        for update in nothing:
             yield update
 
 
@@ -184,7 +187,7 @@ def compared(trial: Trial, kind: PeriodKind, span: Span, found: PeriodFigures) -
         if figure is not None:
             told = (figure.reason,) if figure.reason else ()
             band = (figure.value, figure.low, figure.high)
-            drifts = kind == "day" and indicator.startswith(METAL_FIGURES)
+            drifts = kind == "day" and indicator.startswith((*METAL_FIGURES, *GREEN_FIGURES))
             limits = (classes.get((node, indicator)), DRIFT * drifts)
             cases.append(Case(seed, kind, span.start_ns, node, indicator, truth, *band, figure.measured_share, told, *limits))
     points = {p.id: (p.branch, p.side) for p in trial.site.points.values()}

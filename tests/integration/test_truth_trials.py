@@ -1,0 +1,122 @@
+"""Whole plants of fixed seeds through the shipped path, held against the truth. Fresh seeds: `potwatt selftest truth`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from typer.testing import CliRunner
+
+from analytics.figures import PeriodFigures
+from plant.calendar import PlantCalendar
+from plant.series import Span
+from potwatt.selftest.cli import selftest_app
+from potwatt.selftest.truth import TruthSettings, cases_of
+from potwatt.selftest.truth_run import Case, analysed, run_trial
+from potwatt.selftest.truth_table import verdict
+from simulators.faults import Reported, with_faults
+from simulators.trial import Trial, TrialSettings
+from simulators.trial_faults import KINDS, draw_faults
+
+DAYS = 3
+SPAN = TruthSettings(1, DAYS, 0, "none", 1).span
+HOUR_NS = 3_600_000_000_000
+PV = ("pv-1-inverter", "pv-2-inverter", "pv-3-inverter")
+
+
+def test_exact_meters_give_exact_figures() -> None:
+    found = verdict(run_trial(TrialSettings(7, SPAN, class_used=0.0)), exact=True)
+    assert len(found.rows) > 50, "every figure of days and of the month is held against the truth"
+    assert not found.failures
+
+
+def test_bands_hold_the_truth_and_are_sharp() -> None:
+    trials = [TrialSettings(seed, SPAN) for seed in range(20, 24)]
+    found = verdict(cases_of(trials, 2), exact=False)
+    assert not found.failures
+    sharp = {row.name: row.sharpness for row in found.rows if row.period == "month" and row.sharpness}
+    assert sharp["plant load_energy"] < 1.3
+    assert "plant green_share_physical" in sharp
+
+
+def test_no_fault_makes_a_figure_of_the_plant_silently_wrong() -> None:
+    found = verdict(run_trial(TrialSettings(31, SPAN, KINDS, class_used=0.3)), exact=False)
+    assert [c for c in found.silent if not c.node.startswith("point:")] == []
+    assert not [row for row in found.rows if row.name.startswith(("plant", "line")) and row.hit_rate < 0.95]
+
+
+def test_every_kind_of_fault_changes_what_is_sent() -> None:
+    span = Span(SPAN.start_ns, SPAN.start_ns + 30 * HOUR_NS)
+    sound = Trial(TrialSettings(5, span)).reported()
+    for kind in KINDS:
+        trial = Trial(TrialSettings(5, span, (kind,)))
+        sent = trial.reported()
+        changed = [m for m in sent if not _same(sent[m], sound[m])]
+        assert changed, kind
+        assert set(changed) <= {meter for meter, _ in trial.drawn.told}, kind
+
+
+def test_the_same_seed_draws_the_same_faults() -> None:
+    meters = [f"m{i}" for i in range(40)]
+    first, second = (draw_faults(3, SPAN, meters, meters[:2], KINDS, SPAN.start_ns) for _ in range(2))
+    assert first.told == second.told
+    assert first.told != draw_faults(4, SPAN, meters, meters[:2], KINDS, SPAN.start_ns).told
+
+
+async def test_noon_deleted_from_pv_widens_the_band_and_keeps_the_truth_inside(tmp_path: Path) -> None:
+    trial = Trial(TrialSettings(9, SPAN))
+    whole, sent = trial.reported(), trial.reported()
+    for meter in PV:
+        sent[meter] = _without_noon(sent[meter])
+    for part in ("whole", "holed"):
+        (tmp_path / part).mkdir()
+    full = await _month(trial, tmp_path / "whole", whole)
+    holed = await _month(trial, tmp_path / "holed", sent)
+    true_share = trial.truth.green_share_physical_percent(SPAN)
+    true_made = -sum(trial.truth.energy_kwh(field, SPAN) for field in ("pv-1", "pv-2", "pv-3"))
+    for name, truth in (("green_share_physical", true_share), ("renewable_generation", true_made)):
+        before, after = full.figure("plant", name), holed.figure("plant", name)
+        assert before is not None and after is not None
+        assert after.low is not None and after.high is not None and before.low is not None and before.high is not None
+        assert after.high - after.low > 1.5 * (before.high - before.low), name
+        assert after.low <= truth <= after.high, name
+        assert "estimated" in after.reason and not before.reason, name
+
+
+def test_a_gate_that_fails_is_told() -> None:
+    case = Case(1, "month", SPAN.start_ns, "plant", "load_energy", 100.0, 101.0, 100.9, 101.1, class_share=1e-5)
+    found = verdict([replace(case, seed=seed) for seed in range(40)], exact=False)
+    assert len(found.silent) == 40
+    assert len(found.failures) == 2, "neither does the band hold the truth nor is it sharp"
+    exact = verdict([replace(case, low=99.0)], exact=True)
+    assert exact.failures == ["plant load_energy (month): with exact meters off by 1.000%; at most 0.1% may be"]
+
+
+def test_the_command_names_its_seed_and_unknown_faults() -> None:
+    refused = CliRunner().invoke(selftest_app, ["truth", "--faults", "gremlins", "--seed", "4"])
+    assert refused.exit_code == 2
+    assert "gremlins" in refused.output
+
+
+def _same(one: Reported, other: Reported) -> bool:
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("t_ns", "arrival_ns", "value"))
+
+
+def _without_noon(reported: Reported) -> Reported:
+    """Nothing between 10:00 and 14:00 of any day in the plant's zone, registers neither."""
+    calendar: PlantCalendar = Trial(TrialSettings(9, SPAN)).site.calendar
+    first = calendar.local(SPAN.start_ns).date()
+    start = calendar.instant_ns(first)
+    hour = (reported.t_ns - start) // HOUR_NS % 24
+    rows = np.flatnonzero((hour < 10) | (hour >= 14))
+    power = reported.quantities.index("active_power")
+    kept = Reported(
+        (reported.quantities[power],), reported.t_ns[rows], reported.arrival_ns[rows], reported.value[rows][:, [power]]
+    )
+    return with_faults(kept, ())
+
+
+async def _month(trial: Trial, folder: Path, sent: dict[str, Reported]) -> PeriodFigures:
+    async with analysed(trial, folder, sent) as analytics:
+        return await analytics.figures(Span(SPAN.start_ns, SPAN.end_ns), "month")
