@@ -26,7 +26,8 @@ WEATHER = ("irradiance", "module_temperature")
 EXTENTS = ("", "_min", "_max", "_count")
 ISLANDED, DECIDED = "islanded", "islanded_decided"
 POT_VOLTAGE = "pot_voltage_mean"
-_FULL = (*SUPPLY, UNBALANCE, *WEATHER, "state_of_charge", "active_power", POT_VOLTAGE)
+AIR = "ambient_temperature"
+_FULL = (*SUPPLY, UNBALANCE, *WEATHER, "state_of_charge", "active_power", POT_VOLTAGE, AIR)
 _STRINGS = tuple(n for n in QUANTITIES if n.startswith(("string_dc_current_", "mppt_dc_current_", "mppt_dc_power_")))
 FIELDS = (*(f"{q}{e}" for q in _FULL for e in EXTENTS), *_STRINGS, ISLANDED, DECIDED)  # strings have their mean alone
 STILL_SHARE = 0.001  # of its rated power, below which a tie carries nothing
@@ -58,6 +59,7 @@ def gauge_pairs(site: Site) -> dict[Pair, float]:
             for quantity in SUPPLY:
                 is_voltage = quantity in (*BETWEEN_PHASES, *TO_NEUTRAL)
                 found[mounting.meter, quantity] = mounting.vt_ratio if is_voltage else 1.0
+    found |= {(b.weather_meter, AIR): 1.0 for b in site.baselines if b.weather_meter}
     found |= {(line.feed_meter, POT_VOLTAGE): 1.0 for line in site.potlines.values() if line.feed_meter}
     for branch in site.branches_of("storage"):
         found |= {(m.meter, "state_of_charge"): 1.0 for p in site.points_of(branch.id) for m in p.mountings}

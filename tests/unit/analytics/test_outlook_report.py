@@ -47,3 +47,31 @@ async def test_a_month_half_over(tmp_path: Path, asked: str) -> None:
             outlook = studies["outlook"]["figures"]["plant"]["grid_import_outlook"]
             assert outlook["low"] < outlook["value"] < outlook["high"]
             assert studies["baseline"]["baselines"][0]["reason"] == "the reference has 0 points, 10 are needed"
+
+
+async def test_air_temperature_is_kept_for_a_baseline(tmp_path: Path) -> None:
+    text = (
+        TEXT.replace('["ingots"]', '["heating_degree_days"]\nweather_meter = "sky"')
+        + """
+[[meter]]
+id = "sky"
+profile = "x"
+endpoint = "g"
+unit = 3
+poll_interval_s = 900
+"""
+    )
+    known = {**dict.fromkeys(("tie", "mill"), QUANTITIES), "sky": ("ambient_temperature",)}
+    async with small_plant(tmp_path, text, START, known) as plant:
+        t_ns = START + np.arange(0, 14 * DAY_S + 1, 900, dtype=np.int64) * NS
+        cold = 18.0 - ((t_ns - START) // (DAY_S * NS) * 7 % 11)
+        energy = np.concatenate([[0.0], np.cumsum(200.0 + (18.0 - cold[:-1]))])
+        for meter in ("tie", "mill"):
+            await plant.feed(meter, t_ns, energy_import=energy)
+        await plant.feed("sky", t_ns, ambient_temperature=cold)
+        plant.clock.t_ns = int(t_ns[-1]) + 300 * NS
+        await plant.work()
+        found = await plant.analytics.study("baseline", "month", "2026-11")
+        (fitted,) = found.body["baselines"][0]["fit"]["variables"]
+        assert fitted["slope"] == pytest.approx(96, rel=1e-6)  # a kWh a quarter of an hour for each degree
+        assert found.figures["baseline:mill"]["baseline_saving"].value == pytest.approx(0, abs=1e-6)
