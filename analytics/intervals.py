@@ -161,17 +161,34 @@ class Signals:
 
     def energy_curve(self, direction: str, span: tuple[int, int]) -> Curve | None:
         """Curve of one direction, None where this meter has nothing that measures it (then nothing is claimed to flow)."""
-        amounts = self.get(f"interval_energy_{direction}")
-        sign = 1 if direction == "import" else -1
-        power = self.get("dc_power" if self.dc else "active_power")
+        amounts, flow = self.get(f"interval_energy_{direction}"), self._flow(direction)
         counter, stated = self.get(self._register(direction)), self._stated(self._register(direction))
-        if not (len(counter) or len(power) or len(amounts) or stated):
+        if not (len(counter) or len(flow.t_ns) or len(amounts) or stated):
             return None
-        flow = integrate(power.t_ns, np.maximum(power.value * sign, 0.0), self.metered.gap_max_s) if len(power) else NO_POWER
         rated = self.metered.rated_kw(direction)
         curve = self._counter(counter, stated, flow, self._register(direction), rated, span)
         poll_s = self.metered.poll_interval_s.get(self.mounting.meter, 1.0)
         return overlay(curve, amounts.t_ns, _lengths(amounts.t_ns, poll_s), amounts.value) if len(amounts) else curve
+
+    def counted(self, direction: str) -> tuple[Samples, Stated, Register]:
+        """A register as it was read, as it was stated, and the count that both make."""
+        quantity = self._register(direction)
+        counter, stated = self.get(quantity), self._stated(quantity)
+        return counter, stated, self.register(counter, stated, self._flow(direction), quantity, self.metered.rated_kw(direction))
+
+    def stored(self, direction: str) -> Samples:
+        """A register as it was read, readings under a verdict included."""
+        return mounted(self.readings, self.mounting, self._register(direction), self.validity)
+
+    def name_on_meter(self, direction: str) -> str:
+        """The quantity under which the meter sends a register."""
+        return self._on_meter(self._register(direction))
+
+    def _flow(self, direction: str) -> PowerIntegral:
+        power, sign = self.get("dc_power" if self.dc else "active_power"), 1 if direction == "import" else -1
+        if not len(power):
+            return NO_POWER
+        return integrate(power.t_ns, np.maximum(power.value * sign, 0.0), self.metered.gap_max_s)
 
     def _register(self, direction: str) -> str:
         return "dc_energy" if self.dc and direction == "import" else f"energy_{direction}"
