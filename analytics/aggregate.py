@@ -7,11 +7,13 @@ add as squares.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import fsum, hypot, sqrt
+from typing import Literal
 
 from plant.indicators import INDICATORS, Figure
 
+Errors = Literal["independent", "common"]
 EXTENSIVE = frozenset({"kWh", "MWh", "t", "yuan", "tCO2e"})
 ALSO_ADDED = frozenset({"certificates_to_buy"})
 NOT_ADDED = frozenset({"tariff_next_step_down_daily"})  # steps of different plants are different steps
@@ -98,16 +100,19 @@ def size(figures: Mapping[str, Figure], parts: Sequence[str]) -> tuple[float, fl
     return value, below, above
 
 
-def aggregated(plants: Sequence[PlantFigures]) -> dict[str, Aggregate]:
-    """Every indicator that adds up, or is a ratio whose denominator the plants state, over the plants that have it."""
+def aggregated(plants: Sequence[PlantFigures], errors: Errors = "independent") -> dict[str, Aggregate]:
+    """Every indicator that adds up, or is a ratio whose denominator the plants state, over the plants that have it.
+
+    ``errors`` of plants are independent and add as squares; those of months of one plant are of the same meters and add.
+    """
     names = [name for name in INDICATORS if any(name in p.figures for p in plants)]
     found = {}
     for name in names:
         having = [p for p in plants if name in p.figures]
         if adds_up(name):
-            found[name] = _sum(name, having)
+            found[name] = _sum(name, having, errors)
         elif name in DENOMINATORS:
-            found[name] = _ratio(name, having)
+            found[name] = _ratio(name, having, errors)
     return found
 
 
@@ -116,13 +121,18 @@ def _known(figure: Figure) -> bool:
 
 
 def _aggregate(
-    name: str, plants: Sequence[PlantFigures], parts: Sequence[tuple[float, float, float]], known: Sequence[PlantFigures]
+    name: str,
+    plants: Sequence[PlantFigures],
+    parts: Sequence[tuple[float, float, float]],
+    known: Sequence[PlantFigures],
+    errors: Errors,
 ) -> Aggregate:
     """From (value, how far below, how far above it the truth may lie) of the plants that are ``known``; the value of all is
     that of the known ones where none is missing."""
     missing = tuple(sorted(p.plant for p in plants if p not in known))
     value = fsum(v for v, _, _ in parts) if parts else None
-    below, above = (sqrt(fsum(part[i] ** 2 for part in parts)) for i in (1, 2))
+    combined = _squares if errors == "independent" else fsum
+    below, above = (combined([part[i] for part in parts]) for i in (1, 2))
     whole = value is not None and not missing
     return Aggregate(
         name,
@@ -137,6 +147,10 @@ def _aggregate(
     )
 
 
+def _squares(widths: Sequence[float]) -> float:
+    return sqrt(fsum(width**2 for width in widths))
+
+
 def _trust(name: str, plants: Sequence[PlantFigures]) -> tuple[float, float]:
     """Completeness and measured share: means of the plants', weighted by size where all sizes are known."""
     figures = [p.figures[name] for p in plants]
@@ -149,9 +163,9 @@ def _trust(name: str, plants: Sequence[PlantFigures]) -> tuple[float, float]:
     return complete, fsum(f.measured_share * w for f, w in zip(figures, weights, strict=True)) / total
 
 
-def _sum(name: str, plants: Sequence[PlantFigures]) -> Aggregate:
+def _sum(name: str, plants: Sequence[PlantFigures], errors: Errors) -> Aggregate:
     known = [p for p in plants if _known(p.figures[name])]
-    return _aggregate(name, plants, [_edges(p.figures[name]) for p in known], known)
+    return _aggregate(name, plants, [_edges(p.figures[name]) for p in known], known, errors)
 
 
 def _edges(figure: Figure) -> tuple[float, float, float]:
@@ -159,7 +173,7 @@ def _edges(figure: Figure) -> tuple[float, float, float]:
     return figure.value, figure.value - figure.low, figure.high - figure.value
 
 
-def _ratio(name: str, plants: Sequence[PlantFigures]) -> Aggregate:
+def _ratio(name: str, plants: Sequence[PlantFigures], errors: Errors) -> Aggregate:
     """Ratio of sums: each plant's ratio weighs by its denominator. An error of a plant's ratio counts by its weight, one of
     its denominator by how far its ratio is from the whole."""
     sizes = {p.plant: size(p.figures, DENOMINATORS[name]) for p in plants if _known(p.figures[name])}
@@ -171,7 +185,29 @@ def _ratio(name: str, plants: Sequence[PlantFigures]) -> Aggregate:
         value, below, above = _edges(p.figures[name])
         weight, tilted = amount / whole, max(less, more) * abs(value - ratio) / whole
         parts.append((value * weight, hypot(below * weight, tilted), hypot(above * weight, tilted)))
-    return _aggregate(name, plants, parts, [p for p, _ in known])
+    return _aggregate(name, plants, parts, [p for p, _ in known], errors)
+
+
+def of_months(months: Sequence[PlantFigures]) -> PlantFigures:
+    """Figures of one plant's months together; a figure that a month could not say is null, with the reason."""
+    first = months[0]
+    figures = _together(months)
+    names = sorted({line for month in months for line in month.lines})
+    lines = {name: _together([replace(m, figures=m.lines.get(name, {})) for m in months]) for name in names}
+    return PlantFigures(first.plant, first.enterprise, first.province, figures, lines, first.capacity_t_per_y)
+
+
+def _together(months: Sequence[PlantFigures]) -> dict[str, Figure]:
+    numbered = [replace(month, plant=f"{i:02}") for i, month in enumerate(months)]
+    return {
+        name: Figure(name, a.value, a.low, a.high, a.completeness, a.measured_share, _gap(a, len(months)))
+        for name, a in aggregated(numbered, "common").items()
+    }
+
+
+def _gap(a: Aggregate, months: int) -> str:
+    silent = months - len(a.plants) + len(a.missing)
+    return f"{silent} of {months} months could not say" if silent else ""
 
 
 @dataclass(frozen=True, slots=True)

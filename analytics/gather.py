@@ -198,3 +198,11 @@ def _joined(parts: list[Series]) -> Series:
         return Series.empty()
     t_ns, value, quality = (np.concatenate([getattr(p, name) for p in parts]) for name in ("t_ns", "value", "quality"))
     return Series(t_ns, value, quality)
+
+
+def finer_than_slots(series: Series, span: Span) -> bool:
+    """Whether a series says more of the span than the bounds of its quarters of an hour do: only then minutes are worth rows."""
+    first, end = np.searchsorted(series.t_ns, [span.start_ns, span.end_ns])
+    quarters = -(-(span.end_ns - span.start_ns) // QUARTER_NS)
+    on_bounds = not np.any(series.t_ns[first:end] % QUARTER_NS)
+    return bool(end > first) and not (on_bounds and end - first <= quarters)

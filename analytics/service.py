@@ -16,7 +16,7 @@ from analytics.derive import Derived, Evidence, PlantModel, derive, faraday_yiel
 from analytics.expired import Expired
 from analytics.faraday import faraday_yields
 from analytics.figures import Live, PeriodFigures
-from analytics.gather import Gather, Pair, inside, reached
+from analytics.gather import Gather, Pair, finer_than_slots, inside, reached
 from analytics.limits import PeriodKind
 from analytics.live import now, window_spans
 from analytics.minutes import Minutes
@@ -339,7 +339,7 @@ class Analytics:
         readings = await self._gather.readings(span, annotations)
         if not any(len(s) for s in readings.values()):
             return None
-        fine = any(inside(s, span) for (_, name), s in readings.items() if not name.startswith("interval_"))
+        fine = any(finer_than_slots(s, span) for (_, name), s in readings.items() if not name.startswith("interval_"))
         self._coarse = not fine and any(inside(s, span) for s in readings.values())
         _, pools = self._state.checkpoints.before(span.start_ns)
         statements = await self._restatement.statements(span)

@@ -68,10 +68,12 @@ def from_block(block: DerivedBlock, start_ns: I64, step_ns: int) -> Table:
     columns: dict[str, Columns] = {}
     rows = np.searchsorted(start_ns, block.start_ns)
     rows = np.minimum(rows, max(len(start_ns) - 1, 0))
-    good = block.valid & (start_ns[rows] == block.start_ns) if len(start_ns) else np.zeros(len(block), bool)
+    good = np.flatnonzero(block.valid & (start_ns[rows] == block.start_ns)) if len(start_ns) else np.zeros(0, np.intp)
+    order = good[np.argsort(block.node_index[good], kind="stable")]
+    ends = np.searchsorted(block.node_index[order], np.arange(len(block.nodes) + 1))
     for i, node in enumerate(block.nodes):
-        mine = good & (block.node_index == i)
-        if not mine.any():
+        mine = order[ends[i] : ends[i + 1]]
+        if not len(mine):
             continue
         fields: Columns = {}
         for k, field in enumerate(block.fields):

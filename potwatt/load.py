@@ -80,7 +80,7 @@ def _with_causes(faults: Sequence[Fault], faulty: Mapping[str, list[Fault]]) -> 
 def _rate_faults(site: Site, profiles: Mapping[str, Profile], name: str) -> list[Fault]:
     """Endpoints whose meters need more requests a second than they may have: they would never be read in time."""
     needed = dict.fromkeys(site.endpoints, 0.0)
-    for meter in site.meters.values():
+    for meter in (m for m in site.meters.values() if m.profile in profiles):  # not those that files alone speak of
         needed[meter.endpoint] += _requests_a_poll(profiles[meter.profile]) / meter.poll_interval_s
     return [
         Fault(

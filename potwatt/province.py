@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from analytics.aggregate import Aggregate, CapacityShare, aggregated, capacity_share, suppressed
-from plant.indicators import INDICATORS
+from analytics.aggregate import Aggregate, CapacityShare, aggregated, capacity_share, of_months, suppressed
+from plant.errors import Fault
+from plant.indicators import INDICATORS, Figure
 from plant.rulebook import Rule, Rulebook, status
 from potwatt.partitions import over_partitions
 from potwatt.province_inputs import Handed, checked, files_of, read_report
+from potwatt.province_recompute import months_of, recomputed
 
 
 def province_answer(
@@ -30,8 +33,54 @@ def province_answer(
 
     ``expected`` are plants that ought to be there; those without a report are named. Raises ConfigError with every fault.
     """
-    files = files_of(paths)
-    reports = checked(over_partitions(read_report, files, workers), period)
+    reports = checked(over_partitions(read_report, files_of(paths), workers), period)
+    return answer_of(reports, period, rulebook, companies_min=companies_min, expected=expected)
+
+
+def recomputed_answer(
+    folder: Path, period: str, rulebook: Rulebook, *, workers: int = 1, companies_min: int = 3, expected: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The same from the plants' readings: every month of every plant computed anew (``potwatt.province_recompute``)."""
+    months = months_of(period)
+    found = recomputed(folder, months, workers)
+    return answer_of_months(found, period, rulebook, companies_min=companies_min, expected=expected)
+
+
+def answer_of_months(
+    found: Sequence[Handed | list[Fault]], period: str, rulebook: Rulebook, *, companies_min: int, expected: Sequence[str]
+) -> dict[str, Any]:
+    """What recomputed months, in the order of ``recomputed``, say together of a month or a year."""
+    months = months_of(period)
+    by_month = [checked(found[i :: len(months)], month) for i, month in enumerate(months)]
+    if len(months) == 1:
+        return answer_of(by_month[0], period, rulebook, companies_min=companies_min, expected=expected)
+    years = [_year(period, list(plant), rulebook) for plant in zip(*by_month, strict=True)]
+    return answer_of(years, period, rulebook, companies_min=companies_min, expected=expected)
+
+
+def _year(period: str, months: Sequence[Handed], rulebook: Rulebook) -> Handed:
+    """A plant's year from its months."""
+    chained = hashlib.sha256("".join(m.sha256 for m in months).encode()).hexdigest()
+    hashes = hashlib.sha256("".join(m.interval_hash for m in months).encode()).hexdigest()
+    figures, last = of_months([m.figures for m in months]), months[-1]
+    lines = {line: _held(by, figures.province, rulebook, _last_day(period)) for line, by in figures.lines.items()}
+    figures = replace(figures, lines=lines)
+    return Handed(figures.plant, chained, "year", period, 0, "provisional", hashes, last.data_until, figures)
+
+
+def _held(by: Mapping[str, Figure], scope: str, rulebook: Rulebook, at: date) -> dict[str, Figure]:
+    """Figures of a line's year against the limits that name them."""
+    found = {}
+    for name, f in by.items():
+        rules = [r for r in rulebook.for_indicator(name, at, (scope, "CN")) if r.holds_for("year") and r.kind != "grade"]
+        found[name] = replace(f, status={r.id: status(r, name, "year", f.value, f.low, f.high) for r in rules})
+    return found
+
+
+def answer_of(
+    reports: Sequence[Handed], period: str, rulebook: Rulebook, *, companies_min: int, expected: Sequence[str]
+) -> dict[str, Any]:
+    """What reports of one period say together; see ``province_answer``."""
     body = {
         "period": period,
         "kind": reports[0].kind,

@@ -14,7 +14,11 @@ from plant.errors import ConfigError, Fault, InputError
 
 def province(
     period: Annotated[str, typer.Argument(help="2026-11-20, 2026-11 or 2026")],
-    reports: Annotated[list[Path], typer.Argument(help="Reports as JSON, or folders of them.")],
+    reports: Annotated[list[Path] | None, typer.Argument(help="Reports as JSON, or folders of them.")] = None,
+    recompute: Annotated[
+        Path | None,
+        typer.Option(help="Instead of reports: a folder a plant with site.toml, readings/2026-10.parquet, ledger.csv."),
+    ] = None,
     companies_min: Annotated[int, typer.Option("--min-companies", help="Withhold what is of fewer enterprises.", min=1)] = 3,
     workers: Annotated[int, typer.Option(help="Processes; the answer is the same for any number.", min=1)] = 1,
     expect: Annotated[Path | None, typer.Option(help="File with the ids of plants that ought to report, one a line.")] = None,
@@ -24,14 +28,22 @@ def province(
     lang: Annotated[Literal["en", "zh"], typer.Option(help="Language of csv and html.")] = "en",
 ) -> None:
     """Put reports of plants together to those of provinces: ratios of sums, capacity at the benchmark, sources by hash."""
-    from plant.rulebook import parse_rules, shipped_rule_texts  # noqa: PLC0415  (help stays quick)
-    from potwatt.province import province_answer  # noqa: PLC0415
+    from analytics.report import kind_of  # noqa: PLC0415  (help stays quick)
+    from plant.rulebook import parse_rules, shipped_rule_texts  # noqa: PLC0415
+    from potwatt.province import province_answer, recomputed_answer  # noqa: PLC0415
 
+    kind_of(period)
     texts = shipped_rule_texts()
     if rules is not None:
         texts |= {file.name: file.read_text("utf-8") for file in sorted(rules.glob("*.toml"))}
     expected = [] if expect is None else _ids(expect)
-    answer = province_answer(reports, period, parse_rules(texts), workers=workers, companies_min=companies_min, expected=expected)
+    if (reports is None) == (recompute is None):
+        raise InputError("give the plants' reports, or --recompute with a folder of their readings")
+    rulebook = parse_rules(texts)
+    if recompute is not None:
+        answer = recomputed_answer(recompute, period, rulebook, workers=workers, companies_min=companies_min, expected=expected)
+    else:
+        answer = province_answer(reports or [], period, rulebook, workers=workers, companies_min=companies_min, expected=expected)
     if verify is not None:
         _verify(verify, answer)
         return

@@ -82,9 +82,15 @@ def read_report(path: Path) -> Handed | list[Fault]:
     """A report, or everything that is wrong with it."""
     try:
         raw = path.read_bytes()
-        parsed = _ReportText.model_validate(orjson.loads(raw))
     except OSError as error:
         return [Fault(str(path), "file", error.strerror or str(error), "a readable report")]
+    return parse_report(path, raw)
+
+
+def parse_report(path: Path, raw: bytes) -> Handed | list[Fault]:
+    """The same from its bytes; ``path`` is what it is called."""
+    try:
+        parsed = _ReportText.model_validate(orjson.loads(raw))
     except orjson.JSONDecodeError as error:
         return [Fault(str(path), "JSON", str(error), "a report as `potwatt report` or the API gives it")]
     except ValidationError as error:

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - what is put into statements are our own paths
 """One DuckDB file with one thread that owns it. Nothing of it runs on the event loop."""
 
 from __future__ import annotations
@@ -253,6 +254,30 @@ def readings_of_file(path: Path) -> dict[str, npt.NDArray[Any]]:
     except duckdb.Error as error:
         told = " ".join(str(error).split())
         raise InputError(f"{path}: {told}; readings as `potwatt export` writes them to Parquet are wanted") from error
+
+
+def write_readings(path: Path, series: Mapping[tuple[str, str], tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]) -> None:
+    """Good readings, (t_ms, value) by meter and quantity, as a file that ``readings_of_file`` reads."""
+    pairs, lengths = list(series), [len(t_ms) for t_ms, _ in series.values()]
+    columns = {
+        "pair": np.repeat(np.arange(len(pairs)), lengths),
+        "t_ms": np.concatenate([t_ms for t_ms, _ in series.values()]),
+        "value": np.concatenate([value for _, value in series.values()]),
+    }
+    named = {
+        "id": np.arange(len(pairs)),
+        "meter": np.array([m for m, _ in pairs], object),
+        "quantity": np.array([q for _, q in pairs], object),
+    }
+    quoted = "'" + str(path).replace("'", "''") + "'"
+    copy = (
+        "COPY (SELECT meter, quantity, make_timestamp(t_ms * 1000) AS time_utc, value, 0 AS quality FROM rows JOIN names "
+        f"ON id = pair ORDER BY meter, quantity, t_ms) TO {quoted} (FORMAT parquet, COMPRESSION zstd)"
+    )
+    with duckdb.connect(config={"threads": 1}) as connection:
+        connection.register("rows", columns)
+        connection.register("names", named)
+        connection.execute(copy)
 
 
 def floats(column: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
