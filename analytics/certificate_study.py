@@ -126,7 +126,9 @@ def _figures(
     prices = (None, None, None) if price is None else (price.middle_yuan, price.low_yuan, price.high_yuan)
     cost = [None if n is None or p is None else n * p for n, p in zip(buy, prices, strict=True)]
     missing = f"no target for {period.site.calendar.local(period.span.start_ns).year} is known" if target is None else ""
-    reasons = [missing or ("the year so far" if so_far else "")]
+    least = period.site.accounting.measured_share_min
+    few = "" if enough else f"measured share {use.measured_share:.1%} is below {least:.0%}"
+    reasons = [missing or "; ".join(filter(None, (few, "the year so far" if so_far else "")))]
     if price is None:
         reasons.append("no price of certificates is known")
     editions = () if target is None else (f"target: {target.origin}",) if target.origin == "site" else (target.origin,)
