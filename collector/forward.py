@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import numpy as np
 
@@ -109,7 +109,11 @@ class Forwarder:
                 self._health.set(self._sink, "down", str(error))
                 await self._clock.sleep(min(60.0, 2.0**failures))
                 continue
-            return self._spool.cursor(self._sink) if kept is None else self._spool.resolve(kept)
+            if kept is None:
+                return self._spool.cursor(self._sink)
+            cursor = self._spool.resolve(kept)
+            await self._let_go(cursor, "sink")  # else the spool would hold what the store has until more comes
+            return cursor
 
     async def _report(self) -> NoReturn:
         while True:
@@ -242,8 +246,11 @@ class Forwarder:
             kept = await self._store.cursor()
         except StoreError:
             kept = None
+        await self._let_go(cursor, "sink" if kept == cursor else "spool")
+
+    async def _let_go(self, cursor: SpoolCursor, kept_by: Literal["spool", "sink"]) -> None:
         try:
-            await self._spool.commit(self._sink, cursor, "sink" if kept == cursor else "spool")
+            await self._spool.commit(self._sink, cursor, kept_by)
         except SpoolError as error:
             # the next batch's cursor stands for this one too; being killed before it only repeats work
             self._health.set("spool", "down", str(error))

@@ -71,8 +71,8 @@ class Evidence:
         self._world = world
         self.sent: dict[int, Message] = {}
         self.kept: set[int] = set()  # promised
-        self.mirrored: set[int] = set()
         self.unheard: set[int] = set()  # polls that still wait to be taken by this process
+        self._marked: set[int] = set()  # of the first meter, what was stored when its slots were marked
         self._cursor: SpoolCursor | None = None
         self._history: dict[str, list[int]] = {}  # of each meter, everything that the store was given, in order
 
@@ -141,7 +141,7 @@ class Evidence:
         files = world.disk.files()
         self._check_sink("store", world.store.own_cursor() or self._cursor_of("store", files), self._delivered(), files)
         if world.scenario.mirror != "none":
-            self._check_sink(MIRROR, self._cursor_of(MIRROR, files), self.mirrored | self._unreadable(), files)
+            self._check_sink(MIRROR, self._cursor_of(MIRROR, files), self._mirrored() | self._not_for_mirrors(), files)
         size, bound = world.disk.bytes_of(SPOOL, SUFFIX), world.scenario.spool_bytes
         # beside it a write that failed half-way, and a segment whose removal was not synced yet
         if size > bound + bound // 2 and self._names_are_sound():
@@ -158,14 +158,17 @@ class Evidence:
         if missing:
             raise self._world.violation(f"promised and lost for {sink}: {sorted(missing)}; the next process goes on at {at}")
 
-    def _unreadable(self) -> set[int]:
-        """What never was a reading."""
-        return {number for number, message in self.sent.items() if message.kind == "unreadable"}
+    def _mirrored(self) -> set[int]:
+        return {int(value) for value in self._world.mirror.readings.values()}
+
+    def _not_for_mirrors(self) -> set[int]:
+        """What never was a reading, and events, which are the ledger's."""
+        return {number for number, message in self.sent.items() if message.kind in ("unreadable", "event")}
 
     def _names_are_sound(self) -> bool:
         """Whether the disk always removed what it was told to."""
         faults = self._world.scenario.disk
-        return not faults.names_fail and not faults.sync_fails
+        return not faults.names_fail and not faults.sync_fails and not self._world.disk.no_room_for_names
 
     def _cursor_of(self, sink: str, files: dict[Path, bytes]) -> SpoolCursor | None:
         kept = files.get(SPOOL / f"{sink}.cursor")
@@ -199,6 +202,7 @@ class Evidence:
             raise world.violation(f"in quarantine without being poison, or the other way round: {sorted(wrong)}")
         if world.scenario.when_full == "hold":  # else what was told as lost may come all the same, by a slow network or again
             self._check_order(self.kept & stored)
+            self._check_marked()
         if world.scenario.mirror != "none":
             self._check_mirror(due)
         world.counts["stored"] += len(stored)
@@ -212,15 +216,28 @@ class Evidence:
             if not all(number in given for number in due):
                 raise self._world.violation(f"{meter}'s order is lost: {due} came as {history}")
 
+    def mark(self) -> None:
+        """All slots of the first meter are dirty: analysis may compute them now, from what is stored."""
+        self._marked |= self._of_first_meter()
+
+    def _check_marked(self) -> None:
+        """Each reading is stored before its slot is marked: else it would be left out of what is computed."""
+        left_out = self._of_first_meter() - self._marked
+        if left_out:
+            raise self._world.violation(f"stored and not marked since: {sorted(left_out)}")
+
+    def _of_first_meter(self) -> set[int]:
+        return {int(value) for (meter, _), value in self._world.store.readings.items() if meter == METERS[0]}
+
     def _check_mirror(self, due: set[int]) -> None:
         """The second sink has everything, or what it lacks is told of it."""
-        missing = due - self.mirrored - self._unreadable()
+        missing = due - self._mirrored() - self._not_for_mirrors()
         told = self._told(missing, MIRROR)
         if missing - told:
             raise self._world.violation(f"not in the mirror, nor told: {sorted(missing - told)}")
         if told and len(told) > _frames_of(self._losses(MIRROR)):
             raise self._world.violation(f"the mirror lacks more than was told: {sorted(told)} of {self._losses(MIRROR)}")
-        self._world.counts["mirrored"] += len(self.mirrored)
+        self._world.counts["mirrored"] += len(self._mirrored())
         self._world.counts["mirror lacks and told"] += len(told)
 
     def _losses(self, sink: str = "store") -> list[dict[str, Any]]:

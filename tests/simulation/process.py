@@ -31,7 +31,6 @@ from plant.site import Endpoint, Meter, MeteringPoint, Mounting, Potline, Site, 
 
 from .sim_broker import SimLink
 from .sim_disk import SimDisk
-from .sim_store import numbers_of
 
 if TYPE_CHECKING:
     from .evidence import Message
@@ -41,6 +40,7 @@ DATA = Path("/data")
 MIRROR = "mirror"
 SPOOL = DATA / "spool"
 QUARANTINES = (DATA / "quarantine" / "broker", DATA / "quarantine" / "store")
+MIRROR_QUARANTINE = DATA / "quarantine" / MIRROR
 T0_NS = 1_795_000_000_000_000_000
 MIB = 2**20
 HOLD_S = 1.0
@@ -188,6 +188,7 @@ class Process:
             return
         self.spool = self._opening
         source = SimSource(world, self._intake, self._unreadable, self._clock, self._board)
+        settings = ForwardSettings(world.scenario.frames_max, world.scenario.gather_s)
         forwarder = Forwarder(
             self.spool,
             world.store,  # type: ignore[arg-type]
@@ -196,9 +197,22 @@ class Process:
             clock=self._clock,
             health=self._board,
             quarantine=self._refused,
-            settings=ForwardSettings(world.scenario.frames_max, world.scenario.gather_s),
+            settings=settings,
         )
-        loops = [source.run(), forwarder.run(), self._poll(), *([] if world.scenario.mirror == "none" else [self._mirror()])]
+        loops = [source.run(), forwarder.run(), self._poll()]
+        if world.scenario.mirror != "none":
+            mirror = Forwarder(
+                self.spool,
+                world.mirror,  # type: ignore[arg-type]
+                None,
+                site=SITE,
+                clock=self._clock,
+                health=self._board,
+                quarantine=Quarantine(MIRROR_QUARANTINE, self._clock, self._board, disk=world.disk),
+                settings=settings,
+                sink=MIRROR,
+            )
+            loops.append(mirror.run())
         self._tasks = [world.loop.create_task(loop) for loop in loops]
 
     async def stop(self) -> None:
@@ -217,27 +231,6 @@ class Process:
         """Whether everything durable has been taken by the store."""
         sinks = ("store",) if self._world.scenario.mirror == "none" else ("store", MIRROR)
         return self.spool is not None and all(self.spool.cursor(sink) == self.spool.durable for sink in sinks)
-
-    async def _mirror(self) -> None:
-        """A second sink at a pace of its own, often away."""
-        world, spool = self._world, self.spool
-        assert spool is not None
-        at = spool.cursor(MIRROR)
-        while True:
-            try:
-                blocks, behind = await spool.read(at, world.scenario.frames_max)
-                if behind == at:
-                    await spool.wait_beyond(at)
-                    continue
-                await self._clock.sleep(world.rng.random() * world.store.faults.delay_s)
-                if world.store.faults.down or world.rng.random() < world.store.faults.refuses:
-                    await self._clock.sleep(HOLD_S)
-                    continue
-                world.evidence.mirrored.update(n for block in blocks for n in numbers_of(block))
-                at = behind
-                await spool.commit(MIRROR, behind)
-            except SpoolError:
-                await self._clock.sleep(HOLD_S)
 
     async def _poll(self) -> None:
         """Devices that are asked: a reading counts once the intake took it. Some of them are events."""

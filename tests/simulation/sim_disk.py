@@ -13,6 +13,8 @@ from collector.disk import How
 
 PAGE = 512  # small, so that a record spans several
 SECTOR = 64
+TAKEN = 0.3  # chance that a full disk takes a write, and finds only when it is synced that there is no room for it
+NO_ROOM = 0.5  # chance that a full disk fails a sync, a new name, a rename or the sync of a directory
 
 
 @dataclass(slots=True)
@@ -58,6 +60,7 @@ class SimDisk:
         self._durable: dict[Path, Inode] = {}
         self._pending: dict[Path, list[NameChange]] = {}
         self._locks: set[Path] = set()
+        self.no_room_for_names = False  # whether that ever happened to a name or a directory
 
     # ---- the port ----
 
@@ -77,7 +80,7 @@ class SimDisk:
         if inode is not None and how == "new":
             raise failure(errno.EEXIST)
         if inode is None:
-            self._maybe(self.faults.names_fail, errno.EIO)
+            self._name_fails()
             inode = Inode()
             self._change(path.parent, {path: inode})
         elif how == "replace":
@@ -98,7 +101,7 @@ class SimDisk:
 
     def rename(self, source: Path, target: Path) -> None:
         self._on_operation("rename", target.name)
-        self._maybe(self.faults.names_fail, errno.EIO)
+        self._name_fails()
         if source not in self._names:
             raise failure(errno.ENOENT)
         self._change(target.parent, {source: None, target: self._names[source]})
@@ -111,12 +114,14 @@ class SimDisk:
 
     def sync_directory(self, directory: Path) -> None:
         self._on_operation("sync directory", directory.name)
-        if self._chance(self.faults.sync_fails):
+        number = self._sync_failure()
+        if number is not None:
+            self.no_room_for_names |= number == errno.ENOSPC
             pending = self._pending.get(directory, [])
             for change in pending[: self._rng.randint(0, len(pending))]:
                 _apply(change, self._durable)
                 pending.remove(change)
-            raise failure(errno.EIO)
+            raise failure(number)
         for change in self._pending.pop(directory, []):
             _apply(change, self._durable)
 
@@ -186,7 +191,7 @@ class SimDisk:
         count = len(data)
         if count > 1 and self._chance(self.faults.short_write):
             count = self._rng.randint(1, count - 1)
-        if self.faults.full:
+        if self.faults.full and not self._chance(TAKEN):
             count = self._rng.randint(0, count) // 2
             if not count:
                 raise failure(errno.ENOSPC)
@@ -197,9 +202,10 @@ class SimDisk:
 
     def sync(self, inode: Inode, path: Path) -> None:
         self._on_operation("sync", path.name)
-        if self._chance(self.faults.sync_fails):
+        number = self._sync_failure()
+        if number is not None:
             self._half_sync(inode)
-            raise failure(errno.EIO)
+            raise failure(number)
         size = len(inode.cache)
         pages = [_page(inode.platter if at // PAGE in inode.untold else inode.cache, at) for at in range(0, size, PAGE)]
         inode.platter = bytearray(b"".join(pages)[:size]) if inode.untold else bytearray(inode.cache)
@@ -233,6 +239,21 @@ class SimDisk:
         change = NameChange(names)
         _apply(change, self._names)
         self._pending.setdefault(directory, []).append(change)
+
+    def _name_fails(self) -> None:
+        if self._no_room():
+            self.no_room_for_names = True
+            raise failure(errno.ENOSPC)
+        self._maybe(self.faults.names_fail, errno.EIO)
+
+    def _sync_failure(self) -> int | None:
+        """A file system that finds room for what was written only when it is synced says so then."""
+        if self._no_room():
+            return errno.ENOSPC
+        return errno.EIO if self._chance(self.faults.sync_fails) else None
+
+    def _no_room(self) -> bool:
+        return self.faults.full and self._chance(NO_ROOM)
 
     def _chance(self, chance: float) -> bool:
         return chance > 0.0 and self._rng.random() < chance

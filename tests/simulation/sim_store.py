@@ -18,6 +18,7 @@ from storage.memory import MemoryStore
 from .sim_loop import SimLoop
 
 PLANT = "smelter"
+SETTLED_NS = 1_800_000_000_000_000_000  # all that is sent is late: its slots are analysed
 Readings = dict[tuple[str, int], float]  # (meter, instant) -> energy_import
 
 
@@ -123,14 +124,14 @@ class SimStore:
 class SimLedger:
     """What a Ledger is to the forwarder: entries by identity, a watermark, dirty slots."""
 
-    def __init__(self, rng: Random, faults: StoreFaults) -> None:
-        self._rng, self.faults = rng, faults
+    def __init__(self, rng: Random, faults: StoreFaults, marked: Callable[[], None]) -> None:
+        self._rng, self.faults, self._marked = rng, faults, marked
         self.entries: dict[tuple[str, str], LedgerEntry] = {}
         self.dirty: dict[str, set[int]] = {}
 
     async def get_state(self, plant: str, name: str) -> dict[str, Any] | None:
         await self._maybe()
-        return None
+        return {"settled_until_ns": SETTLED_NS}
 
     async def add(self, entries: Sequence[LedgerEntry]) -> list[int]:
         await self._maybe()
@@ -145,6 +146,7 @@ class SimLedger:
     async def mark_dirty_many(self, plant: str, slots_ns: dict[str, Sequence[int]]) -> None:
         for node, slots in slots_ns.items():
             self.dirty.setdefault(node, set()).update(slots)
+        self._marked()
         await self._maybe()
 
     async def _maybe(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,7 @@ from plant.errors import SpoolFull, StoreError
 from plant.frame import FrameBlock
 from plant.ports import SpoolCursor
 
-from .process import SimSource
+from .process import MIRROR, SimSource
 from .sim_disk import SimDisk, SimFile
 from .world import Violation, World
 
@@ -217,12 +218,59 @@ def required_passed_over(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Shelf, "lacking", lambda shelf, number: iter(()))
 
 
+def late_unmarked(patch: pytest.MonkeyPatch) -> None:
+    """What is stored late leaves the figures as they are."""
+
+    async def silent(_forwarder: Forwarder, _readings: Sequence[FrameBlock]) -> None:
+        return
+
+    patch.setattr(Forwarder, "_mark_late", silent)
+
+
+def marked_before_stored(patch: pytest.MonkeyPatch) -> None:
+    """Slots are marked first, and may be computed before the readings are there."""
+    store, mark = Forwarder._store_readings, Forwarder._mark_late
+
+    async def early(forwarder: Forwarder, readings: Sequence[FrameBlock]) -> object:
+        await mark(forwarder, readings)
+        return await store(forwarder, readings)
+
+    late_unmarked(patch)
+    patch.setattr(Forwarder, "_store_readings", early)
+
+
+def no_room_is_no_failure(patch: pytest.MonkeyPatch) -> None:
+    """A sync that finds the disk full passes, since the write was taken."""
+
+    def append(writer: SegmentWriter, data: bytes) -> None:
+        write_whole(writer._file, data)
+        try:
+            writer._file.sync()
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+        writer.size += len(data)
+
+    patch.setattr(SegmentWriter, "append", append)
+
+
+def mirror_told_too_much(patch: pytest.MonkeyPatch) -> None:
+    """A mirror's cursor follows what the spool holds, not what the mirror took."""
+    commit = Spool.commit
+
+    async def ahead(spool: Spool, sink: str, cursor: SpoolCursor, *rest: object) -> None:
+        await commit(spool, sink, spool.durable if sink == MIRROR else cursor, *rest)  # type: ignore[arg-type]
+
+    patch.setattr(Spool, "commit", ahead)
+
+
 def first_failing(seeds: range) -> None:
     for seed in seeds:
         World(seed).run()
 
 
 NOT_DURABLE = "is promised and not durable"
+NOT_MARKED = "stored and not marked since"
 LOST = "promised and lost|not in their place at the end|not in the mirror"
 
 
@@ -235,7 +283,10 @@ LOST = "promised and lost|not in their place at the end|not in the mirror"
         (cursor_before_post, LOST),
         (cursor_before_quarantine, LOST),
         (no_directory_sync, NOT_DURABLE),
-        (draft_not_synced, "the cursor's file is damaged|does not start on a sound disk"),
+        (
+            draft_not_synced,
+            f"the cursor's file is damaged|does not start on a sound disk|{NOT_DURABLE}",
+        ),
         (one_write, f"{NOT_DURABLE}|> appended"),  # a length that nobody wrote
         (same_segment_after_failed_sync, NOT_DURABLE),
         (quarantine_not_synced, f"{NOT_DURABLE}|{LOST}"),
@@ -246,6 +297,10 @@ LOST = "promised and lost|not in their place at the end|not in the mirror"
         (unknown_cursor_goes_to_the_end, f"the cursor went back|{LOST}"),
         (dropped_untold, f"{NOT_DURABLE}|{LOST}"),
         (required_passed_over, LOST),
+        (late_unmarked, NOT_MARKED),
+        (marked_before_stored, NOT_MARKED),
+        (no_room_is_no_failure, f"{NOT_DURABLE}|{LOST}"),
+        (mirror_told_too_much, f"the cursor went back|{LOST}"),
     ],
     ids=lambda given: getattr(given, "__name__", ""),
 )

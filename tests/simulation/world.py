@@ -6,7 +6,7 @@ import hashlib
 import random
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal
 
@@ -118,7 +118,10 @@ class World:
             poison=self.evidence.is_poison,
             written=self._written,
         )
-        self.ledger = SimLedger(self.rng, self.store.faults)
+        self.mirror = SimStore(
+            self.rng, self.loop, keeps="rows", names_lines=True, poison=lambda _: False, written=lambda _: None
+        )
+        self.ledger = SimLedger(self.rng, self.store.faults, self.evidence.mark)
         self.clock_offset_s = 0.0
         self.counts: Counter[str] = Counter()
         self._hash = hashlib.blake2b(digest_size=8)
@@ -227,6 +230,7 @@ class World:
     def _set_faults(self, disk: DiskFaults, broker: BrokerFaults, store: StoreFaults) -> None:
         self.disk.faults, self.broker.faults = disk, broker
         self.store.faults = self.ledger.faults = store
+        self.mirror.faults = replace(store)
 
     def _plan_devices(self) -> None:
         plan, rng = self.scenario, self.rng
@@ -234,7 +238,7 @@ class World:
             self.loop.call_later(rng.random() * plan.trouble_s, self._publish)
         for _ in range(plan.episodes):
             at_s = rng.random() * plan.trouble_s
-            name = rng.choice(("full", "down", "down"))
+            name = rng.choice(("full", "full", "down", "down", "mirror down"))
             self.loop.call_later(at_s, self._episode, name, "begins")
             self.loop.call_later(at_s + rng.random() * 30.0, self._episode, name, "ends")
         for _ in range(plan.clock_jumps):
@@ -257,8 +261,10 @@ class World:
         self.trace("episode", name, what)
         if name == "full":
             self.disk.faults.full = what == "begins"
-        else:
+        elif name == "down":
             self.store.faults.down = what == "begins"
+        else:
+            self.mirror.faults.down = what == "begins"
 
     def _jump(self) -> None:
         self.clock_offset_s += self.rng.choice((-7_200.0, -1.0, 1.0, 7_200.0))
