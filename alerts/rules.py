@@ -27,6 +27,8 @@ RuleId = Literal[
     "broker-dropped",
     "readings-lost",
     "tariff-over-threshold",
+    "supply-outside",
+    "pv-ratio-drop",
 ]
 E1: Final = "e1-over-benchmark"
 GREEN_SHARE: Final = "green-share-under-target"
@@ -36,6 +38,8 @@ STORE: Final = "store-failing"
 DROPPED: Final = "broker-dropped"
 LOST: Final = "readings-lost"
 TARIFF: Final = "tariff-over-threshold"
+SUPPLY: Final = "supply-outside"
+PV_DROP: Final = "pv-ratio-drop"
 TARIFF_REMIND_S = 7 * 86_400.0  # a year's figure moves slowly
 STORE_FOR_S = 300.0  # a store is started anew and upgraded in less; readings wait in the spool meanwhile
 WINDOW: Final = "interval"  # what the last 24 h are to a rule: no day, month or year

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from alerts.engine import Acknowledged, AlertState, Condition, Event, Looked, No
 from alerts.notify import Address, send
 from alerts.outbox import Message, Outbox, outbox_from_state, outbox_to_state
 from alerts.rules import DROPPED, LOST, STORE, Heard, Inactive, Trouble, Watch, hear, watches
+from alerts.supply import drop_watches, supply_watches
 from analytics.chapter import Found
 from analytics.figures import Live
 from analytics.study import Studied
@@ -68,6 +69,8 @@ class AlertService:
         self._addresses = {address.name: address for address in addresses}
         self._look_interval_s, self._study = look_interval_s, study
         self._tariff: Found | None = None
+        self._solar: Found | None = None
+        self._supply: list[Watch] = []
         self._states: dict[str, AlertState] = {}
         self._watches: dict[str, Watch] = {}
         self._heard: dict[str, Heard] = {}
@@ -83,6 +86,7 @@ class AlertService:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._loop(self.look, self._look_interval_s))
             group.create_task(self._loop(self.ask_tariff, TARIFF_INTERVAL_S))
+            group.create_task(self._loop(self.ask_solar, TARIFF_INTERVAL_S))
             for address in self._addresses:  # each on its own: a slow one holds up no other
                 group.create_task(self._loop(partial(self._deliver_to, address), DELIVERY_INTERVAL_S))
 
@@ -96,6 +100,16 @@ class AlertService:
                 _log.exception("alerts failed")
                 self._health.set("alerts", "down", f"{type(error).__name__}: {error}; the log has the details")
             await self._clock.sleep(interval_s)
+
+    async def ask_solar(self) -> None:
+        """Ask how the PV fields did yesterday; the last answer stands until the next."""
+        if self._study is None or not self._site.solar:
+            return
+        yesterday = self._site.calendar.local(self._clock.now_ns()).date() - timedelta(days=1)
+        try:
+            self._solar = (await self._study("solar", "day", str(yesterday))).figures
+        except PotwattError as error:
+            _log.warning("the PV fields of yesterday could not be asked", error=str(error))
 
     async def ask_tariff(self) -> None:
         """Ask what the tiered price of the running year comes to; the last answer stands until the next."""
@@ -116,6 +130,9 @@ class AlertService:
         self._heard = hear(self._heard, self._site, {m: f.received_ns for m, f in self._bus.latest().items()}, now_ns)
         lost_s, troubles = self._sessions_lost_s(), self._troubles()
         found, inactive = watches(self._site, self._rulebook, last_24h, self._heard, now_ns, lost_s, troubles, self._tariff)
+        if last_24h:  # without figures the last ones stand: a store that is away must not take an alert back
+            self._supply = list(supply_watches(self._site, self._rulebook, last_24h, now_ns))
+        found += [*self._supply, *drop_watches(self._site, self._solar)]
         self._watches = {watch.key: watch for watch in found}
         self._withdraw(now_ns)
         for watch in found:

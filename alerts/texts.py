@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from alerts.engine import Notice
-from alerts.rules import DROPPED, E1, GREEN_SHARE, LOST, SESSION, SILENT, STORE, TARIFF, Watch
+from alerts.rules import DROPPED, E1, GREEN_SHARE, LOST, PV_DROP, SESSION, SILENT, STORE, SUPPLY, TARIFF, Watch
 from plant.calendar import PlantCalendar
 
 Language = Literal["en", "zh"]
@@ -43,6 +43,14 @@ _RULE: Mapping[str, Mapping[Language, str]] = {
         "en": "readings lost: the spool could not keep them for every store",
         "zh": "读数丢失:本地缓冲未能为所有数据库保留",
     },
+    SUPPLY: {
+        "en": "quality of the supply outside its limit (last 24 h)",
+        "zh": "近24小时电能质量超限",
+    },
+    PV_DROP: {
+        "en": "PV performance ratio of yesterday below that of the 30 days before, points",
+        "zh": "昨日光伏性能比低于前30日(百分点)",
+    },
     TARIFF: {
         "en": "energy per tonne of the projected year over the threshold of the tiered price",
         "zh": "全年预计考核电耗高于阶梯电价门槛",
@@ -70,7 +78,7 @@ _LABEL = {
     "by": {"en": "by", "zh": "确认人"},
 }
 _COUNTED = {STORE: "", DROPPED: "dropped", LOST: "spans"}  # these have words and at most a count, and no limit
-_DECIMALS = {"kWh/t": 0, "%": 2, "s": 0, "": 0}
+_DECIMALS = {"kWh/t": 0, "%": 2, "Hz": 3, "s": 0, "": 0}
 
 
 def title(watch: Watch, notice: Notice, language: Language) -> str:

@@ -25,6 +25,7 @@ from plant.site import Site
 
 HISTORY_NS = 30 * 86_400_000_000_000
 SUN_LEAST_KWH_PER_M2 = 1.0  # of a day whose performance ratio says something
+DAYS_LEAST = 5  # with sun, before a drop is told
 USUAL_RATIO = 0.8  # of a field whose own performance is not known: only to put a loss in kWh
 
 
@@ -82,13 +83,16 @@ def _compute(material: Material) -> Studied:
     for field in site.solar:
         groups = [_judged(history, asked, field, peers) for peers in _peers(field)]
         node = nodes.branch(field.branch)
+        trend = _trend(history, field)
         figures[node] = {"solar_lost": _lost(period, node, groups)}
+        drop = ratio_drop(period, node, trend["performance_ratio_by_day"])
+        figures[node] |= {} if drop is None else {"performance_ratio_drop": drop}
         fields.append(
             {
                 "id": field.id,
                 "branch": field.branch,
                 "groups": [body for body, _ in groups],
-                **_trend(history, field),
+                **trend,
             }
         )
     return Studied(figures, {"fields": fields})
@@ -165,6 +169,19 @@ def _lost(period: Period, node: str, groups: Sequence[tuple[dict[str, Any], Sum]
     if not known:
         return figure_of(period, node, "solar_lost", Sum(None, None, None, 0.0))
     return figure_of(period, node, "solar_lost", max(known, key=lambda s: s.value or 0.0))
+
+
+def ratio_drop(period: Period, node: str, by_day: Sequence[dict[str, Any]]) -> Figure | None:
+    """By how many points the days of the period lie below those before; None without enough days of either."""
+    first = str(period.site.calendar.local(period.span.start_ns).date())
+    before = [d["percent"] for d in by_day if d["day"] < first]
+    during = [d["percent"] for d in by_day if d["day"] >= first]
+    if len(before) < DAYS_LEAST or not during:
+        return None
+    drop = float(np.median(before) - np.median(during))
+    # days scatter on their own: within that a drop is none
+    scatter = float(np.median(np.abs(np.array(before) - np.median(before))))
+    return Figure("performance_ratio_drop", drop, drop - scatter, drop + scatter, period.completeness(node), 1.0)
 
 
 def _trend(history: Period, field: SolarField) -> dict[str, Any]:

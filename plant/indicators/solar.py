@@ -30,6 +30,16 @@ ROWS: tuple[Indicator, ...] = (
         ("solar_generation", "solar_irradiation"),
     ),
     Indicator(
+        "performance_ratio_drop",
+        "%",
+        "percent",
+        "PV performance ratio below that of the 30 days before, points",
+        "光伏性能比较前30日下降(百分点)",
+        _FIELD,
+        "median of the days before - ratio of the period, both at 25 degC",
+        ("performance_ratio_25c",),
+    ),
+    Indicator(
         "specific_yield",
         "kWh/kW",
         "kwh_per_kw",

@@ -50,6 +50,7 @@ class SolarField(SettingsTable):
     monitoring_class: Literal["A", "B", "C"] = "C"
     irradiance_uncertainty_percent: Annotated[float, Field(ge=0, le=50)] = 5.0
     design_performance_ratio: Annotated[float, Field(gt=0, le=1)] | None = None  # at 25 degC modules
+    ratio_drop_max_points: Annotated[float, Field(gt=0, le=100)] = 5.0  # of a day below the 30 days before, for the alert
     inverters: tuple[SolarInverter, ...] = ()
     strings: tuple[SolarStrings, ...] = ()
 

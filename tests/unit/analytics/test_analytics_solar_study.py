@@ -7,8 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analytics.period_rows import Period
+from analytics.solar_study import ratio_drop
+from analytics.table import Table
+from plant.config import parse_site
 from plant.errors import InputError
-from tests.analytics_plant import NS, meter_toml, small_plant
+from plant.rulebook import parse_rules, shipped_rule_texts
+from plant.series import QUARTER_NS, Span
+from tests.analytics_plant import HEAD, NS, meter_toml, small_plant
 
 START_NS = 1_793_462_400 * NS  # 2026-11-01 00:00 in Shanghai
 STRINGS = 6
@@ -72,3 +78,17 @@ async def test_the_dead_string_is_first_with_its_loss(tmp_path: Path) -> None:
     assert lost.value == suspect["lost_kwh"] and lost.low is not None and lost.high is not None
     assert lost.low < 0.8 * due < lost.high * 1.05
     assert [d["day"] for d in field["performance_ratio_by_day"]] == ["2026-11-01"]
+
+
+def test_a_drop_is_told_against_the_median_of_days_and_needs_enough_of_them() -> None:
+    site = parse_site(HEAD.replace("ZONE", "Asia/Shanghai") + SITE, "site.toml")
+    start_ns = START_NS + 9 * 86_400 * NS
+    rows = Table("15m", np.array([start_ns]), QUARTER_NS, {})
+    period = Period(site, parse_rules(shipped_rule_texts()), Span(start_ns, start_ns + QUARTER_NS), "day", rows, "live")
+    days = [{"day": f"2026-11-0{n}", "percent": 84.0 + n % 2} for n in range(1, 8)]
+    today = {"day": "2026-11-10", "percent": 77.0}
+    figure = ratio_drop(period, "branch:roof", [*days, today])
+    assert figure is not None and figure.value == 8.0
+    assert figure.low is not None and figure.high is not None and figure.low <= 8.0 <= figure.high
+    assert ratio_drop(period, "branch:roof", [*days[:4], today]) is None
+    assert ratio_drop(period, "branch:roof", days) is None
