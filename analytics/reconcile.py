@@ -138,15 +138,22 @@ def _running(gained: F64) -> F64:
     return np.concatenate([[0.0], np.cumsum(gained)])
 
 
-def changed_from(new: Mapping[str, Fits], old: Mapping[str, Fits], stated: Mapping[str, Fits]) -> int | None:
-    """Instant from which on the rows of some line have another efficiency; None where all stay as they are."""
-    found: list[int] = []
+def changed_spans(new: Mapping[str, Fits], old: Mapping[str, Fits], stated: Mapping[str, Fits], until_ns: int) -> list[Span]:
+    """Times, ascending and apart, in which the rows of some line have another efficiency; empty where all stay as they are."""
+    found: list[tuple[int, int]] = []
     for line, fits in new.items():
-        before = old.get(line, stated[line])
+        before = old[line] if line in old else stated[line]
         instants = np.array(sorted({*fits.from_ns, *before.from_ns}), np.int64)
         differs = np.any(np.array(fits.at(instants)) != np.array(before.at(instants)), axis=0)
-        found += instants[differs][:1].tolist()
-    return min(found, default=None)
+        ends = np.append(instants[1:], until_ns)
+        found += [(int(a), int(b)) for a, b, d in zip(instants, ends, differs, strict=True) if d and a < b]
+    merged: list[Span] = []
+    for start_ns, end_ns in sorted(found):
+        if merged and start_ns <= merged[-1].end_ns:
+            merged[-1] = Span(merged[-1].start_ns, max(end_ns, merged[-1].end_ns))
+        else:
+            merged.append(Span(start_ns, end_ns))
+    return merged
 
 
 def restated(model: PlantModel, rows: Table, efficiency: Mapping[str, Fits]) -> Table:

@@ -9,7 +9,7 @@ from analytics.derive import POINT_FIELDS, PlantModel
 from analytics.gather import PROCESS_FIELDS, Gather
 from analytics.lines import stated_fits
 from analytics.metal import DISAGREES, Fits
-from analytics.reconcile import METAL_FIELDS, changed_from, efficiencies, months, refit_span, restated
+from analytics.reconcile import METAL_FIELDS, changed_spans, efficiencies, months, refit_span, restated
 from analytics.state import State
 from plant import nodes
 from plant.ports import Clock, DirtyNode, HealthBoard, Ledger, SeriesStore
@@ -54,19 +54,21 @@ class Refit:
         entries = await self._ledger.entries(self._site.id, ("metal_tapped", "metal_in_pots"), span)
         stated = {line: stated_fits(self._site, line) for line in self._site.potlines}
         found = efficiencies(self._model, rows, entries, state.efficiency, since)
-        changed = changed_from(found, state.efficiency, stated)
-        first = min((t for t in (changed, state.restate_from_ns) if t is not None), default=None)
-        if first is not None:
-            # announced first: a restatement that was broken off is done again, whatever the next fit says
-            state.restate_from_ns = first
+        changed = changed_spans(found, state.efficiency, stated, state.done_ns)
+        if state.restate_from_ns is not None:  # what was broken off is done again, whatever the next fit says
+            changed = [Span(min([state.restate_from_ns, *(s.start_ns for s in changed)]), state.done_ns)]
+        if changed:
+            state.restate_from_ns = changed[0].start_ns
             await state.keep_fits()
-            start = max(first // QUARTER_NS * QUARTER_NS, rows.first_known_ns(lines, "metal_produced"))
-            await self._restate(Span(min(start, state.done_ns), state.done_ns), found)
+            known_ns = rows.first_known_ns(lines, "metal_produced")
+            for one in changed:
+                start = max(one.start_ns // QUARTER_NS * QUARTER_NS, known_ns)
+                await self._restate(Span(min(start, one.end_ns), one.end_ns), found)
         state.efficiency, state.refit_from_ns, state.restate_from_ns = found, None, None
         await state.keep_fits()
         self._fitted_day = today
         self._report_doubts()
-        return first is not None
+        return bool(changed)
 
     async def _restate(self, span: Span, efficiency: dict[str, Fits]) -> None:
         """Bring the rows of a span to an efficiency, a month at a time."""

@@ -14,10 +14,10 @@ import pytest
 from analytics_plant import NS, SteppedClock, entry, meter_toml, small_plant
 
 from analytics.derive import PlantModel
-from analytics.metal import Fits
+from analytics.metal import Fit, Fits
 from analytics.period_metal import process_metal
 from analytics.period_rows import Period
-from analytics.reconcile import DAY_NS, efficiencies, fits_from, fits_state, months
+from analytics.reconcile import DAY_NS, changed_spans, efficiencies, fits_from, fits_state, months
 from analytics.table import Table
 from plant import nodes
 from plant.calendar import PlantCalendar
@@ -155,6 +155,21 @@ def test_lost_taps_do_not_pass_for_a_low_efficiency(tmp_path: Path) -> None:
     model = PlantModel.of(month.site, FARADAY_KG_PER_KAH, lambda _m, _q: None)
     found = efficiencies(model, _rows(MONTH, month.full_t), lost, {}, MONTH.start_ns)
     assert {fit.origin for fits in found.values() for fit in fits.fits} <= {"stated", "stated, weighed metal disagrees"}
+
+
+def test_a_late_weight_touches_the_months_whose_fit_it_changes_alone() -> None:
+    june, july, august = (MONTH.start_ns + i * 30 * DAY_NS for i in range(3))
+    until = august + 10 * DAY_NS
+    fits = [Fit(value, 0.004, "weighed") for value in (0.93, 0.931, 0.932)]
+    old = Fits((june, july, august), tuple(fits))
+    new = Fits((june, july, august), (fits[0], Fit(0.94, 0.004, "weighed"), fits[2]))
+    other = Fits((june, july, august), tuple(fits))
+    assert changed_spans({"a": new, "b": other}, {"a": old, "b": old}, {}, until) == [Span(july, august)]
+    assert changed_spans({"a": old}, {"a": old}, {}, until) == []
+    both = {"a": new, "b": Fits((june, july, august), (*fits[:2], Fit(0.94, 0.004, "weighed")))}
+    assert changed_spans(both, {"a": old, "b": old}, {}, until) == [Span(july, until)]
+    ends = {"a": Fits((june, july, august), (Fit(0.94, 0.004, "weighed"), fits[1], Fit(0.94, 0.004, "weighed")))}
+    assert changed_spans(ends, {"a": old}, {}, until) == [Span(june, july), Span(august, until)]
 
 
 def test_fits_survive_the_ledger(tmp_path: Path) -> None:
