@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from analytics.counters import F64, I64, Mask
-from plant.contract_energy import quarters_fault, read_contract_energy
+from plant.contract_energy import ContractEnergy, quarters_fault, read_contract_energy
 from plant.ports import LedgerEntry
 from plant.series import QUARTER_NS
 from plant.settings.green import Contract
@@ -50,19 +51,26 @@ def settled_energy(contract: Contract, entries: Sequence[LedgerEntry], start_ns:
 
 def _read(contract: Contract, entries: Sequence[LedgerEntry]) -> tuple[list[_Statement], list[int | None]]:
     stated, unreadable = [], []
+    said: dict[str, ContractEnergy | None] = {}  # a year has as many entries as slots, nearly all alike
     for entry in entries:
         if entry.kind != "contract_energy" or entry.subject != contract.id:
             continue
-        try:
-            data = read_contract_energy(entry.data)
-        except ValueError:
+        key = repr((entry.data.get("status"), entry.data.get("basis", "settled")))
+        if key not in said:
+            said[key] = _readable(entry.data)
+        data = said[key]
+        if data is None or quarters_fault(entry.start_ns, entry.end_ns):
             unreadable.append(entry.id)
-            continue
-        if quarters_fault(entry.start_ns, entry.end_ns):
-            unreadable.append(entry.id)
-            continue
-        stated.append(_Statement(data.basis, data.status == "final", entry))
+        else:
+            stated.append(_Statement(data.basis, data.status == "final", entry))
     return stated, unreadable
+
+
+def _readable(data: Mapping[str, Any]) -> ContractEnergy | None:
+    try:
+        return read_contract_energy(data)
+    except ValueError:
+        return None
 
 
 def _laid(stated: Sequence[_Statement], start_ns: I64) -> tuple[F64, Mask, Mask]:
