@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from analytics_plant import NS, meter_toml, small_plant
+
+from api.render.table import note
 
 DAY_S = 86_400
 START = 1_793_462_400 * NS  # 2026-11-01T00:00 in Shanghai
@@ -75,3 +78,25 @@ poll_interval_s = 900
         (fitted,) = found.body["baselines"][0]["fit"]["variables"]
         assert fitted["slope"] == pytest.approx(96, rel=1e-6)  # a kWh a quarter of an hour for each degree
         assert found.figures["baseline:mill"]["baseline_saving"].value == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "9 days are known, 14 are needed for an outlook",
+        "too little of the settled part was measured",
+        "[outlook] names no place: the sun is not known more than 45 days ahead",
+        "too few of the past days were measured whole",
+        "the reference has 2 points, 10 are needed",
+        "a relevant variable stands still or follows from the others",
+        "R2 0.410 of the baseline is below 0.75",
+        "the baseline may be chance: p 0.210 is above 0.05",
+        "nothing shows that energy depends on ingots",
+        "no whole month of the period is measured well enough",
+        "31 of 31 points lie beyond the range of the baseline",
+    ],
+)
+def test_reasons_have_their_chinese(reason: str) -> None:
+    chinese = note(reason, "zh")
+    assert chinese != reason
+    assert all(number in chinese for number in re.findall(r"\d+(?:\.\d+)?", reason.replace("R2", "")))
