@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from green_rows import contract_entry, period_of, site_of
 from analytics.green_chapter import CHAPTER
 from analytics.period import period_figures
 from plant import nodes
+from plant.config import parse_site
 from plant.errors import ConfigError
 from plant.ports import LedgerEntry
 from plant.series import QUARTER_NS, Span
@@ -139,3 +141,16 @@ def test_a_span_without_a_slot_has_no_green_chapter() -> None:
     )
     empty = period.part(Span(period.span.start_ns + 1, period.span.start_ns + 2), "interval")
     assert CHAPTER.compute(empty, {}).figures == {}
+
+
+def test_the_examples_of_the_template_parse_once_their_marks_are_off() -> None:
+    text = (resources.files("potwatt") / "site_template.toml").read_text("utf-8")
+    first = text.index("# [green]\n")
+    end = text.index("\n\n", first)
+    block = "".join(line.removeprefix("# ") + "\n" for line in text[first:end].splitlines())
+    found = parse_site(text[:first] + block + text[end:], "site.toml").green
+    assert found.contract[0].settled_by == ("contract", "generator", "user")
+    assert found.report_energy == {"tie-1": "statement"}
+    dated = next(line for line in text.splitlines() if line.startswith("# attribution = ["))
+    site = parse_site(text.replace('attribution = "proportional"', dated.removeprefix("# ")), "site.toml")
+    assert [e.rule for e in site.accounting.attribution_editions] == ["renewable_first"]
