@@ -17,7 +17,8 @@ TEMPLATE = (resources.files("potwatt") / "site_template.toml").read_text("utf-8"
 
 
 def test_the_examples_of_the_template_parse_once_their_marks_are_off() -> None:
-    first, end = TEMPLATE.index("# [[tariff.assessment]]"), TEMPLATE.index("[store]\n")
+    first = TEMPLATE.index("# [[tariff.assessment]]")
+    end = TEMPLATE.index("\n\n", first)
     block = "".join(re.sub("^# ?", "", line) + "\n" for line in TEMPLATE[first:end].splitlines())
     found = parse_site(TEMPLATE[:first] + block + TEMPLATE[end:], "site.toml").tariff
     assert all(
