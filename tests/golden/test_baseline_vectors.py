@@ -48,6 +48,9 @@ def test_student_table(probability: float, freedom: float, quantile: float) -> N
     assert t_two_sided(quantile, freedom) == pytest.approx(1 - probability, rel=2e-3)
 
 
-@pytest.mark.parametrize(("f", "between", "within", "above"), [(4.9646, 1, 10, 0.05), (3.4928, 2, 20, 0.05), (7.5624, 1, 30, 0.01)])
+F_TABLE = [(4.9646, 1, 10, 0.05), (3.4928, 2, 20, 0.05), (7.5624, 1, 30, 0.01)]
+
+
+@pytest.mark.parametrize(("f", "between", "within", "above"), F_TABLE)
 def test_f_table(f: float, between: float, within: float, above: float) -> None:
     assert f_above(f, between, within) == pytest.approx(above, rel=2e-3)
