@@ -37,6 +37,7 @@ SESSION: Final = "session-lost"
 STORE: Final = "store-failing"
 DROPPED: Final = "broker-dropped"
 LOST: Final = "readings-lost"
+FILES: Final = "store-files"  # the health part of the embedded store's closed days
 TARIFF: Final = "tariff-over-threshold"
 SUPPLY: Final = "supply-outside"
 PV_DROP: Final = "pv-ratio-drop"
@@ -291,7 +292,7 @@ def _troubled(site: Site, trouble: Trouble) -> Watch:
     title_en, title_zh, key = {
         STORE: _store_titles(trouble.subject),
         DROPPED: (f"broker {trouble.subject}", f"消息服务器 {trouble.subject}", f"endpoint[{trouble.subject}]"),
-        LOST: ("spool", "本地缓冲", "spool"),
+        LOST: ("files of closed days", "历史日数据文件", "store") if trouble.subject == FILES else ("spool", "本地缓冲", "spool"),
     }[trouble.rule]
     return Watch(
         trouble.rule,

@@ -19,7 +19,7 @@ from alerts import texts
 from alerts.engine import Acknowledged, AlertState, Condition, Event, Looked, Notice, Phase, step
 from alerts.notify import Address, send
 from alerts.outbox import Message, Outbox, outbox_from_state, outbox_to_state
-from alerts.rules import DROPPED, LOST, STORE, Heard, Inactive, Trouble, Watch, hear, watches
+from alerts.rules import DROPPED, FILES, LOST, STORE, Heard, Inactive, Trouble, Watch, hear, watches
 from alerts.supply import drop_watches, supply_watches
 from analytics.chapter import Found
 from analytics.figures import Live
@@ -157,6 +157,8 @@ class AlertService:
                 queues = parts.get(f"broker-queues:{endpoint.id}")
                 lost = queues.numbers.get("dropped_lately") if queues else None
                 found.append(Trouble(DROPPED, endpoint.id, lost, queues.detail if queues else ""))
+        if files := parts.get(FILES):
+            found.append(Trouble(LOST, FILES, files.numbers.get("lost"), files.detail))
         return [*found, _spool_losses(parts)]
 
     async def acknowledge(self, key: str, who: str) -> bool:

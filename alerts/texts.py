@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from alerts.engine import Notice
-from alerts.rules import DROPPED, E1, GREEN_SHARE, LOST, PV_DROP, SESSION, SILENT, STORE, SUPPLY, TARIFF, Watch
+from alerts.rules import DROPPED, E1, FILES, GREEN_SHARE, LOST, PV_DROP, SESSION, SILENT, STORE, SUPPLY, TARIFF, Watch
 from plant.calendar import PlantCalendar
 
 Language = Literal["en", "zh"]
@@ -40,8 +40,8 @@ _RULE: Mapping[str, Mapping[Language, str]] = {
         "zh": "消息服务器丢弃了消息:部分读数已丢失",
     },
     LOST: {
-        "en": "readings lost: the spool could not keep them for every store",
-        "zh": "读数丢失:本地缓冲未能为所有数据库保留",
+        "en": "readings lost: not every store has them",
+        "zh": "读数丢失:并非所有数据库都保有",
     },
     SUPPLY: {
         "en": "quality of the supply outside its limit (last 24 h)",
@@ -113,7 +113,7 @@ def withdrawn_body(language: Language) -> str:
 def _figures(watch: Watch, language: Language) -> list[tuple[str, str]]:
     sample = watch.sample
     if watch.rule in _COUNTED:
-        label = _COUNTED[watch.rule]
+        label = "" if watch.subject == FILES else _COUNTED[watch.rule]
         counted = [(label, f"{sample.value:.0f}")] if label and sample.value else []
         return [*counted, ("words", watch.words)]
     if sample.value is None:

@@ -212,6 +212,18 @@ async def test_a_store_that_fails_on_is_raised_with_its_words_and_ends_when_it_w
     assert (kinds[0], kinds[-1]) == ("raised", "cleared")
 
 
+async def test_lost_files_of_closed_days_are_raised_until_it_was_noted(plant):
+    plant.board.set("store-files", "degraded", "reading-2026-11-01-1.lost", lost=1.0)
+    await plant.look(2)
+    (active,) = [a for a in plant.service.active() if a["key"] == "readings-lost/store-files"]
+    assert "it says: reading-2026-11-01-1.lost" in active["text_en"]
+    assert "within a day" not in active["text_en"], "it stands as long as the file lies there"
+    assert "历史日数据文件" in active["title_zh"]
+    plant.board.set("store-files", "ok", "every closed day can be read", lost=0.0)
+    await plant.look(2)
+    assert not [a for a in plant.service.active() if a["key"] == "readings-lost/store-files"]
+
+
 @pytest.mark.parametrize("need", ["required", "best_effort"])
 async def test_a_mirror_that_fails_on_is_raised_as_the_store_is(plant, need):
     plant.text += f'\n[[mirror]]\nid = "head"\nneed = "{need}"\nurl = "http://127.0.0.1:8086"\n'
@@ -240,8 +252,8 @@ async def test_readings_that_the_spool_lost_are_raised_at_once_in_both_languages
     await plant.look(1)
     (active,) = [a for a in plant.service.active() if a["key"] == key]
     assert active["text_en"].startswith(f"losses within a day: 1\nit says: {words}\nsince: ")
-    assert active["title_en"] == "ALERT: spool: readings lost: the spool could not keep them for every store"
-    assert active["title_zh"] == "报警: 本地缓冲: 读数丢失:本地缓冲未能为所有数据库保留"
+    assert active["title_en"] == "ALERT: spool: readings lost: not every store has them"
+    assert active["title_zh"] == "报警: 本地缓冲: 读数丢失:并非所有数据库都保有"
     plant.start()
     await plant.look(1)
     plant.board.set("spool:lost", "ok", words, recent_frames=0.0, recent_spans=0.0)
