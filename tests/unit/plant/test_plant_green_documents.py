@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from analytics_plant import SteppedClock
-from green_rows import START_NS, contract_entry
+from green_rows import START_NS, contract_entry, site_of
 
 from plant.certificates import certificate_data, read_certificate, serials_fault, serials_taken
 from plant.contract_energy import bought_data, quarters_fault
-from plant.errors import InputError
+from plant.errors import ConfigError, InputError
 from plant.ports import LedgerEntry
 from plant.series import QUARTER_NS, Span
+from potwatt.ledger_csv import parse_entries
 from storage.ledger import SqlLedger
 
 
@@ -115,3 +116,19 @@ async def test_contract_energy_restates_no_row(tmp_path: Path) -> None:
         assert await ledger.dirty("p", 1) == []
     finally:
         await ledger.close()
+
+
+def test_a_table_of_settled_energy_is_taken_and_a_span_off_the_quarter_is_not() -> None:
+    site = site_of(['id = "tie", kind = "grid_tie"'], '[[green.contract]]\nid = "w"\nsource = "wind"\n')
+    head = "kind,subject,start,end,amount,unit,who,document,status,direction\n"
+    rows = [
+        "contract_energy,w,2026-10-01T00:00,2026-10-01T00:15,1.5,MWh,li,curve,final,\n",
+        "statement,tie,2026-10-01T00:00,2026-11-01T00:00,2,GWh,li,bill,,export\n",
+    ]
+    found = parse_entries(head + "".join(rows), "green.csv", site)
+    assert [(e.amount, e.unit) for e in found] == [(1_500, "kWh"), (2_000_000, "kWh")]
+    assert found[1].data == {"direction": "export", "status": "final"}
+    with pytest.raises(ConfigError, match="whole quarters of an hour"):
+        parse_entries(head + rows[0].replace("00:15", "00:10"), "green.csv", site)
+    with pytest.raises(ConfigError, match="allowed for contract_energy: w"):
+        parse_entries(head + rows[0].replace(",w,", ",tie,"), "green.csv", site)
