@@ -75,7 +75,7 @@ def minutes_above(shown: Shown, limit: float) -> Sum:
     mean. An interval without a reading may have been above all the time.
     """
     mean, least, most = shown.mean, shown.least, shown.most
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         below = np.where(limit >= mean, 0.5 * (most - limit) / (most - mean), 1.0 - 0.5 * (limit - least) / (mean - least))
         # no more than if the rest lay at the least, no less than if those above lay at the most
         upper = np.where(mean < limit, (mean - least) / (limit - least), 1.0)
