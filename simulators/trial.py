@@ -19,7 +19,7 @@ from simulators.smelter import SmelterModel
 from simulators.trial_faults import COARSE_H, HOUR_NS, WRAPS_AT, draw_faults
 from simulators.truth import Truth
 
-LEAD_NS = 2 * 24 * HOUR_NS  # the battery's mix of before is forgotten in that time
+LEAD_NS = 4 * 24 * HOUR_NS  # the battery's mix of before is forgotten in that time
 _PORTS = Ports(1502, 1503, 1504, 1505, 1506, 1507, 1883)
 _POWER, _REGISTER = ("active_power", "dc_power"), ("energy_import", "dc_energy")
 
