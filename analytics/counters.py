@@ -57,6 +57,7 @@ def clean_register(
     the register starts again from 0.
     """
     keep = _kept(value)
+    keep &= ~_fallen_silent(value, keep, wraps_at)
     kept_t, kept = t_ns[keep], value[keep]
     step = np.diff(kept)
     fell = step < -ROUNDING * np.abs(kept[:-1])
@@ -141,6 +142,17 @@ def _kept(value: F64) -> Mask:
         if start is not None:
             keep[start : i + 1] = False
     return keep
+
+
+def _fallen_silent(value: F64, keep: Mask, wraps_at: float | None) -> Mask:
+    """Mask of readings of exactly 0 at the end of a register that had counted: until it moves it proves nothing, neither that
+    it was reset nor that nothing flows."""
+    silent = np.zeros(len(value), bool)
+    counting = np.flatnonzero(keep & (value != 0))
+    if len(counting) and counting[-1] + 1 < len(value):
+        wraps = wraps_at is not None and value[counting[-1]] >= WRAP_FROM * wraps_at
+        silent[counting[-1] + 1 :] = not wraps
+    return silent
 
 
 def _dip_end(value: F64, i: int, fall: float) -> int | None:

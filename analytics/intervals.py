@@ -163,7 +163,9 @@ class Signals:
         """Curve of one direction, None where this meter has nothing that measures it (then nothing is claimed to flow)."""
         amounts, flow = self.get(f"interval_energy_{direction}"), self._flow(direction)
         counter, stated = self.get(self._register(direction)), self._stated(self._register(direction))
-        if not (len(counter) or len(flow.t_ns) or len(amounts) or stated):
+        # a register whose readings do not count is one all the same: nothing is known then, not that nothing flows
+        read = len(self.readings.get((self.mounting.meter, self.name_on_meter(direction)), ()))
+        if not (read or len(flow.t_ns) or len(amounts) or stated):
             return None
         rated = self.metered.rated_kw(direction)
         curve = self._counter(counter, stated, flow, self._register(direction), rated, span)

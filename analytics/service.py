@@ -26,7 +26,7 @@ from analytics.refit import Refit
 from analytics.report import ReportPlan, body_of, plan
 from analytics.reports import Reports
 from analytics.restatement import Restatement
-from analytics.silence import stale_slots
+from analytics.silence import stale_slots, telling
 from analytics.state import State, settings_of_rows
 from analytics.studies import Studies, study_named
 from analytics.study import Studied
@@ -336,7 +336,7 @@ class Analytics:
     async def _compute(self, span: Span) -> Readings | None:
         """Rows of the whole slots of a span, stored. Returns what they were computed from, None where there is nothing."""
         annotations = await self._ledger.annotations(self._site.id, reached(span))
-        readings = await self._gather.readings(span, annotations)
+        readings = telling(self._state.gaps, await self._gather.readings(span, annotations))
         if not any(len(s) for s in readings.values()):
             return None
         fine = any(finer_than_slots(s, span) for (_, name), s in readings.items() if not name.startswith("interval_"))

@@ -18,7 +18,7 @@ from plant.site import Branch, MeteringPoint, Mounting
 NS = 1_000_000_000
 T_NS = np.arange(0, 4 * 3600 + 1, 60, dtype=np.int64) * NS
 WRAPS_AT = 100_000.0
-KWH: F64 = 90_000.0 + np.arange(len(T_NS)) * 10.0  # 600 kW
+KWH: F64 = 90_000.0 + np.arange(len(T_NS), dtype=np.float64) * 10.0  # 600 kW
 SPAN = Span(0, 4 * 3600 * NS)
 
 

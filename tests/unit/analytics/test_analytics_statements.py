@@ -41,10 +41,11 @@ def readings(hours: float) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 async def energy(plant: SmallPlant, node: str, field: str = "energy_import") -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     block = await plant.store.read_derived(QUARTER, [node], [field], Span(START, START + 6 * HOUR_NS))
     order = np.argsort(block.start_ns)
-    return block.value[order, 0]
+    found: np.ndarray[tuple[int], np.dtype[np.float64]] = block.value[order, 0]
+    return found
 
 
-async def versions(plant: SmallPlant) -> dict[str, int]:
+async def versions(plant: SmallPlant) -> dict[int, int]:
     rows = await plant.store.read_derived(QUARTER, [nodes.point("mill")], ["energy_import"], Span(START, START + 6 * HOUR_NS))
     return {int(t): int(v) for t, v in zip(rows.start_ns, rows.version, strict=True)}
 
@@ -128,3 +129,25 @@ async def test_what_cannot_be_stated_is_refused(
 def test_an_entry_that_was_written_past_the_checks_stops_no_computation() -> None:
     good, bad = stated("meter_exchange", START, 1.0, first_kwh=0), stated("meter_exchange", START + 1, 1.0)
     assert [s.start_ns for s in statements_of([bad, good])] == [START]
+
+
+async def test_a_register_that_shows_zero_for_hours_tells_nothing_and_is_restated_when_it_is_back(tmp_path: Path) -> None:
+    unrated = SITE.replace(", rated_power_kw = 2000", "")
+    t_ns = readings(6)
+    hours = (t_ns - START) / HOUR_NS
+    register = np.where((hours > 1.5) & (hours < 4.5), 0.0, 90_000 + KW * hours)
+    zero = np.zeros(len(t_ns))
+    async with small_plant(tmp_path, unrated, START, KNOWN) as plant:
+        told: list[np.ndarray[tuple[int], np.dtype[np.float64]]] = []
+        for first in range(0, 360, 60):
+            rows = slice(first, first + 60 + (first == 300))
+            await plant.feed("tie", t_ns[rows], energy_import=5e5 + KW * hours[rows], energy_export=zero[rows])
+            await plant.feed("mill", t_ns[rows], energy_import=register[rows], energy_export=zero[rows])
+            plant.clock.t_ns = int(t_ns[rows][-1]) + 5 * 60 * NS
+            await plant.work()
+            told.append(await energy(plant, nodes.point("mill")))
+        plant.clock.t_ns = START + 7 * HOUR_NS
+        await plant.work()
+        found = await energy(plant, nodes.point("mill"))
+    assert np.isnan(told[2][8:12]).all() and np.isnan(told[3][8:16]).all()
+    np.testing.assert_allclose(found, KW / 4, rtol=1e-6)
