@@ -72,17 +72,8 @@ class Analytics:
         self._refit = Refit(self._model, self._gather, self._state, store=store, ledger=ledger, clock=clock, health=health)
         self._expired = Expired(site, self._gather, ledger, clock, health)
         self._restatement = Restatement(self._model, self._gather, ledger)
-        self._minutes = Minutes(
-            self._model,
-            rulebook,
-            self._gather,
-            self._state,
-            self._restatement,
-            store=store,
-            ledger=ledger,
-            clock=clock,
-            apart=asyncio.to_thread,
-        )
+        parts = self._model, rulebook, self._gather, self._state, self._restatement
+        self._minutes = Minutes(*parts, store=store, ledger=ledger, clock=clock, apart=asyncio.to_thread)
         self._reader = Reader(site, rulebook, self._gather, ledger, self._state)
         self._studies = Studies(
             site, rulebook, self._gather, self._state, store=store, ledger=ledger, clock=clock, apart=asyncio.to_thread
