@@ -155,8 +155,23 @@ def _with_steps(register: Register, power: PowerIntegral, step: float) -> F64:
     changed = np.concatenate([[True], np.diff(count) > 0])
     last_change = np.maximum.accumulate(np.where(changed, np.arange(len(count)), 0))
     at = power.energy_at(register.t_ns)
-    since = np.clip(at - at[last_change], 0.0, step * (1 - 1e-9))
-    return np.maximum.accumulate(count + since)
+    since = at - at[last_change]
+    known = _until_first_step(register, power, at)
+    since[: len(known)] = np.where(np.isnan(known), since[: len(known)], known)
+    return np.maximum.accumulate(count + np.clip(since, 0.0, step * (1 - 1e-9)))
+
+
+def _until_first_step(register: Register, power: PowerIntegral, at: F64) -> F64:
+    """What had passed since the step before at each reading up to the first step that is seen, as what passed until it tells;
+    NaN where power does not cover that time. Else every span of readings would begin with a whole step to come."""
+    gained = np.diff(register.count)
+    first = int(np.argmax(gained > 0)) + 1
+    if not gained[first - 1] > 0:
+        return np.empty(0)
+    lead, end = register.t_ns[:first], register.t_ns[first]
+    covered = power.covered_at(register.t_ns[first : first + 1])[0] - power.covered_at(lead)
+    seen = covered >= COVERED_SHARE * (end - lead) / NS_PER_S
+    return np.where(seen, gained[first - 1] - (at[first] - at[:first]), np.nan)
 
 
 def read_off(curve: Curve, bounds_ns: I64, rated: float | None, class_percent: float) -> Amounts:

@@ -206,7 +206,7 @@ def _point(period: Period, name: str) -> PointEnergy:
         amount, proven = rows.banded(node, direction), share
         if point.mountings:  # of a formula nobody knows here which of its parts a flag is of
             amount, proven = close_gaps(amount, share, flags, accuracy)
-        sums.append(with_resolution(summed(amount, proven, rows.start_ns, "solar" if solar else "load"), point, rows))
+        sums.append(with_resolution(summed(amount, proven, rows.start_ns, "solar" if solar else "load"), point))
     larger = max(sums, key=lambda s: abs(s.value or 0.0))
     raised = int(np.bitwise_or.reduce(np.nan_to_num(flags).astype(np.int64))) if len(flags) else 0
     into, out = sums

@@ -24,7 +24,6 @@ from plant import nodes
 from plant.site import MeteringPoint, Mounting, Site
 
 COVERAGE = 2.0 / float(np.sqrt(3.0))  # of a rectangular distribution's half width: two standard deviations
-DAY_NS = 86_400_000_000_000
 DIRECTIONS = ("energy_import", "energy_export")
 Feed = tuple[str, str]  # branch (DC side: "dc:<branch>") and direction
 Weights = Mapping[Feed, F64 | float]
@@ -169,26 +168,23 @@ def _of_point(point: MeteringPoint, feed: Feed, kwh: F64, mine: Mask, rows: Tabl
     for mounting, end_ns in point.mounted():
         inside = mine & (rows.start_ns >= mounting.valid_from_ns) & (rows.start_ns < end_ns)
         if inside.any():
-            resolution = _resolution_kwh(mounting, inside, rows)
+            resolution = _resolution_kwh(mounting, inside)
             energy = np.where(inside, np.nan_to_num(kwh), 0.0)
             found.append(Supply(mounting.meter, feed, energy, mounting.class_percent / 100, resolution))
     return found
 
 
-def _resolution_kwh(mounting: Mounting, inside: Mask, rows: Table) -> float:
-    """How far a register with steps may be off over the intervals ``inside`` bool[m]: at either end of each run of them, and
-    once a day, since the part of a step that power filled up is not carried from one day's computation to the next."""
+def _resolution_kwh(mounting: Mounting, inside: Mask) -> float:
+    """How far a register with steps may be off over the intervals ``inside`` bool[m]: a step for each run of them."""
     runs = int((np.diff(np.concatenate([[0], inside.astype(np.int8)])) == 1).sum())
-    days = int(inside.sum()) * rows.step_ns / DAY_NS
-    return mounting.register_step_kwh * (float(np.sqrt(runs)) + days / 2)
+    return mounting.register_step_kwh * float(np.sqrt(runs))
 
 
-def with_resolution(found: Sum, point: MeteringPoint, rows: Table) -> Sum:
+def with_resolution(found: Sum, point: MeteringPoint) -> Sum:
     """The sum of a point with the steps of its registers in its band; what never moved has none."""
     if not found.value or found.low is None or found.high is None:
         return found
-    everywhere = np.ones(len(rows.start_ns), bool)
-    step = max((_resolution_kwh(m, everywhere, rows) for m in point.mountings), default=0.0)
+    step = max((m.register_step_kwh for m in point.mountings), default=0.0)
     return replace(found, low=found.low - step, high=found.high + step)
 
 
