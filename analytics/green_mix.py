@@ -37,8 +37,8 @@ def unmatched_cfe(supply: Supply, share: F64) -> Kwh:
         edge = supply.edges[end]
         g = np.where(np.isfinite(share), share, {"best": np.nan, "low": 0.0, "high": 1.0}[end])
         grid = coarser(edge.grid, supply.first)
-        rest = np.maximum(grid - np.sum([np.zeros(len(grid)), *edge.matched.values()], axis=0), 0.0)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore"):  # what nothing bounds less what nothing bounds is unknown
+            rest = np.maximum(grid - np.sum([np.zeros(len(grid)), *edge.matched.values()], axis=0), 0.0)
             free = coarser(edge.grid * g, supply.first) / np.where(grid > 0, grid, 1.0)
             by_end[end] = np.where(rest > 0, rest * free, 0.0)
     return supply.total(by_end, supply.stated & np.isfinite(share))

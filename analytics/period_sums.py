@@ -27,7 +27,8 @@ def figure_of(period: Period, node: str, indicator: str, found: Sum, share: floa
     """A sum as a figure: null below the site's smallest measured share, held against the limits that name it. ``share``
     stands for the sum's own measured share where that says nothing."""
     found = _possible(indicator, found)
-    measured, completeness = found.measured_share if share is None else share, period.completeness(node)
+    found = replace(found, value=_plain(found.value), low=_plain(found.low), high=_plain(found.high))
+    measured, completeness = float(found.measured_share if share is None else share), period.completeness(node)
     enough = measured >= period.site.accounting.measured_share_min
     value = found.value if enough else None
     held = standing(period.rulebook, period.site, indicator, value, found.low, found.high, period.day, period.kind)
@@ -39,6 +40,11 @@ def figure_of(period: Period, node: str, indicator: str, found: Sum, share: floa
     elif found.estimated_slots:
         reason = f"{found.estimated_slots} of {len(period.rows.start_ns)} intervals are estimated"
     return Figure(indicator, value, found.low, found.high, completeness, measured, reason, held.status, held.editions)
+
+
+def _plain(x: float | None) -> float | None:
+    """A number as JSON knows it: arrays leave numbers of their own kind behind, and infinities bound nothing."""
+    return float(x) if x is not None and np.isfinite(x) else None
 
 
 def _possible(indicator: str, found: Sum) -> Sum:

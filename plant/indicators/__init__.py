@@ -38,3 +38,5 @@ class Figure:
 
     def __post_init__(self) -> None:
         assert self.indicator in INDICATORS, self.indicator
+        numbers = (self.value, self.low, self.high, self.completeness, self.measured_share)
+        assert all(x is None or type(x) in (float, int) for x in numbers), (self.indicator, numbers)  # plain, ready for JSON
