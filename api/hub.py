@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import structlog
 
+from api.answers import dumped
 from api.problem import Problem
 from plant.errors import PotwattError
 from plant.ports import Bus, Clock
@@ -73,9 +74,9 @@ class LiveHub:
             if self._body and 0 <= now_ns - self._built_ns < TICK_S * 1e9:  # a clock set back makes nothing fresh
                 return
             document = await self._build()
-            self._body = orjson.dumps(document)
+            self._body = dumped(document)
             quick = {name: period for name, period in document["periods"].items() if name in QUICK}
-            self._quick = orjson.dumps(document | {"periods": quick})
+            self._quick = dumped(document | {"periods": quick})
             self._built_ns = now_ns
 
     def listen(self) -> AsyncIterator[bytes]:

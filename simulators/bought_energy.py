@@ -22,14 +22,13 @@ _BILL_ERROR = 0.0012  # the grid company reads other meters of the same class
 
 
 def contract_energy(seed: int, plant: str, calendar: PlantCalendar, span: Span) -> list[LedgerEntry]:
-    """Settled energy of the wind contract for each hour of the whole days of a span: provisional within the calendar month,
-    final when that is over."""
+    """Energy of the wind contract for each hour of every day of a span and of the day after it, which is nominated a day ahead:
+    provisional within the calendar month, final when that is over."""
     entries: list[LedgerEntry] = []
     key = stream(seed, "wind-farm")
-    for day in _days(calendar, span):
+    days = _days(calendar, span)
+    for day in (*days, days[-1] + timedelta(days=1)):
         whole = calendar.day(day)
-        if whole.start_ns < span.start_ns or whole.end_ns > span.end_ns:
-            continue
         final = calendar.month(day.year, day.month).end_ns <= span.end_ns
         starts = np.arange(whole.start_ns, whole.end_ns, _HOUR_NS, dtype=np.int64)
         wind_kwh = _WIND_MEAN_KW * (1.0 + _WIND_SPREAD * smooth(key, starts, _LULL_S))

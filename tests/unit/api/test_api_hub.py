@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 from api_sample import FixedClock
@@ -31,7 +32,7 @@ class Builder:
         if self.error:
             raise self.error
         self.built += 1
-        return {"n": self.built, "periods": {"now": {}, "last_15min": {}, "month": {"n": self.built}}}
+        return {"n": self.built, "numpy": np.float64(0.5), "periods": {"now": {}, "last_15min": {}, "month": {"n": self.built}}}
 
 
 def parsed(text: bytes) -> tuple[str, Any]:
@@ -90,6 +91,10 @@ async def test_the_slow_periods_come_first_and_then_now_and_again(parts: tuple[L
     whole = [i for i, names in enumerate(periods) if "month" in names]
     assert 3 <= len(whole) <= 4
     assert all(names >= {"now", "last_15min"} for names in periods)
+
+
+async def test_a_number_of_numpy_is_a_number(parts: tuple[LiveHub, Builder, LiveBus]) -> None:
+    assert orjson.loads(await parts[0].document())["numpy"] == 0.5
 
 
 async def test_alerts_and_progress_are_passed_on_and_other_topics_not(parts: tuple[LiveHub, Builder, LiveBus]) -> None:

@@ -30,9 +30,10 @@ def _span(first: tuple[int, int, int], last: tuple[int, int, int]) -> Span:
 BILLED = _span((2026, 10, 31), (2026, 11, 2))
 
 
-def test_settled_wind_is_of_whole_days_and_final_when_the_month_is_over() -> None:
+def test_wind_is_told_a_day_ahead_and_final_when_the_month_is_over() -> None:
     found = contract_energy(7, "demo", _calendar(), _span((2026, 10, 29), (2026, 11, 3)))
-    assert len(found) == 24 * 4
+    assert [_calendar().local(e.start_ns).date().isoformat() for e in (found[0], found[-1])] == ["2026-10-29", "2026-11-04"]
+    assert len(found) == 24 * 7
     assert {e.data["status"] for e in found if _calendar().local(e.start_ns).month == 10} == {"final"}
     assert {e.data["status"] for e in found if _calendar().local(e.start_ns).month == 11} == {"provisional"}
     assert found == contract_energy(7, "demo", _calendar(), _span((2026, 10, 29), (2026, 11, 3)))
