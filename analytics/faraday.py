@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from analytics.counters import F64, I64
+from analytics.derive import PlantModel
 from plant.errors import ConfigError, Fault
 from plant.rulebook import Rulebook
 from plant.site import Site
 
 RULE = "faraday-yield"
+
+
+def lawful(model: PlantModel, rulebook: Rulebook, start_ns: I64) -> PlantModel:
+    """The model for intervals that start at ``start_ns`` [m], each under the edition in force as it starts."""
+    return replace(model, yield_kg_per_kah=faraday_yields(model.site, rulebook, start_ns))
 
 
 def faraday_yields(site: Site, rulebook: Rulebook, start_ns: I64) -> F64:

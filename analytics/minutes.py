@@ -10,6 +10,7 @@ import numpy as np
 
 from analytics.checkpoints import DAY_NS
 from analytics.derive import Evidence, PlantModel, derive
+from analytics.faraday import lawful
 from analytics.figures import PeriodFigures
 from analytics.gather import Gather, inside
 from analytics.period import period_figures
@@ -67,13 +68,16 @@ class Minutes:
         annotations = await self._ledger.annotations(site.id, whole)
         statements = await self._restatement.statements(whole)
         evidence = Evidence(readings, annotations, efficiency, checkpoints.before(recent.start_ns)[1], statements)
-        rows = (await self._apart(derive, self._model, evidence, np.array([recent.start_ns, recent.end_ns]), 1)).coarse
+        edges = np.array([recent.start_ns, recent.end_ns])
+        law = lawful(self._model, self._rulebook, edges[:1])
+        rows = (await self._apart(derive, law, evidence, edges, 1)).coarse
         period = Period(site, self._rulebook, recent, "interval", rows, "live", (), efficiency)
         self._recent = await self._apart(period_figures, period)
         if minute > done_ns:
             bounds = Span(done_ns, minute).bounds(MINUTE_NS)
             started = replace(evidence, pools=checkpoints.before(done_ns)[1])
-            fine = (await self._apart(derive, self._model, started, bounds, len(bounds) - 1)).fine
+            law = lawful(self._model, self._rulebook, bounds[:1])
+            fine = (await self._apart(derive, law, started, bounds, len(bounds) - 1)).fine
             version = await self._state.next_version(self._clock.now_ns())
             for block in fine.blocks(site.id, version) if fine else ():
                 await self._store.write_derived(block)

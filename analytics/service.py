@@ -11,10 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, cast
 
+import numpy as np
+
 from analytics.checkpoints import DAY_NS
 from analytics.derive import Derived, Evidence, PlantModel, derive, faraday_yield
 from analytics.expired import Expired
-from analytics.faraday import faraday_yields
+from analytics.explanations import Explained, Explanations, asked_span
+from analytics.faraday import lawful
 from analytics.figures import Live, PeriodFigures
 from analytics.gather import Gather, Pair, finer_than_slots, inside, reached
 from analytics.limits import PeriodKind
@@ -78,6 +81,16 @@ class Analytics:
         self._studies = Studies(
             site, rulebook, self._gather, self._state, store=store, ledger=ledger, clock=clock, apart=asyncio.to_thread
         )
+        self._explanations = Explanations(
+            self._model,
+            self._reader,
+            self._studies,
+            self._restatement,
+            quantities_of=quantities_of,
+            store=store,
+            ledger=ledger,
+            apart=asyncio.to_thread,
+        )
         self._reports = Reports(site, self._state, self._expired, self._look, self._body, ledger=ledger, clock=clock)
         self._loading = asyncio.Lock()
         self._working = False
@@ -134,7 +147,8 @@ class Analytics:
                 self._unasked_until_ns = t_ns + round(RETRY_S * 1e9)
         _, pools = self._state.checkpoints.before(t_ns)
         evidence = Evidence({}, self._verdicts, self._state.efficiency, pools)
-        instant = now(self._model, self._rulebook, self._bus.latest(), t_ns, evidence)
+        law = lawful(self._model, self._rulebook, np.array([t_ns]))
+        instant = now(law, self._rulebook, self._bus.latest(), t_ns, evidence)
         windows = {"now": instant.figures}
         if recent := self._minutes.recent(t_ns):
             windows["last_15min"] = recent
@@ -149,6 +163,12 @@ class Analytics:
         await self._look()
         planned = plan(self._site.calendar, kind, period)
         return await self._studies.ask(study_named(name, planned.kind), planned.kind, planned.span)
+
+    async def explain(self, node: str, indicator: str, asked: str | Span) -> Explained:
+        """What a figure rests on, of a period named as reports name it, a running window or a span. Raises InputError."""
+        await self._look()
+        span, kind = asked_span(self._model, asked, self._clock.now_ns(), self._state.done_ns)
+        return await self._explanations.explain(node, indicator, span, kind)
 
     async def report(self, kind: str, period: str) -> ReportVersion:
         """See Reports.report."""
@@ -336,8 +356,7 @@ class Analytics:
         statements = await self._restatement.statements(span)
         evidence = Evidence(readings, annotations, self._state.efficiency, pools, statements)
         step_ns, group = (MINUTE_NS, QUARTER_NS // MINUTE_NS) if fine else (QUARTER_NS, 1)
-        yields = faraday_yields(self._site, self._rulebook, span.bounds(QUARTER_NS)[:-1])
-        law = replace(self._model, yield_kg_per_kah=yields)
+        law = lawful(self._model, self._rulebook, span.bounds(QUARTER_NS)[:-1])
         derived = await asyncio.to_thread(derive, law, evidence, span.bounds(step_ns), group)
         version = await self._state.next_version(self._clock.now_ns())
         for table in (derived.fine, derived.coarse):
