@@ -67,10 +67,12 @@ class Studies:
 
     async def ask(self, study: Study, kind: PeriodKind, span: Span) -> Studied:
         """Answer of a study about a span."""
-        settled_ns = self._state.done_ns or 0
-        question = Question(self._site, self._rulebook, kind, span, settled_ns, self._clock.now_ns())
-        wants = study.wants(question)
-        return await self._apart(study.compute, await self._read(question, wants))
+        return await self._apart(study.compute, await self.material(study, kind, span))
+
+    async def material(self, study: Study, kind: PeriodKind, span: Span) -> Material:
+        """What a study about a span is computed from."""
+        question = Question(self._site, self._rulebook, kind, span, self._state.done_ns or 0, self._clock.now_ns())
+        return await self._read(question, study.wants(question))
 
     async def _read(self, question: Question, wants: Wants) -> Material:
         end_ns = max(min(wants.span.end_ns, question.settled_ns) // QUARTER_NS * QUARTER_NS, wants.span.start_ns)
