@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import Depends, Path, Request
 
+from analytics.explanations import Explained
 from analytics.figures import Live, PeriodFigures
 from analytics.study import Studied
 from api.auth import LOCAL, Caller, Keys, Role
@@ -31,6 +32,10 @@ class Analytics(Protocol):
 
     async def study(self, name: str, kind: str, period: str) -> Studied:
         """Answer of a study about a day, month or year."""
+        ...
+
+    async def explain(self, node: str, indicator: str, asked: str | Span) -> Explained:
+        """What a figure rests on, of a period, a running window or a span."""
         ...
 
     async def report(self, kind: str, period: str) -> ReportVersion:

@@ -17,6 +17,7 @@ from plant.errors import ConfigError, PotwattError
 from potwatt import logs
 from potwatt.copies_cli import backup, export, restore
 from potwatt.devices_cli import devices_app
+from potwatt.explain_cli import explain
 from potwatt.probe_cli import probe
 from potwatt.province_cli import province
 from potwatt.read_cli import read
@@ -49,6 +50,7 @@ app.command()(export)
 app.command()(verify)
 app.command()(spool)
 app.command()(study)
+app.command()(explain)
 app.command()(province)
 console = Console(highlight=False)
 
