@@ -1,4 +1,4 @@
-"""What people stated of registers, read for a computation, and the slots that a statement reaches: those of the gap around it."""
+"""The slots that what people state or set reaches: those of the gap around a statement, those that a changed setting dates."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from analytics.derive import PlantModel
 from analytics.gather import Gather, Pair, reached
+from analytics.row_settings import END_NS, Changed
 from plant import nodes
 from plant.ports import Annotation, DirtyNode, Ledger, LedgerEntry
 from plant.register_statements import STATED_KINDS, RegisterStatement, statement_of, statements_of
 from plant.series import QUARTER_NS, Span
 from plant.site import Mounting
+
+_REGISTERS = ("energy_import", "energy_export", "dc_energy")
 
 
 class Restatement:
@@ -49,6 +52,34 @@ class Restatement:
         if marked:
             await self._ledger.mark_dirty_many(plant, marked)
         return bool(marked)
+
+    async def mark_changed(self, changed: Sequence[Changed], within: Span) -> int | None:
+        """Mark the slots that changed settings reach, of those in ``within``; the first of them, None where there are none.
+        Raises StoreError."""
+        slots: set[int] = set()
+        for one in changed:
+            span = await self._around(one)
+            first = max(span.start_ns // QUARTER_NS * QUARTER_NS, within.start_ns)
+            slots.update(range(first, min(span.end_ns, within.end_ns), QUARTER_NS))
+        if slots:
+            await self._ledger.mark_dirty(self._site.id, nodes.PLANT, sorted(slots))
+        return min(slots, default=None)
+
+    async def _around(self, changed: Changed) -> Span:
+        """The span of a change. Where a meter follows another, the slots from the last reading before to the first one after
+        it, since registers are read off between those."""
+        point = self._site.points.get(changed.part.removeprefix("point "))
+        if point is None or not changed.part.startswith("point "):
+            return changed.span
+        before, after = point.mounting_at(changed.span.start_ns - 1), point.mounting_at(changed.span.end_ns)
+        starts, ends = [], []
+        if before is not None:
+            pairs = [(before.meter, name) for name in _REGISTERS]
+            starts = await self._gather.nearest("before", pairs, changed.span.start_ns, ())
+        if after is not None and changed.span.end_ns < END_NS:
+            pairs = [(after.meter, name) for name in _REGISTERS]
+            ends = await self._gather.nearest("after", pairs, changed.span.end_ns, ())
+        return Span(max(starts, default=changed.span.start_ns), min(ends, default=changed.span.end_ns))
 
     async def _superseded(self, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
         wanted = {e.supersedes for e in entries if e.supersedes is not None}

@@ -29,8 +29,9 @@ from analytics.refit import Refit
 from analytics.report import ReportPlan, body_of, plan
 from analytics.reports import Reports
 from analytics.restatement import Restatement
+from analytics.row_settings import Changed, changes, figure_settings, row_settings
 from analytics.silence import stale_slots, telling
-from analytics.state import State, settings_of_rows
+from analytics.state import State
 from analytics.studies import Studies, study_named
 from analytics.study import Studied
 from plant import nodes
@@ -219,28 +220,29 @@ class Analytics:
         async with self._loading:
             await self._state.load()
             await self._expired.tell()
-            state, settings = self._state, settings_of_rows(self._site, self._rulebook)
+            state, rows = self._state, row_settings(self._site, self._rulebook)
             if state.done_ns is None:
                 extent = await self._store.extent()
                 if extent is None:
                     return
                 first_ns = max(extent.start_ns, ERA_FROM_NS)  # a clock that was never set tells no beginning
                 state.settled_ns = state.done_ns = state.refit_from_ns = first_ns // QUARTER_NS * QUARTER_NS
-            elif state.computed_by not in ("", settings):
-                await self._recompute_all()
-            state.computed_by = settings
+            else:
+                await self._restate(changes(state.settings.get("rows", {}), rows))
+            await state.keep_settings(rows, figure_settings(self._site, self._rulebook))
             await state.keep_progress()
             self._working = True
 
-    async def _recompute_all(self) -> None:
-        """Mark everything that still has its readings; of older rows nothing could be computed. Closed reports stay."""
-        extent = await self._store.extent()
+    async def _restate(self, changed: Sequence[Changed]) -> None:
+        """Mark what changed settings reach and still has its readings; of older rows nothing could be computed."""
+        extent = await self._store.extent() if changed else None
         done_ns = self._state.done_ns
         if extent is None or done_ns is None:
             return
         first = max(extent.start_ns // QUARTER_NS * QUARTER_NS, ERA_FROM_NS, self._expired.first_kept_ns())
-        await self._ledger.mark_dirty(self._site.id, nodes.PLANT, list(range(first, done_ns, QUARTER_NS)))
-        await self._refit.note_from(first)
+        marked_ns = await self._restatement.mark_changed(changed, Span(min(first, done_ns), done_ns))
+        if marked_ns is not None:
+            await self._refit.note_from(marked_ns)
 
     async def _settle(self) -> bool:
         """Compute the oldest slots that are over and have their readings, up to a day at a time."""

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import replace
 from typing import Any
 
 from analytics.checkpoints import Checkpoints
-from analytics.gauges import gauge_pairs
 from analytics.metal import Fits
 from analytics.reconcile import fits_from, fits_state
+from analytics.row_settings import Settings
 from plant.ports import Ledger
-from plant.rulebook import Rulebook
 from plant.site import Site
 
 PROGRESS, POOLS, EFFICIENCY, GAPS = "analytics", "analytics.storage", "analytics.efficiency", "analytics.gaps"
+SETTINGS = "analytics.settings"
 
 
 class State:
@@ -22,7 +20,7 @@ class State:
 
     ``settled_ns`` is announced before the readings of a slot are read, ``done_ns`` follows when its rows are stored; None
     before the first reading. ``revision`` is raised when rows have changed. ``gaps`` holds by "meter/quantity" the first slot
-    that was computed without a reading after it.
+    that was computed without a reading after it, ``settings`` what rows and figures were computed with.
     """
 
     def __init__(self, site: Site, ledger: Ledger) -> None:
@@ -31,7 +29,7 @@ class State:
         self.done_ns: int | None = None
         self.version = 0
         self.revision = 0
-        self.computed_by = ""
+        self.settings: dict[str, Any] = {}
         self.checkpoints = Checkpoints(None)
         self.efficiency: dict[str, Fits] = {}
         self.refit_from_ns: int | None = None
@@ -41,18 +39,17 @@ class State:
     async def load(self) -> None:
         """Take over what the ledger holds, all of it at once or, where the ledger fails, nothing."""
         plant = self._site.id
-        progress, pools, fits, gaps = [
-            await self._ledger.get_state(plant, name) or {} for name in (PROGRESS, POOLS, EFFICIENCY, GAPS)
+        progress, pools, fits, gaps, settings = [
+            await self._ledger.get_state(plant, name) or {} for name in (PROGRESS, POOLS, EFFICIENCY, GAPS, SETTINGS)
         ]
         self.settled_ns, self.done_ns = progress.get("settled_until_ns"), progress.get("done_until_ns")
         self.version, self.revision = progress.get("version", 0), progress.get("revision", 0)
-        self.computed_by = progress.get("computed_by", "")
         self.checkpoints = Checkpoints(pools)
         # rows of before this state was kept may never have been fitted
         self.refit_from_ns = fits.get("refit_from_ns") if fits else self.done_ns
         self.restate_from_ns = fits.get("restate_from_ns")
         self.efficiency = {n: fits_from(f) for n, f in fits.get("lines", {}).items() if n in self._site.potlines}
-        self.gaps = dict(gaps)
+        self.gaps, self.settings = dict(gaps), settings
 
     async def next_version(self, now_ns: int) -> int:
         """Version for rows about to be stored, ms: above every earlier one, also after the clock was set back."""
@@ -74,7 +71,6 @@ class State:
                 "done_until_ns": self.done_ns,
                 "version": self.version,
                 "revision": self.revision,
-                "computed_by": self.computed_by,
             },
         )
 
@@ -92,23 +88,16 @@ class State:
         """Store which quantities are silent since when."""
         await self._put(GAPS, dict(self.gaps))
 
+    async def keep_settings(self, rows: Settings, figures: Settings) -> None:
+        """Store what rows and figures are computed with from now on."""
+        if self.settings != (settings := {"rows": plain(rows), "figures": plain(figures)}):
+            await self._put(SETTINGS, settings)
+            self.settings = settings
+
     async def _put(self, name: str, value: dict[str, Any]) -> None:
         await self._ledger.put_state(self._site.id, name, value)
 
 
-def settings_of_rows(site: Site, rulebook: Rulebook) -> str:
-    """Digest of every setting that enters the rows: with another one, rows computed before are wrong."""
-    entering = (
-        site.buses,
-        [replace(b, title_en="", title_zh="") for _, b in sorted(site.branches.items())],
-        [p for _, p in sorted(site.points.items())],
-        sorted((v.id, v.formula) for v in site.virtual),
-        [replace(line, title_en="", title_zh="") for _, line in sorted(site.potlines.items())],
-        [(m.id, m.poll_interval_s) for _, m in sorted(site.meters.items())],
-        (site.accounting.attribution, site.accounting.gap_max_s),
-        *([site.accounting.attribution_editions] if site.accounting.attribution_editions else ()),
-        *([site.green.storage] if site.green.storage != "pooled" else ()),
-        sorted(gauge_pairs(site).items()),
-        [(r.value, r.valid_from, r.valid_to, r.scope) for r in rulebook.rules if r.id == "faraday-yield"],
-    )
-    return hashlib.sha256(repr(entering).encode()).hexdigest()
+def plain(settings: Settings) -> dict[str, list[list[Any]]]:
+    """Settings as JSON gives them back."""
+    return {part: [[t_ns, text] for t_ns, text in timeline] for part, timeline in settings.items()}

@@ -76,14 +76,14 @@ class SmallPlant:
         self, site: Site, store: SeriesStore, ledger: Ledger, clock: SteppedClock, known: Mapping[str, Sequence[str]]
     ) -> None:
         self.site, self.store, self.ledger, self.clock, self.bus = site, store, ledger, clock, _Bus()
-        self.known, self.board = known, Board()
+        self.known, self.board, self.rules = known, Board(), parse_rules(shipped_rule_texts())
         self.analytics = self.restart()
 
     def restart(self, store: SeriesStore | None = None, ledger: Ledger | None = None) -> Analytics:
         wraps: Mapping[tuple[str, str], float | None] = {}
         self.analytics = Analytics(
             site=self.site,
-            rulebook=parse_rules(shipped_rule_texts()),
+            rulebook=self.rules,
             profiles_wraps=wraps,
             quantities_of=self.known,
             store=store or self.store,
