@@ -33,7 +33,7 @@ ROWS: tuple[Indicator, ...] = (
         "阳极效应排放(全氟化碳)",
         "recorded anode effects; what leaks at low voltage is not in it",
         "metal_produced x slope x anode_effect_minutes x (GWP of CF4 + ratio x GWP of C2F6)",
-        ("metal_produced", "anode_effect_minutes", "pfc-china-2024-slope", "pfc-china-2024-ratio"),
+        ("metal_produced", "anode_effect_minutes", "pfc-china-2024-slope", "pfc-china-2024-ratio", "site.carbon"),
     ),
     Indicator(
         "direct_emissions",
@@ -59,7 +59,7 @@ ROWS: tuple[Indicator, ...] = (
         "Electricity, location based",
         "电力排放(位置法)",
         _GRID,
-        "grid_import x grid-factor",
+        "grid_import x grid-factor / 1000",
         ("grid_import", "grid-factor"),
     ),
     Indicator(
@@ -68,7 +68,7 @@ ROWS: tuple[Indicator, ...] = (
         "Electricity, market based, interval matched",
         "电力排放(市场法,逐时段匹配)",
         _GRID,
-        "(grid_import - contracted_matched) x grid-factor-residual",
+        "(grid_import - contracted_matched) x grid-factor-residual / 1000",
         ("grid_import", "contracted_matched", "grid-factor-residual"),
     ),
     Indicator(
@@ -77,7 +77,7 @@ ROWS: tuple[Indicator, ...] = (
         "Electricity, market based, volumetric",
         "电力排放(市场法,总量匹配)",
         _GRID,
-        "(grid_import - contracted_energy) x grid-factor-residual",
+        "(grid_import - contracted_energy) x grid-factor-residual / 1000",
         ("grid_import", "contracted_energy", "grid-factor-residual"),
     ),
     *(
@@ -104,7 +104,14 @@ ROWS: tuple[Indicator, ...] = (
         "direct emissions alone; below 0: to be bought",
         "direct_emissions x alpha; X = (balance value - own intensity) / balance value; alpha = ets-alpha-slope x X, "
         "ets-alpha-cap from ets-deviation-cap on",
-        ("direct_emissions", "verified_emissions", "ets-alpha-slope", "ets-alpha-cap", "ets-deviation-cap"),
+        (
+            "direct_emissions",
+            "verified_emissions",
+            "ets-alpha-slope",
+            "ets-alpha-cap",
+            "ets-deviation-cap",
+            "site.carbon.ets_balance",
+        ),
     ),
     Indicator(
         "ets_surplus_value",

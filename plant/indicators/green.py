@@ -12,7 +12,7 @@ ROWS: tuple[Indicator, ...] = (
         "Green share, physical on site",
         "现场物理绿电占比",
         "on-site renewable energy attributed to load, of load",
-        "green_to_load / load_energy",
+        "100 * green_to_load / load_energy",
         ("green_to_load", "load_energy"),
     ),
     Indicator(
@@ -22,7 +22,7 @@ ROWS: tuple[Indicator, ...] = (
         "Green share, interval-matched",
         "分时匹配绿电占比",
         "on site and matched contracts, interval by interval, of load",
-        "(green_to_load + contracted_matched) / load_energy",
+        "100 * (green_to_load + contracted_matched) / load_energy",
         ("green_to_load", "contracted_matched", "load_energy"),
     ),
     Indicator(
@@ -32,7 +32,7 @@ ROWS: tuple[Indicator, ...] = (
         "Contracted green share, interval-matched",
         "合同绿电分时匹配占比",
         "matched contracted energy alone, of load",
-        "contracted_matched / load_energy",
+        "100 * contracted_matched / load_energy",
         ("contracted_matched", "load_energy"),
     ),
     Indicator(
@@ -42,8 +42,8 @@ ROWS: tuple[Indicator, ...] = (
         "Carbon-free energy score",
         "无碳电力评分(CFE)",
         "on site, matched contracts, carbon-free part of other grid energy, of load",
-        "(green_to_load + contracted_matched + sum((grid_to_load - contracted_matched) * grid-cfe-fraction)) / load_energy",
-        ("green_to_load", "contracted_matched", "grid_to_load", "grid-cfe-fraction", "load_energy"),
+        "100 * (green_to_load + contracted_matched + sum((grid_to_load - contracted_matched) * grid-cfe-fraction)) / load_energy",
+        ("green_to_load", "contracted_matched", "grid_to_load", "grid-cfe-fraction", "site.green.grid_cfe", "load_energy"),
     ),
     Indicator(
         "green_share_volumetric",
@@ -52,7 +52,7 @@ ROWS: tuple[Indicator, ...] = (
         "Green share, volumetric over the period",
         "周期总量绿电占比",
         "on site, contracts up to grid energy to load, by whole period, of load",
-        "(green_to_load + min(contracted_energy, grid_to_load)) / load_energy",
+        "100 * (green_to_load + min(contracted_energy, grid_to_load)) / load_energy",
         ("green_to_load", "contracted_energy", "grid_to_load", "load_energy"),
     ),
     Indicator(
@@ -63,7 +63,13 @@ ROWS: tuple[Indicator, ...] = (
         "非水可再生占比",
         "non-hydro renewable energy to load, on site and contracted, of load",
         "(non-hydro part of green_to_load + non-hydro part of contracted_matched) / load_energy",
-        ("green_to_load", "contracted_matched", "load_energy"),
+        (
+            "green_to_load",
+            "contracted_matched",
+            "load_energy",
+            "site.green.non_hydro_sources",
+            "site.green.non_hydro_contracted",
+        ),
     ),
     Indicator(
         "certificate_ratio",
@@ -83,7 +89,14 @@ ROWS: tuple[Indicator, ...] = (
         "绿证缺口",
         "target of total power use less cancelled certificates; below 0 = surplus",
         "certificate-quota * (load_energy + storage_charge - storage_discharge) - certificate",
-        ("certificate-quota", "load_energy", "storage_charge", "storage_discharge", "certificate"),
+        (
+            "certificate-quota",
+            "site.accounting.quota_target_percent",
+            "load_energy",
+            "storage_charge",
+            "storage_discharge",
+            "certificate",
+        ),
     ),
     Indicator(
         "certificates_to_buy",
@@ -103,7 +116,7 @@ ROWS: tuple[Indicator, ...] = (
         "补购绿证费用",
         "certificates to buy at the price in force",
         "certificates_to_buy * certificate-price",
-        ("certificates_to_buy", "certificate-price"),
+        ("certificates_to_buy", "certificate-price", "site.green.certificate_price"),
     ),
     Indicator(
         "pv_self_consumption",
@@ -112,7 +125,7 @@ ROWS: tuple[Indicator, ...] = (
         "PV self-consumption",
         "光伏自用率",
         "(generation - export) of generation",
-        "100 % - pv_feed_in",
+        "100 - pv_feed_in",
         ("pv_feed_in",),
     ),
     Indicator(
@@ -133,7 +146,7 @@ ROWS: tuple[Indicator, ...] = (
         "绿电直连:自用占可用发电量",
         "direct line, load and charge, of what its generators delivered",
         "flows from direct generators to load and storage / their generation",
-        ("green_to_load", "storage_charge", "renewable_generation"),
+        ("green_to_load", "storage_charge", "renewable_generation", "site.green.direct_connection"),
     ),
     Indicator(
         "direct_self_use_of_use",
@@ -143,7 +156,7 @@ ROWS: tuple[Indicator, ...] = (
         "绿电直连:自用占总用电量",
         "direct line, load and charge, of load and battery loss",
         "flows from direct generators to load and storage / (load_energy + storage_charge - storage_discharge)",
-        ("green_to_load", "load_energy", "storage_charge", "storage_discharge"),
+        ("green_to_load", "load_energy", "storage_charge", "storage_discharge", "site.green.direct_connection"),
     ),
     Indicator(
         "green_to_load",
@@ -173,7 +186,7 @@ ROWS: tuple[Indicator, ...] = (
         "合同绿电结算电量",
         "settled energy of all contracts",
         "sum of contract_energy",
-        ("contract_energy",),
+        ("contract_energy", "site.green.contract"),
     ),
     Indicator(
         "contracted_matched",
@@ -183,7 +196,7 @@ ROWS: tuple[Indicator, ...] = (
         "合同绿电匹配电量",
         "no more than the grid energy to load, interval by interval",
         "sum(min(contracted_energy, grid_to_load))",
-        ("contract_energy", "grid_to_load"),
+        ("contract_energy", "grid_to_load", "site.green.contract", "site.green.match_minutes"),
     ),
     Indicator(
         "import_reported",
@@ -193,7 +206,7 @@ ROWS: tuple[Indicator, ...] = (
         "报告采用的下网电量",
         "our meters or the grid company's statement, as set for the tie",
         "grid_import or statement",
-        ("grid_import", "statement"),
+        ("grid_import", "statement", "site.green.report_energy"),
     ),
     Indicator(
         "export_reported",
@@ -203,7 +216,7 @@ ROWS: tuple[Indicator, ...] = (
         "报告采用的上网电量",
         "our meters or the grid company's statement, as set for the tie",
         "grid_export or statement",
-        ("grid_export", "statement"),
+        ("grid_export", "statement", "site.green.report_energy"),
     ),
     Indicator(
         "statement_difference",
@@ -212,7 +225,7 @@ ROWS: tuple[Indicator, ...] = (
         "Our sum against the statement",
         "计量与结算单差异",
         "size of our sum - statement, of the statement, over its span",
-        "abs(grid_import - statement) / statement",
+        "100 * abs(our sum - statement) / statement",
         ("grid_import", "grid_export", "statement"),
     ),
 )

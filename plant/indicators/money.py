@@ -48,7 +48,7 @@ ROWS: tuple[Indicator, ...] = (
         "Steps of the tiered price, projected year",
         "阶梯电价档数(全年预计)",
         _YEAR,
-        "ceil((specific_energy_projected - threshold) / step), 0 up to the threshold",
+        "ceil(max(specific_energy_projected - tariff-threshold, 0) / tariff-step)",
         ("specific_energy_projected", "tariff-threshold", "tariff-step"),
     ),
     Indicator(
@@ -59,7 +59,7 @@ ROWS: tuple[Indicator, ...] = (
         "阶梯加价标准(全年预计)",
         _YEAR,
         "tariff_steps * addition of a step * (1 - green discount)",
-        ("tariff_steps", *_TIERED[4:]),
+        ("tariff_steps", *_TIERED[4:], "site.tariff.assessment", "site.tariff.non_hydro_share"),
     ),
     Indicator(
         "tariff_surcharge_year",
@@ -69,7 +69,7 @@ ROWS: tuple[Indicator, ...] = (
         "阶梯电费(全年预计)",
         _YEAR,
         "tariff_adder * energy of the year, * late factor once overdue",
-        ("tariff_adder", *_TIERED[:3], "tariff-late-after", "tariff-late-factor"),
+        ("tariff_adder", *_TIERED[:3], "tariff-late-after", "tariff-late-factor", "site.tariff.notice"),
     ),
     Indicator(
         "tariff_surcharge_to_date",
@@ -130,7 +130,7 @@ ROWS: tuple[Indicator, ...] = (
             f"{zh}下网电量",
             _CLOCK,
             f"grid_import in {band} hours",
-            ("grid_import",),
+            ("grid_import", "site.tariff.time_of_use"),
         )
         for band, en, zh in (
             ("critical", "critical peak", "尖峰"),
@@ -147,7 +147,13 @@ ROWS: tuple[Indicator, ...] = (
         "下网电度电费",
         _CLOCK,
         "sum over bands of import * price",
-        ("grid_import_critical", "grid_import_peak", "grid_import_flat", "grid_import_valley"),
+        (
+            "grid_import_critical",
+            "grid_import_peak",
+            "grid_import_flat",
+            "grid_import_valley",
+            "site.tariff.time_of_use",
+        ),
     ),
     Indicator(
         "energy_price_mean",
@@ -156,7 +162,7 @@ ROWS: tuple[Indicator, ...] = (
         "Mean price of imported energy",
         "下网平均电价",
         _CLOCK,
-        "energy_cost / grid_import",
+        "energy_cost / energy of the bands",
         ("energy_cost", "grid_import"),
     ),
     Indicator(
@@ -167,7 +173,7 @@ ROWS: tuple[Indicator, ...] = (
         "现场可再生发电节省电费",
         _WITHOUT,
         "sum of (renewable_generation - renewable export) * price",
-        ("renewable_generation",),
+        ("renewable_generation", "site.tariff.time_of_use"),
     ),
     Indicator(
         "storage_saving",
@@ -177,7 +183,7 @@ ROWS: tuple[Indicator, ...] = (
         "储能节省电费",
         _WITHOUT,
         "sum of (storage_discharge - storage_charge) * price",
-        ("storage_discharge", "storage_charge"),
+        ("storage_discharge", "storage_charge", "site.tariff.time_of_use"),
     ),
     Indicator(
         "maximum_demand",
@@ -196,8 +202,8 @@ ROWS: tuple[Indicator, ...] = (
         "Maximum demand of contracted demand",
         "最大需量占合同需量",
         _TIE,
-        "maximum_demand / contracted demand",
-        ("maximum_demand",),
+        "100 * maximum_demand / contracted demand",
+        ("maximum_demand", "site.tariff.demand"),
     ),
     Indicator(
         "demand_charge",
@@ -207,7 +213,7 @@ ROWS: tuple[Indicator, ...] = (
         "最大需量电费",
         _TIE,
         "maximum_demand * price of a kW of demand, of a month",
-        ("maximum_demand",),
+        ("maximum_demand", "site.tariff.demand"),
     ),
     Indicator(
         "power_factor_mean",
@@ -227,6 +233,6 @@ ROWS: tuple[Indicator, ...] = (
         "功率因数调整电费比例",
         "grid tie, active and reactive energy",
         "row of the plant's table that power_factor_mean falls in",
-        ("power_factor_mean",),
+        ("power_factor_mean", "site.tariff.power_factor"),
     ),
 )

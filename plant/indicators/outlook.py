@@ -35,7 +35,7 @@ def _outlook(name: str) -> Indicator:
         f"{row.zh}(期末预计)",
         _AS_SETTLED,
         f"{name} of the settled part and of a simulated rest: ratio of sums",
-        (name,),
+        (name, "site.outlook"),
     )
 
 
@@ -50,7 +50,7 @@ ROWS: tuple[Indicator, ...] = (
         "基准能耗(回归)",
         _BASELINE,
         "sum over points of intercept + slopes . relevant variables",
-        ("metal_produced", "metal_tapped", "ingots"),
+        ("metal_produced", "metal_tapped", "ingots", "site.baselines"),
     ),
     Indicator(
         "baseline_saving",

@@ -59,7 +59,7 @@ ROWS: tuple[Indicator, ...] = (
         "Rectifier efficiency",
         "整流效率",
         "DC energy of AC energy",
-        "dc_energy / rectifier_energy",
+        "100 * dc_energy / rectifier_energy",
         ("dc_energy", "rectifier_energy"),
     ),
     Indicator(
@@ -89,7 +89,16 @@ ROWS: tuple[Indicator, ...] = (
         "铝锭综合交流电耗",
         "e2 of the molten metal charged + casthouse, ingots without cold metal",
         "(specific_energy_e2 x metal_charged + casthouse_energy) / (ingots - metal_cold)",
-        ("specific_energy_e2", "metal_charged", "metal_tapped", "metal_alloyed", "casthouse_energy", "ingots", "metal_cold"),
+        (
+            "specific_energy_e2",
+            "metal_charged",
+            "metal_tapped",
+            "metal_alloyed",
+            "casthouse_energy",
+            "ingots",
+            "metal_cold",
+            "site.process.molten_charged",
+        ),
     ),
     Indicator(
         "specific_energy_e4",
@@ -111,7 +120,7 @@ ROWS: tuple[Indicator, ...] = (
         "Direct-alloying ratio",
         "铝液直接合金化率",
         "molten metal alloyed without remelting, of molten metal",
-        "metal_alloyed / metal_tapped",
+        "100 * metal_alloyed / metal_tapped",
         ("metal_alloyed", "metal_tapped"),
     ),
     Indicator(
@@ -122,7 +131,7 @@ ROWS: tuple[Indicator, ...] = (
         "平均槽电压",
         "DC energy over ampere-hours and pots running, busbars and effects in it",
         "(dc_energy - start_up_energy) / (ampere-hours x pots running)",
-        ("dc_energy", "start_up_energy"),
+        ("dc_energy", "start_up_energy", "pots_running"),
     ),
     Indicator(
         "pot_voltage_controllers",
@@ -141,7 +150,7 @@ ROWS: tuple[Indicator, ...] = (
         "Pot voltage that meets the benchmark",
         "满足标杆的槽电压",
         "at the period's rectifier and current efficiency",
-        "benchmark x rectifier_efficiency x current_efficiency x faraday-yield",
+        "benchmark x rectifier_efficiency / 100 x current_efficiency / 100 x faraday-yield / 1000",
         ("benchmark", "rectifier_efficiency", "current_efficiency", "faraday-yield"),
     ),
     Indicator(
@@ -193,7 +202,7 @@ ROWS: tuple[Indicator, ...] = (
         "What 10 mV of pot voltage is worth",
         "槽电压每降10毫伏的节电量",
         "DC energy, at the period's current efficiency",
-        "0.01 V / (faraday-yield x current_efficiency)",
+        "1000 x 0.01 / (faraday-yield x current_efficiency / 100)",
         ("faraday-yield", "current_efficiency"),
     ),
     Indicator(
@@ -202,7 +211,7 @@ ROWS: tuple[Indicator, ...] = (
         "What one point of current efficiency is worth",
         "电流效率每升1个百分点的节电量",
         "DC energy, at the period's pot voltage",
-        "specific_energy_dc x (1 - current_efficiency / (current_efficiency + 1 point))",
+        "specific_energy_dc x (1 - current_efficiency / (current_efficiency + 1))",
         ("specific_energy_dc", "current_efficiency"),
     ),
     Indicator(
@@ -213,6 +222,6 @@ ROWS: tuple[Indicator, ...] = (
         "达到标杆水平产能占比",
         "licensed capacity of lines whose e1 meets the benchmark",
         "capacity of lines with specific_energy_e1 <= benchmark / capacity",
-        ("specific_energy_e1", "benchmark"),
+        ("specific_energy_e1", "benchmark", "site.process.capacity"),
     ),
 )

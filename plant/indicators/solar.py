@@ -47,7 +47,7 @@ ROWS: tuple[Indicator, ...] = (
         "光伏等效利用小时",
         _FIELD,
         "E / P0",
-        ("solar_generation",),
+        ("solar_generation", "site.solar"),
     ),
     Indicator("solar_generation", "kWh", "kwh", "PV generation of the field", "光伏场发电量", _FIELD, "sum of the intervals"),
     Indicator("solar_irradiation", "kWh/m2", "kwh_per_m2", "Irradiation", "组件面辐照量", _FIELD, "sum of irradiance x time"),
