@@ -60,6 +60,8 @@ def _compute(material: Material) -> Studied:
         },
         "total_use_kwh": use.value,
         "ratio_percent": None if ratio is None else ratio.value,
+        "ratio_low_percent": None if ratio is None else ratio.low,
+        "ratio_high_percent": None if ratio is None else ratio.high,
         "target": None if target is None else {**asdict(target), "percent": str(target.percent)},
         "price_yuan": None
         if price is None

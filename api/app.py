@@ -15,6 +15,7 @@ from api import (
     routes_explain,
     routes_health,
     routes_ledger,
+    routes_overview,
     routes_plants,
     routes_reports,
     routes_series,
@@ -27,11 +28,13 @@ from api.context import AlertView, Analytics, Context, Copies, Verifier
 from api.guard import Guard
 from api.hub import LiveHub
 from api.live import live_document
+from api.overview import Overview
 from plant.ports import Bus, Clock, HealthBoard, Ledger, SeriesStore
 from plant.rulebook import Rulebook
 from plant.site import Site
 
 _ROUTES = (
+    routes_overview,
     routes_plants,
     routes_series,
     routes_reports,
@@ -83,6 +86,7 @@ def create_app(
     )
     app.state.context = context
     app.state.hub = hub
+    app.state.overview = Overview(context)
     problem.install(app)
     for module in _ROUTES:
         app.include_router(module.router)

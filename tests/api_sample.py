@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from analytics.figures import BranchNow, Flow, Live, PeriodFigures, PointEnergy
 from analytics.report import body, plan
+from analytics.study import Studied
 from api.app import create_app
 from api.auth import Keys
 from plant import nodes, rulebook
@@ -33,6 +34,8 @@ from storage.memory import MemoryStore
 NOW_NS = 1_780_000_500_000_000_000  # 2026-05-28T20:35:00Z
 NS = 1_000_000_000
 RULES = parse_rules(shipped_rule_texts())
+
+_PLACEHOLDER = next(rule.edition for rule in RULES.rules if rule.placeholder and rule.kind == "factor")
 
 # branch -> power in kW, plant's sign
 POWER_KW = {
@@ -71,6 +74,13 @@ class FixedClock:
         await asyncio.sleep(seconds)
 
 
+def demo_site() -> Site:
+    return parse_site(demo_site_toml(Ports(1502, 1503, 1504, 1505, 1506, 1507, 1883), api_port=8000), "demo.toml")
+
+
+Site_calendar = demo_site().calendar
+
+
 def _figure(name: str, value: float | None, half_width: float = 0.0, share: float = 0.998, reason: str = "") -> Figure:
     low = high = None
     if value is not None:
@@ -82,6 +92,69 @@ def _figure(name: str, value: float | None, half_width: float = 0.0, share: floa
         r.id: rulebook.status(r, name, "interval", value, low, high) for r in rules if r.kind != "grade" and r.period == "any"
     }
     return Figure(name, value, low, high, min(1.0, share + 0.001), share, reason, status)
+
+
+_STUDIES = {
+    "tariff": Studied(
+        {
+            nodes.PLANT: {
+                "specific_energy_projected": _figure("specific_energy_projected", 13_326.0, 40),
+                "tariff_steps": Figure("tariff_steps", 2.0, 0.0, 4.0, 0.99, 0.98),
+                "tariff_surcharge_year": Figure("tariff_surcharge_year", 64_196_765.0, 0.0, 128_400_000.0, 0.99, 0.98),
+            }
+        },
+        {"year": 2026, "threshold_kwh_per_t": "13300", "step_kwh_per_t": "20", "adder_yuan_per_kwh": "0.01"},
+    ),
+    "certificates": Studied(
+        {nodes.PLANT: {"certificate_gap": Figure("certificate_gap", None, 12.0, 15.0, 0.4, 0.3, "no target for 2026 is known")}},
+        {"ratio_percent": 21.5, "ratio_low_percent": 9.0, "ratio_high_percent": 44.0, "expiring": [], "target": None},
+    ),
+    "outlook": Studied(
+        {
+            nodes.PLANT: {
+                "green_share_physical_outlook": Figure(
+                    "green_share_physical_outlook", 12.2, 11.1, 13.3, 0.3, 0.3, "", {"target": "missed"}
+                )
+            }
+        },
+        {
+            "targets": [
+                {
+                    "node": node,
+                    "indicator": "green_share_physical",
+                    "limit": "target",
+                    "verdict": verdict,
+                    "placeholder": False,
+                    "text": {"en": f"{verdict}: 10 MWh are needed", "zh": "须增加 10 MWh"},
+                }
+                for node, verdict in ((nodes.PLANT, "cannot be reached"), ("line:line-1", "kept"))
+            ]
+        },
+    ),
+    "solar": Studied(
+        {"branch:pv-3": {"performance_ratio_drop": Figure("performance_ratio_drop", 7.5, 6.0, 9.0, 1.0, 1.0)}},
+        {
+            "fields": [
+                {
+                    "branch": "pv-3",
+                    "groups": [
+                        {
+                            "suspects": [
+                                {
+                                    "meter": "pv-3-strings",
+                                    "quantity": "string_dc_current_7",
+                                    "cause": "dead",
+                                    "lost_kwh": 61.0,
+                                    "deficit_percent": 98.0,
+                                }
+                            ]
+                        }
+                    ],
+                }
+            ]
+        },
+    ),
+}
 
 
 def _period(site: Site, seconds: float, scale: float, end_ns: int = NOW_NS) -> PeriodFigures:
@@ -101,6 +174,8 @@ def _period(site: Site, seconds: float, scale: float, end_ns: int = NOW_NS) -> P
         _figure("specific_energy_e1", 13_012.4 * scale**0.01, 31),
         _figure("specific_energy_e2_tariff", 13_271.8 * scale**0.01, 33),
         _figure("pv_self_consumption", 97.3),
+        Figure("direct_emissions_intensity", 1.587, 1.582, 1.592, 1.0, 1.0, "", {}, (_PLACEHOLDER,)),
+        Figure("energy_cost", 45_758_960.55, 45_667_443.11, 45_850_479.08, 1.0, 1.0),
         _figure("metal_produced", 31.4 * hours, 0.4),
     ]
     names = ("specific_energy_dc", "specific_energy_e1", "specific_energy_e2", "specific_energy_e2_tariff", "current_efficiency")
@@ -129,6 +204,12 @@ class SampleAnalytics:
     silent: set[str] = field(default_factory=set)
     power_kw: dict[str, float] = field(default_factory=lambda: dict(POWER_KW))
     error: PotwattError | None = None
+    study_error: PotwattError | None = None
+
+    async def study(self, name: str, kind: str, period: str) -> Studied:
+        if self.study_error is not None:
+            raise self.study_error
+        return _STUDIES[name]
 
     async def figures(self, span: Span) -> PeriodFigures:
         return _period(self.site, span.seconds, self.scale, span.end_ns)
@@ -211,13 +292,6 @@ class Sample:
     bus: LiveBus
     board: Board
     clock: FixedClock
-
-
-def demo_site() -> Site:
-    return parse_site(demo_site_toml(Ports(1502, 1503, 1504, 1505, 1506, 1507, 1883), api_port=8000), "demo.toml")
-
-
-Site_calendar = demo_site().calendar
 
 
 async def make_sample(folder: Path, auth: Keys | None = None, clock: FixedClock | None = None) -> Sample:

@@ -54,6 +54,25 @@ _WORDS: Mapping[str, str] = {
     "benchmark": "标杆",
     "baseline": "基准",
     "tariff-threshold": "阶梯电价门槛",
+    "pv-feed-in-max": "光伏上网比例上限",
+    "pv-self-consumption-min": "光伏自用率下限",
+    "direct-self-use-of-generation-min": "直连自用占发电量下限",
+    "direct-self-use-of-use-min": "直连自用占用电量下限",
+    "statement-difference-max": "计量与结算允许偏差",
+    "certificate-quota": "绿电消费比例目标",
+    "renewable-share-2030": "2030年可再生电力占比",
+    "capacity-at-benchmark": "达标产能比例",
+    "frequency-deviation": "频率偏差限值",
+    "frequency-deviation-islanded": "孤网频率偏差限值",
+    "voltage-unbalance": "电压不平衡度限值",
+    "kept": "可达",
+    "likely": "很可能达到",
+    "unlikely": "不太可能达到",
+    "missed as things go": "按现状将不达标",
+    "cannot be reached": "无法达到",
+    "placeholder": "占位值",
+    **{f"voltage-deviation-{rest}": "电压偏差限值" for rest in ("up-20kv", "down-20kv", "up-220v", "down-220v", "35kv")},
+    **{f"voltage-thd-{level}": "电压总谐波畸变率限值" for level in ("380v", "10kv", "66kv", "110kv")},
 }
 
 
@@ -67,6 +86,19 @@ _LIMITS: Mapping[str, str] = {
     "rectifier-plausible-min": "least plausible efficiency",
     "rectifier-plausible-max": "greatest plausible efficiency",
     "tariff-threshold": "tariff threshold",
+    "pv-feed-in-max": "most feed-in",
+    "pv-self-consumption-min": "least self-consumption",
+    "direct-self-use-of-generation-min": "least self-use of generation",
+    "direct-self-use-of-use-min": "least self-use of use",
+    "statement-difference-max": "allowed difference",
+    "certificate-quota": "quota",
+    "renewable-share-2030": "share of 2030",
+    "capacity-at-benchmark": "capacity at benchmark",
+    "frequency-deviation": "frequency limit",
+    "frequency-deviation-islanded": "frequency limit, islanded",
+    "voltage-unbalance": "unbalance limit",
+    **{f"voltage-deviation-{rest}": "voltage limit" for rest in ("up-20kv", "down-20kv", "up-220v", "down-220v", "35kv")},
+    **{f"voltage-thd-{level}": "THD limit" for level in ("380v", "10kv", "66kv", "110kv")},
 }
 _REASONS = (
     (re.compile(r"nothing was measured"), "无实测数据"),
@@ -255,7 +287,8 @@ def word(text: str, lang: Lang) -> str:
     return _WORDS.get(text, text) if lang == "zh" else text
 
 
-def _limit_word(limit: str, lang: Lang) -> str:
+def limit_word(limit: str, lang: Lang) -> str:
+    """What a limit is called in the language asked for."""
     return (_WORDS if lang == "zh" else _LIMITS).get(limit, limit)
 
 
@@ -296,7 +329,7 @@ def _chinese(reason: str) -> str:
 
 def _row(where: str, figure: Figure, lang: Lang) -> tuple[Cell, ...]:
     known = INDICATORS[figure.indicator]
-    status = "; ".join(f"{_limit_word(limit, lang)}: {word(state, lang)}" for limit, state in figure.status.items())
+    status = "; ".join(f"{limit_word(limit, lang)}: {word(state, lang)}" for limit, state in figure.status.items())
     return (
         where,
         known.zh if lang == "zh" else known.en,

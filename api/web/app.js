@@ -3,11 +3,12 @@ import { drawBand, drawStack } from "./chart.js";
 import { drawFlow } from "./flow.js";
 import { age, clock, NONE, number, quantity } from "./format.js";
 import { applyLanguage, currentLanguage, setLanguage, t, title } from "./i18n.js";
+import { showOverview } from "./overview.js";
 import { showAlerts, showGreen, showIntensity, showMeters, showParts, showPv, fillFigures } from "./panels.js";
 import { getJson, getText, hasKey, keepKey, KeyWanted, listen, postJson } from "./stream.js";
 
-const STALE_S = 5, TREND_EVERY_MS = 120e3, TREND_H = 48;
-const state = { plant: null, live: null, receivedAt: 0, openedAt: performance.now(), trend: null, window: "last_24h", fault: "", progress: {}, reloading: false };
+const STALE_S = 5, TREND_EVERY_MS = 120e3, TREND_H = 48, OVERVIEW_EVERY_MS = 120e3;
+const state = { plant: null, live: null, receivedAt: 0, openedAt: performance.now(), trend: null, overview: null, window: "last_24h", fault: "", progress: {}, reloading: false };
 const $ = (id) => document.getElementById(id);
 
 function base() { return `/api/v1/plants/${encodeURIComponent(state.plant.id)}`; }
@@ -171,10 +172,18 @@ function renderTrend() {
   drawBand($("green-chart"), trend.t_ms, share, plant.green_share_target_percent, "%", plant.zone, trend.domain);
 }
 
+const renderOverview = () => showOverview($("overview"), $("overview-hint"), state.overview);
+
+async function loadOverview() {
+  state.overview = await getJson(`${base()}/overview`);
+  renderOverview();
+}
+
 function renderAll() {
   renderStatic();
   renderLive();
   renderTrend();
+  renderOverview();
 }
 
 function setTheme(name) {
@@ -220,7 +229,8 @@ async function untilLoaded() {
   }
 }
 
-const trendSafely = () => loadTrend().catch((error) => { state.fault = error.message || NONE; });
+const safely = (load) => () => load().catch((error) => { state.fault = error.message || NONE; });
+const trendSafely = safely(loadTrend), overviewSafely = safely(loadOverview);
 
 async function start() {
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
@@ -234,6 +244,8 @@ async function start() {
   renderAll();
   trendSafely();
   setInterval(trendSafely, TREND_EVERY_MS);
+  overviewSafely();
+  setInterval(overviewSafely, OVERVIEW_EVERY_MS);
   await withKey(() => listen(`${base()}/events`, {
     live: takeLive,
     fault: (fault) => { state.fault = fault.detail; renderAge(); },

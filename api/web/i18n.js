@@ -28,6 +28,10 @@ const texts = {
     part_alerts: "Alerts", part_notify: "Delivery", part_quarantine: "Quarantine", part_role: "Role", part_metal: "Weighed metal",
     "part_broker-queues": "Queues of broker", part_polling: "Polling", part_claim: "Claim", part_corrections: "Corrections", "part_store-files": "Store files",
     judged_year: "judged by the year", coupler: "Coupler", unmetered: "{count} of {all} branches not metered now", band: "band {low} to {high}",
+    overview_title: "Month and year", overview_hint: "{month} so far; tariff and certificates of {year}", to: "to", placeholder: "placeholder",
+    group_green: "Green share", group_tonne: "Per tonne", group_tariff: "Electricity price", group_carbon: "Carbon per tonne",
+    group_outlook: "Outlook to the end of the month", group_solar: "PV performance", group_supply: "Quality of the supply",
+    period_month: "month so far", period_year: "year so far",
   },
   zh: {
     skip: "跳到数据", other_language: "English", theme_dark: "深色", theme_light: "浅色",
@@ -57,6 +61,10 @@ const texts = {
     part_alerts: "告警", part_notify: "告警投递", part_quarantine: "隔离区", part_role: "角色", part_metal: "称重核对",
     "part_broker-queues": "消息代理队列", part_polling: "轮询", part_claim: "端口占用", part_corrections: "待更正", "part_store-files": "时序库文件",
     judged_year: "按年度考核", coupler: "母联", unmetered: "{all} 条支路中 {count} 条当前无计量", band: "区间 {low} 至 {high}",
+    overview_title: "本月与本年", overview_hint: "{month} 截至目前；电价与绿证按 {year} 年", to: "至", placeholder: "占位值",
+    group_green: "绿电占比", group_tonne: "吨铝指标", group_tariff: "电价", group_carbon: "吨铝碳排放",
+    group_outlook: "月末预计", group_solar: "光伏性能", group_supply: "电能质量",
+    period_month: "本月截至目前", period_year: "本年截至目前",
   },
 };
 
@@ -97,6 +105,10 @@ export function reason(text) {
   return text.split("; ").map((one) => one.replace(...(forms.find(([form]) => form.test(one)) || ["", ""]))).join(";");
 }
 
+// units that are words; symbols stand in both languages as they are
+const units = { zh: { "million yuan": "百万元", yuan: "元", "yuan/kWh": "元/kWh", min: "分钟" } };
+
+export const unitName = (unit) => (unit === "1" || unit === "whole" ? "" : units[language]?.[unit] ?? unit);
 export const known = (key) => key in texts[language];
 export const title = (titles) => titles[language] || titles.en;
 
