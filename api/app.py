@@ -14,6 +14,7 @@ from api import (
     routes_copies,
     routes_explain,
     routes_health,
+    routes_imports,
     routes_ledger,
     routes_overview,
     routes_plants,
@@ -24,7 +25,7 @@ from api import (
 )
 from api.assets import asset_router, load_assets
 from api.auth import Keys
-from api.context import AlertView, Analytics, Context, Copies, Verifier
+from api.context import AlertView, Analytics, Context, Copies, Importer, Verifier
 from api.guard import Guard
 from api.hub import LiveHub
 from api.live import live_document
@@ -43,6 +44,7 @@ _ROUTES = (
     routes_ledger,
     routes_alerts,
     routes_copies,
+    routes_imports,
     routes_upkeep,
     routes_health,
 )
@@ -63,9 +65,12 @@ def create_app(
     alerts: AlertView | None = None,
     copies: Copies | None = None,
     verifier: Verifier | None = None,
+    importer: Importer | None = None,
 ) -> FastAPI:
     """The HTTP application of one plant, not yet listening. Raises ConfigError when a file of the page is missing."""
-    context = Context(site, analytics, store, ledger, bus, health, clock, auth, version, rulebook, alerts, copies, verifier)
+    context = Context(
+        site, analytics, store, ledger, bus, health, clock, auth, version, rulebook, alerts, copies, verifier, importer
+    )
     hub = LiveHub(partial(live_document, context), bus, clock)
 
     @asynccontextmanager

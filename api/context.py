@@ -13,7 +13,8 @@ from analytics.figures import Live, PeriodFigures
 from analytics.study import Studied
 from api.auth import LOCAL, Caller, Keys, Role
 from api.problem import Problem, unknown
-from plant.ports import Bus, Clock, HealthBoard, Ledger, ReportVersion, SeriesStore
+from plant.frame import FrameBlock
+from plant.ports import Bus, Clock, HealthBoard, Ledger, ReportVersion, SeriesStore, Written
 from plant.rulebook import Rulebook
 from plant.series import Span
 from plant.site import Site
@@ -85,6 +86,18 @@ class Verifier(Protocol):
         ...
 
 
+class Importer(Protocol):
+    """Takes history into the stores that the process holds."""
+
+    async def take(self, block: FrameBlock, interval_s: int) -> Written:
+        """Store what is new of a block of one meter, whose Frames stand for ``interval_s``. Raises InputError, StoreError."""
+        ...
+
+    async def open_nodes(self, span: Span) -> int:
+        """Of how many nodes slots of [start, end) are still to be computed anew."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Everything the wiring hands to the API. ``auth`` None: no keys, local users read and write."""
@@ -102,6 +115,7 @@ class Context:
     alerts: AlertView | None
     copies: Copies | None = None
     verifier: Verifier | None = None
+    importer: Importer | None = None
 
 
 def context_of(request: Request) -> Context:

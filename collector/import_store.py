@@ -49,19 +49,31 @@ async def import_file(
     table: Path, mapping_file: Path, site: Site, *, store: SeriesStore, ledger: Ledger, now_ns: int
 ) -> tuple[Imported, ImportMapping]:
     """Read a table by a mapping and store it. Raises ConfigError (mapping), InputError (table), StoreError."""
+    plan, mapping = await read_plan(table, mapping_file, site)
+    return Imported(plan, await write_plan(plan, site, store=store, ledger=ledger, now_ns=now_ns)), mapping
+
+
+async def read_plan(table: Path, mapping_file: Path, site: Site) -> tuple[ImportPlan, ImportMapping]:
+    """What a table holds by a mapping. Raises ConfigError (mapping), InputError (table)."""
     mapping = parse_mapping(await asyncio.to_thread(_text, mapping_file, "utf-8-sig"), str(mapping_file), site)
     text = await asyncio.to_thread(_text, table, mapping.file.encoding)
-    plan = await asyncio.to_thread(parse_table, text, mapping, site.id)
-    return Imported(plan, await write_plan(plan, site, store=store, ledger=ledger, now_ns=now_ns)), mapping
+    return await asyncio.to_thread(parse_table, text, mapping, site.id), mapping
 
 
 async def write_plan(plan: ImportPlan, site: Site, *, store: SeriesStore, ledger: Ledger, now_ns: int) -> Written:
     """Screen and store a plan. Raises InputError, having written nothing, where the store would not keep the values."""
-    _refuse_expired(plan.blocks, site, now_ns)
-    owners, interval_ns = Owners.of(site), plan.interval_s * NS_PER_S
+    return await write_blocks(plan.blocks, plan.interval_s, site, store=store, ledger=ledger, now_ns=now_ns)
+
+
+async def write_blocks(
+    blocks: Sequence[FrameBlock], interval_s: int, site: Site, *, store: SeriesStore, ledger: Ledger, now_ns: int
+) -> Written:
+    """Screen and store blocks of one meter each, as a plan has them; a Frame stands for ``interval_s``. Raises as write_plan."""
+    refuse_expired(blocks, site, now_ns)
+    owners, interval_ns = Owners.of(site), interval_s * NS_PER_S
     total = Written(0, 0, 0)
-    for blocks in _batches(plan.blocks):
-        screened = [screen(block, ScreenRules.of_quantities(block.quantities)) for block in blocks]
+    for batch in _batches(blocks):
+        screened = [screen(block, ScreenRules.of_quantities(block.quantities)) for block in batch]
         fresh, known = await _not_yet_stored(screened, store)
         total = _sum(total, known)
         if fresh:
@@ -88,7 +100,8 @@ def _text(path: Path, encoding: str) -> str:
         ) from error
 
 
-def _refuse_expired(blocks: Sequence[FrameBlock], site: Site, now_ns: int) -> None:
+def refuse_expired(blocks: Sequence[FrameBlock], site: Site, now_ns: int) -> None:
+    """Raises InputError where a block begins before what the store keeps."""
     for block in blocks:
         age_days = (now_ns - int(block.t_ns[0])) / DAY_NS
         for quantity in block.quantities:

@@ -17,17 +17,22 @@ from rich.console import Console
 from analytics.report import plan
 from analytics.service import Analytics
 from api.routes_reports import report_json
+from collector.import_mapping import ImportMapping
 from collector.import_report import report_lines
-from collector.import_store import import_file
+from collector.import_store import import_file, read_plan
+from collector.importer import ImportPlan
 from plant.errors import ConfigError, Fault, InputError
-from plant.ports import Ledger, LedgerEntry, SeriesStore
+from plant.ports import Ledger, LedgerEntry, SeriesStore, Written
 from potwatt.board import Board
 from potwatt.clock import SystemClock
+from potwatt.history import computed, send_plan
 from potwatt.ledger_csv import parse_entries
 from potwatt.live_bus import LiveBus
 from potwatt.load import Loaded
 from potwatt.program import build_analytics, build_ledger, build_store
 from potwatt.running import ask, fetch, holds_files
+
+COMPUTED = "computed: reports and figures of that span are up to date"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +62,46 @@ async def opened(loaded: Loaded, secrets: Mapping[str, str]) -> AsyncIterator[Op
 
 
 async def import_history(loaded: Loaded, secrets: Mapping[str, str], file: Path, mapping: Path, console: Console) -> None:
-    """Take in a table by its mapping, compute what it touches, say what was found and what became of it."""
+    """Take in a table by its mapping, compute what it touches, say what was found and what became of it. A program that holds
+    the files does the storing and the computing."""
+    if holds_files(loaded):
+        await _import_there(loaded, file, mapping, console)
+        return
     async with opened(loaded, secrets) as at:
         done, read_as = await import_file(file, mapping, loaded.site, store=at.store, ledger=at.ledger, now_ns=at.clock.now_ns())
-        for line in report_lines(done.plan.report, read_as.zone):
-            console.print(line, markup=False, soft_wrap=True)
-        written = done.written
-        console.print(
-            f"stored {written.stored} values; {written.repeated} were there already; "
-            f"{written.conflicting} differ from what is stored and were not written"
-        )
-        if written.stored:
+        _say_found(done.plan, read_as, console)
+        _say_written(done.written, console)
+        if done.written.stored:
             with console.status("computing intervals..."):
                 while await at.analytics.step():
                     pass
-            console.print("computed: reports and figures of that span are up to date")
+            console.print(COMPUTED)
+
+
+async def _import_there(loaded: Loaded, file: Path, mapping: Path, console: Console) -> None:
+    plan, read_as = await read_plan(file, mapping, loaded.site)
+    with console.status("the running program stores...") as status:
+        written = await send_plan(loaded, plan, file, lambda sent, of: status.update(f"{sent} of {of} rows"))
+    _say_found(plan, read_as, console)
+    _say_written(written, console)
+    if written.stored and plan.report.span:
+        with console.status("the running program computes intervals..."):
+            done = await computed(loaded, plan.report.span)
+        console.print(
+            COMPUTED if done else "the running program still computes what this touches; reports change until it is done"
+        )
+
+
+def _say_found(plan: ImportPlan, read_as: ImportMapping, console: Console) -> None:
+    for line in report_lines(plan.report, read_as.zone):
+        console.print(line, markup=False, soft_wrap=True)
+
+
+def _say_written(written: Written, console: Console) -> None:
+    console.print(
+        f"stored {written.stored} values; {written.repeated} were there already; "
+        f"{written.conflicting} differ from what is stored and were not written"
+    )
 
 
 async def print_report(loaded: Loaded, secrets: Mapping[str, str], kind: str, period: str) -> None:

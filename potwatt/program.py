@@ -35,6 +35,7 @@ from potwatt.board import Board
 from potwatt.claims import ClaimedEndpoint
 from potwatt.clock import SystemClock
 from potwatt.copies import Copies
+from potwatt.history import HistoryImporter
 from potwatt.live_bus import LiveBus
 from potwatt.load import Loaded
 from potwatt.mirrors import MirrorForwarder
@@ -304,6 +305,7 @@ class Program:
             rulebook=self.loaded.rulebook,
             alerts=alerts,
             copies=Copies(self.loaded, self.store, self.clock),
+            importer=HistoryImporter(self.site, self.store, self.ledger, self.clock),
             verifier=SpoolVerifier(self.loaded.data_dir / "spool", self.store) if self.spool is not None else None,
         )
         server = make_server(app, self.site.api, self.loaded.folder)

@@ -133,3 +133,65 @@ def test_a_span_that_is_none_is_said_in_words(site: Path) -> None:
     wrong = potwatt("verify", "yesterday", "--site", site)
     assert wrong.returncode == 2
     assert "24h or 7d, or START/END" in wrong.stderr
+
+
+WORKS = """
+[[endpoint]]
+id = "files"
+protocol = "import"
+[[meter]]
+id = "works"
+profile = "imported"
+endpoint = "files"
+poll_interval_s = 900
+[[branch]]
+id = "grid"
+kind = "grid_tie"
+bus = "b"
+[[point]]
+id = "tie"
+branch = "grid"
+mounting = [{ meter = "works" }]
+"""
+MAPPING = """
+[time]
+column = "time"
+formats = ["%Y-%m-%d %H:%M"]
+zone = "UTC"
+stamp = "start"
+interval_s = 900
+[[column]]
+name = "in"
+meter = "works"
+quantity = "interval_energy_import"
+unit = "kWh"
+"""
+
+
+def test_history_reaches_a_running_program_and_is_computed(site: Path, tmp_path: Path) -> None:
+    with site.open("a") as file:
+        file.write(WORKS)
+    begin = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(days=40)
+    stamps = [begin + timedelta(minutes=15 * slot) for slot in range(30 * 96)]
+    rows = [f"{at:%Y-%m-%d %H:%M},{1.5 + slot % 7}" for slot, at in enumerate(stamps)]
+    rows[5] = rows[5].partition(",")[0] + ",?"
+    table, mapping = tmp_path / "year.csv", tmp_path / "map.toml"
+    table.write_text("\n".join(["time,in", *rows]) + "\n")
+    mapping.write_text(MAPPING)
+    command = ("import", table, "--mapping", mapping, "--site", site)
+    day = (begin + timedelta(days=7)).date().isoformat()
+    with program(site, port_of(site), tmp_path):
+        asked = potwatt(*command)
+        report = potwatt("report", "day", day, "--site", site)
+        again = potwatt(*command)
+    assert asked.returncode == 0, asked.stdout + asked.stderr
+    assert "2880 rows read, 2880 taken" in asked.stdout
+    assert "line 7:" in asked.stdout, "what was found odd is told as it is without a running program"
+    assert "stored 2879 values; 0 were there already; 0 differ" in asked.stdout
+    assert "computed: reports and figures of that span are up to date" in asked.stdout
+    assert "stored 0 values; 2879 were there already" in again.stdout, again.stderr
+    energy = sum(1.5 + slot % 7 for slot in range(7 * 96 - 32, 8 * 96 - 32))  # the plant's day begins at 16:00 UTC
+    figures = json.loads(report.stdout)["figures"]["plant"]
+    assert figures["grid_import_kwh"]["value"] == pytest.approx(energy), report.stdout
+    alone = potwatt(*command)
+    assert "stored 0 values; 2879 were there already" in alone.stdout, "the same files, opened by the command"
