@@ -111,6 +111,10 @@ def _drawn(random: np.random.Generator, kind: str, points: list[MeteringPoint], 
     return MeterFault(point.id, kind, gain, shift_s, since)
 
 
+def _one_of(random: np.random.Generator, *values: float) -> float:
+    return values[int(random.integers(len(values)))]
+
+
 def _shown(
     random: np.random.Generator, point: MeteringPoint, truth: dict[str, Floats], fault: MeterFault | None, m: int
 ) -> Floats:
