@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from analytics.balance import Banded, Energies, residuals
+from analytics.bulk import plain_intervals
 from analytics.counters import F64, I64
 from analytics.gauges import FIELDS as GAUGE_FIELDS
 from analytics.gauges import gauge_columns
@@ -115,12 +116,10 @@ def derive(model: PlantModel, evidence: Evidence, bounds_ns: I64, group: int) ->
     m is a multiple of ``group``.
     """
     coarse_ns = bounds_ns[::group] if group > 1 else bounds_ns
-    per_point = {
-        name: point_intervals(
-            p, evidence.readings, [bounds_ns, coarse_ns], model.wraps_at, evidence.annotations, evidence.statements
-        )
-        for name, p in model.points.items()
-    }
+    known = (evidence.readings, [bounds_ns, coarse_ns])
+    stated = (evidence.annotations, evidence.statements)
+    plain = plain_intervals(model.points, *known, *stated)
+    per_point = {n: plain.get(n) or point_intervals(p, *known, model.wraps_at, *stated) for n, p in model.points.items()}
     hours = tuple(int(b[1] - b[0]) / HOUR_NS for b in (bounds_ns, coarse_ns))
     per_point = with_virtual(model.site, per_point, hours)
     found = assemble(model, evidence, per_point, bounds_ns, group)

@@ -40,16 +40,26 @@ def mounted(
 
     A reversed mounting reads the mirrored register and flips powers. Readings that an annotation rejects are left out.
     """
-    row = QUANTITIES[quantity]
-    name = row.mirror if mounting.direction < 0 and row.mirror else quantity
+    name = name_on(mounting, quantity)
     series = readings.get((mounting.meter, name))
     if series is None or len(series) == 0:
         return NONE
     mask = usable(series.value, series.quality) & (series.t_ns >= span[0]) & (series.t_ns <= span[1])
     mask &= ~rejected(series.t_ns, mounting.meter, name, annotations)
+    return Samples(series.t_ns[mask], series.value[mask] * factor_of(mounting, quantity))
+
+
+def name_on(mounting: Mounting, quantity: str) -> str:
+    """The name that a mounted meter gives a quantity of its point: reversed, that of the other direction."""
+    mirror = QUANTITIES[quantity].mirror
+    return mirror if mounting.direction < 0 and mirror else quantity
+
+
+def factor_of(mounting: Mounting, quantity: str) -> float:
+    """Factor from what the meter sends to the plant's sign and the primary side."""
+    row = QUANTITIES[quantity]
     electrical = row.unit in ("kW", "kWh", "kvar", "kvarh")
-    factor = (mounting.ratio if electrical else 1.0) * (mounting.direction if row.directional else 1)
-    return Samples(series.t_ns[mask], series.value[mask] * factor)
+    return (mounting.ratio if electrical else 1.0) * (mounting.direction if row.directional else 1)
 
 
 def within_rating(samples: Samples, most: float) -> Samples:
