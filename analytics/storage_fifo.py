@@ -29,8 +29,8 @@ class FifoPool(Pool):
         """See Pool.discharge_mix: here the oldest layers give first."""
         if discharge_kwh <= 0 or self.total_kwh <= 0:
             return Pool(()).discharge_mix(discharge_kwh)
-        given = self.layers.sum(axis=0) - self._left(discharge_kwh).sum(axis=0)
-        mix: F64 = given / discharge_kwh
+        layers = self.layers
+        mix: F64 = (layers * self._gone(discharge_kwh)[:, None]).sum(axis=0) / discharge_kwh
         mix[UNKNOWN] += max(1.0 - mix.sum(), 0.0)
         return mix
 
@@ -52,12 +52,16 @@ class FifoPool(Pool):
 
     def _left(self, discharge_kwh: float) -> F64:
         """Layers after a discharge."""
-        layers = self.layers
-        size = layers.sum(axis=1)
+        left: F64 = self.layers * (1.0 - self._gone(discharge_kwh))[:, None]
+        return left
+
+    def _gone(self, discharge_kwh: float) -> F64:
+        """Share of each layer that a discharge takes."""
+        size = self.layers.sum(axis=1)
         before = np.cumsum(size) - size
         gone = np.clip(max(discharge_kwh, 0.0) - before, 0.0, size)
-        left: F64 = layers * (1.0 - np.divide(gone, size, out=np.ones_like(size), where=size > 0))[:, None]
-        return left
+        share: F64 = np.divide(gone, size, out=np.ones_like(size), where=size > 0)
+        return share
 
 
 def ordered(pool: Pool, order: Order) -> Pool:

@@ -34,7 +34,8 @@ branch = [
 SITE += meter_toml("tie", 1, 'branch = "tie"') + meter_toml("mill", 2, 'branch = "mill"')
 KNOWN = dict.fromkeys(("tie", "mill"), ("active_power", "energy_import", "energy_export"))
 # the server's own clock decides what has expired: the readings lie some days before now
-START = (time.time_ns() - 100 * HOUR_NS) // QUARTER_NS * QUARTER_NS
+# some four days back, within one day: what is noted goes day by day
+START = (time.time_ns() - 100 * HOUR_NS) // (24 * HOUR_NS) * 24 * HOUR_NS + 6 * HOUR_NS
 SPAN = Span(START, START + 6 * HOUR_NS)
 LONG, SHORT = 3_000, 1
 
