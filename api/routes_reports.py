@@ -15,7 +15,7 @@ from api.context import Context, Ctx, Plant
 from api.problem import Problem
 from api.render.csv import to_csv
 from api.render.html import to_html
-from api.render.table import COLUMNS, Lang, Table, figure_rows, word
+from api.render.table import COLUMNS, Lang, Table, figure_rows, whole_period, word
 from api.render.xlsx import to_xlsx
 from api.schemas import figures_json
 from api.times import check_period, rfc3339
@@ -39,6 +39,11 @@ _CORRECTIONS = {
     ),
     "zh": ("待更正", "{nodes} 的 {slots} 个时段在原始读数过期后又收到数据或判定;本表数字未包含这些变化"),
 }
+_QUALITY = {
+    "en": ("Least complete meter", "Least measured meter"),
+    "zh": ("数据完整率最低表计", "实测占比最低表计"),
+}
+_MISSING = {"en": "Intervals without data", "zh": "无数据时段数"}
 _TITLE = {"en": "Energy report, {kind} {period}", "zh": "能源{kind} {period}"}
 
 
@@ -100,13 +105,27 @@ def report_table(site: Site, span: Span, report: ReportVersion, lang: Lang) -> T
     )
     title = _TITLE[lang].format(kind=word(report.kind, lang), period=report.period)
     titles = report.body.get("titles", {})
-    rows = list(figure_rows(titles, report.period, figures_of(report.body), lang))
-    for study in report.body.get("studies", {}).values():
-        rows += figure_rows(titles, report.period, figures_of(study), lang)
+    parts = [figures_of(report.body), *(figures_of(study) for study in report.body.get("studies", {}).values())]
+    rows, sections = whole_period(titles, report.period, parts, lang)
     for row in report.body.get("rows", []):
+        sections[len(rows)] = row["label"]
         rows += figure_rows(titles, row["label"], figures_of(row), lang)
-    head = (*zip(_HEAD[lang], values, strict=True), *_corrections(report, lang))
-    return Table(title, head, COLUMNS[lang], tuple(rows))
+    head = (*zip(_HEAD[lang], values, strict=True), *_data_quality(report, lang), *_corrections(report, lang))
+    return Table(title, head, COLUMNS[lang], rows, sections)
+
+
+def _data_quality(report: ReportVersion, lang: Lang) -> tuple[tuple[str, str], ...]:
+    """How much of the period was received and measured: the meter that has least of either, and intervals without rows."""
+    known = report.body.get("data_quality", {})
+    lines: list[tuple[str, str]] = []
+    for name, key in zip(_QUALITY[lang], ("completeness", "measured_share"), strict=True):
+        shares = known.get(key) or {}
+        if shares:
+            least = min(shares, key=shares.__getitem__)
+            lines.append((name, f"{100 * shares[least]:.1f} % ({least})"))
+    if known.get("slots_missing"):
+        lines.append((_MISSING[lang], str(known["slots_missing"])))
+    return tuple(lines)
 
 
 def _corrections(report: ReportVersion, lang: Lang) -> tuple[tuple[str, str], ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
+from api.render.sections import SECTIONS, place_of
 from plant import nodes
 from plant.indicators import INDICATORS, Figure
 
@@ -274,12 +275,14 @@ Titles = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``head`` pairs of name and value above the rows; a cell is a number where its column is ``NUMERIC``, or None."""
+    """``head`` pairs of name and value above the rows; a cell is a number where its column is ``NUMERIC``, or None.
+    ``sections`` are titles by the row that each begins with."""
 
     title: str
     head: tuple[tuple[str, str], ...]
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+    sections: Mapping[int, str] = field(default_factory=dict)
 
 
 def word(text: str, lang: Lang) -> str:
@@ -295,13 +298,27 @@ def limit_word(limit: str, lang: Lang) -> str:
 def figure_rows(
     titles: Titles, label: str, figures: Mapping[str, Mapping[str, Figure]], lang: Lang
 ) -> tuple[tuple[Cell, ...], ...]:
-    """One row a figure of the period ``label``: the plant first, then lines and other nodes, indicators as in their table."""
-    order = {name: position for position, name in enumerate(INDICATORS)}
-    return tuple(
-        (label, *_row(node_title(titles, node, lang), figure, lang))
-        for node in sorted(figures, key=lambda n: (n != nodes.PLANT, n))
-        for figure in sorted(figures[node].values(), key=lambda f: order[f.indicator])
-    )
+    """One row a figure of the period ``label``: by section, in it by indicator, the plant first, then lines and other nodes."""
+    return tuple((label, *_row(node_title(titles, node, lang), figure, lang)) for node, figure in _in_order([figures]))
+
+
+def whole_period(
+    titles: Titles, label: str, parts: Sequence[Mapping[str, Mapping[str, Figure]]], lang: Lang
+) -> tuple[tuple[tuple[Cell, ...], ...], dict[int, str]]:
+    """Rows of the figures of a period and of the studies about it, in one order, and the titles of their sections by row."""
+    ordered = _in_order(parts)
+    sections: dict[int, str] = {}
+    for position, (_, figure) in enumerate(ordered):
+        section = SECTIONS[place_of(figure.indicator)[0]]
+        title = section.zh if lang == "zh" else section.en
+        if title not in sections.values():
+            sections[position] = title
+    return tuple((label, *_row(node_title(titles, node, lang), figure, lang)) for node, figure in ordered), sections
+
+
+def _in_order(parts: Sequence[Mapping[str, Mapping[str, Figure]]]) -> list[tuple[str, Figure]]:
+    found = [(node, figure) for part in parts for node, figures in part.items() for figure in figures.values()]
+    return sorted(found, key=lambda pair: (place_of(pair[1].indicator), pair[0] != nodes.PLANT, pair[0]))
 
 
 def boundary_of(indicator: str, lang: Lang) -> str:

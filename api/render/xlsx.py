@@ -40,7 +40,9 @@ def to_xlsx(table: Table) -> bytes:
         sheet.append([cell(name), cell(value)])
     sheet.append([])
     sheet.append([cell(name, bold=True) for name in table.columns])
-    for row in table.rows:
+    for number, row in enumerate(table.rows):
+        if number in table.sections:
+            sheet.append([cell(table.sections[number], bold=True)])
         sheet.append([cell(value) for value in row])
     out = io.BytesIO()
     book.save(out)

@@ -11,7 +11,7 @@ from api_sample import Sample
 
 from api.render.csv import to_csv
 from api.render.html import to_html
-from api.render.table import Table, figure_rows, note
+from api.render.table import Table, figure_rows, note, whole_period
 from api.render.xlsx import to_xlsx
 from plant.indicators import INDICATORS, Figure, Indicator
 from plant.ports import ReportVersion
@@ -186,3 +186,53 @@ def test_what_is_not_known_is_empty_in_csv_and_a_dash_in_html() -> None:
     rows = list(csv.reader(io.StringIO(to_csv(table).decode("utf-8-sig"))))
     assert [row[3] for row in rows[-2:]] == ["", ""]
     assert to_html(table, "en").decode().count('<td class="number">–</td>') == 2
+
+
+def _made(*names: str) -> dict[str, Figure]:
+    return {name: Figure(name, 1.0, 1.0, 1.0, 1.0, 1.0) for name in names}
+
+
+def test_an_inspector_finds_energy_per_tonne_shares_price_and_carbon_first() -> None:
+    plant = _made("frequency_deviation", "load_energy", "direct_emissions", "green_share_physical", "metal_produced")
+    plant |= _made("certificate_ratio", "specific_energy_e2", "specific_energy_e1")
+    parts = [{"line:line-1": _made("specific_energy_e1"), "plant": plant}, {"plant": _made("tariff_steps")}]
+    rows, sections = whole_period({}, "2026-05", parts, "en")
+    names = [INDICATORS[n].en for n in ("specific_energy_e1", "specific_energy_e1", "specific_energy_e2", "metal_produced")]
+    assert [row[2] for row in rows][:4] == names
+    assert [row[1] for row in rows][:2] == ["Whole plant", "line:line-1"]
+    assert list(sections.values()) == [
+        "Energy per tonne and efficiency",
+        "Green shares",
+        "Certificates",
+        "Tiered price",
+        "Carbon",
+        "Electricity by source",
+        "Quality of the supply",
+    ]
+    assert [rows[at][2] for at in sections][3] == INDICATORS["tariff_steps"].en
+
+
+@pytest.mark.parametrize("form", ["html", "xlsx"])
+async def test_sections_stand_as_titles_above_their_rows(client: httpx.AsyncClient, form: str) -> None:
+    answer = await client.get(f"{ROOT}/month/2026-05", params={"format": form, "lang": "zh"})
+    if form == "html":
+        assert answer.text.index("吨铝能耗与能效") < answer.text.index("铝液交流电耗") < answer.text.index("分来源电量")
+    else:
+        first = [row[0] for row in openpyxl.load_workbook(io.BytesIO(answer.content)).active.values]
+        assert first.index("吨铝能耗与能效") < first.index("绿电占比") < first.index("分来源电量") < first.index("2026-05-01")
+
+
+async def test_a_report_names_the_meter_that_was_measured_least(
+    client: httpx.AsyncClient, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = await sample.analytics.report("month", "2026-05")
+    report.body["data_quality"] = {"slots_missing": 3, "completeness": {"a": 0.91, "b": 1.0}, "measured_share": {"b": 0.5}}
+
+    async def kept(*_: object) -> ReportVersion:
+        return report
+
+    monkeypatch.setattr(sample.analytics, "report", kept)
+    text = (await client.get(f"{ROOT}/month/2026-05", params={"format": "csv"})).text
+    assert "Least complete meter,91.0 % (a)" in text
+    assert "Least measured meter,50.0 % (b)" in text
+    assert "Intervals without data,3" in text
