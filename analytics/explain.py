@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import date, timedelta
 from enum import Enum
 from typing import Any
 
 from analytics.chapter import Found
+from analytics.editions import editions_within
 from analytics.evidence import Incident
 from analytics.explain_formula import worked_out
 from analytics.explain_points import NAMED, Points
@@ -112,7 +112,7 @@ class _Walk:
         """Every edition of a rule in force within the span: with two, a change is dated inside it."""
         calendar, span = self._site.calendar, self._period.span
         first, last = calendar.local(span.start_ns).date(), self._period.day
-        editions = _editions(self._period, rule_id, first, last)
+        editions = editions_within(self._site, self._period.rulebook, rule_id, first, last)
         if not editions:
             return [Cause(CauseKind.RULE, rule_id, {"value": None, "missing": f"no edition in force on {last}"})]
         return [Cause(CauseKind.RULE, rule_id, rule_facts(rule)) for rule in editions]
@@ -213,19 +213,6 @@ def plain(value: Any) -> Any:
     if hasattr(value, "__dataclass_fields__"):
         return {k: plain(v) for k, v in asdict(value).items()}
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
-
-
-def _editions(period: Period, rule_id: str, first: date, last: date) -> list[Rule]:
-    """Editions in force on the first day, and those that begin or take over until the last."""
-    site, book = period.site, period.rulebook
-    changes = {
-        edge for r in book.rules if r.id == rule_id for edge in (r.valid_from, r.valid_to) if edge and first < edge <= last
-    }
-    days = [first, *sorted(changes), last] if first <= last else [last]
-    found = [book.in_force(rule_id, day, (site.province, "CN")) for day in days]
-    # a year's quota may be published for a scope of voltages or provinces; what held the day before still explains the figure
-    found = found if any(found) else [book.in_force(rule_id, last - timedelta(days=1), (site.province, "CN"))]
-    return list({rule.edition: rule for rule in found if rule is not None}.values())
 
 
 def _of(figure: Figure | None) -> dict[str, Any]:

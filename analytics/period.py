@@ -9,6 +9,7 @@ import numpy as np
 
 from analytics.balance import Banded
 from analytics.chapters import chapters_of
+from analytics.editions import with_editions
 from analytics.estimate import SLOTS_A_DAY, Sum, close_gaps, summed
 from analytics.figures import Flow, PeriodFigures, PointEnergy
 from analytics.flags import flag_names
@@ -55,6 +56,7 @@ def period_figures(period: Period) -> PeriodFigures:
             details |= {chapter.name: more.details} if more.details else {}
             for node, by in more.figures.items():
                 figures.setdefault(node, {}).update(by)
+    figures = with_editions(period.site, period.rulebook, period.span, figures)
     used = sorted({e for by in figures.values() for f in by.values() for e in f.editions})
     return PeriodFigures(
         period.span,
@@ -63,21 +65,11 @@ def period_figures(period: Period) -> PeriodFigures:
         _flows(period),
         residual,
         [_point(period, p) for p in period.site.points],
-        (*used, *_yields(period), f"site@{period.site.edition}", f"rules@{period.rulebook.edition}"),
+        (*used, f"site@{period.site.edition}", f"rules@{period.rulebook.edition}"),
         interval_hash([period.rows]),
         int((~np.isfinite(period.rows.column(nodes.PLANT, "completeness"))).sum()),
         details,
     )
-
-
-def _yields(period: Period) -> list[str]:
-    """Editions of the Faraday rule that the metal of the span rests on: those of its first and its last day."""
-    site = period.site
-    if not site.potlines:
-        return []
-    days = (site.calendar.local(period.span.start_ns).date(), period.day)
-    rules = [period.rulebook.in_force("faraday-yield", day, (site.province, "CN")) for day in days]
-    return list(dict.fromkeys(rule.edition for rule in rules if rule is not None))
 
 
 def _plant(period: Period, sure: Sensitivity) -> dict[str, Figure]:

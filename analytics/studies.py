@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from analytics import baseline, carbon_ets, certificate_study, outlook, solar_study, statement_study, tariff_study
+from analytics.editions import with_editions
 from analytics.gather import Gather
 from analytics.limits import PeriodKind
 from analytics.report import ReportPlan
@@ -67,7 +68,8 @@ class Studies:
 
     async def ask(self, study: Study, kind: PeriodKind, span: Span) -> Studied:
         """Answer of a study about a span."""
-        return await self._apart(study.compute, await self.material(study, kind, span))
+        found = await self._apart(study.compute, await self.material(study, kind, span))
+        return replace(found, figures=with_editions(self._site, self._rulebook, span, found.figures))
 
     async def material(self, study: Study, kind: PeriodKind, span: Span) -> Material:
         """What a study about a span is computed from."""
