@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from analytics.chapter import Found
 from analytics.derive import PlantModel
 from analytics.evidence import Incident, classified
 from analytics.explain import Grounds, explain
@@ -22,8 +21,9 @@ from analytics.reader import Reader
 from analytics.report import kind_of, plan
 from analytics.restatement import Restatement
 from analytics.studies import STUDIES, Studies
+from analytics.study import Study
 from plant.errors import InputError
-from plant.ports import Annotation, Ledger, LedgerEntry, SeriesStore
+from plant.ports import Annotation, Ledger, SeriesStore
 from plant.series import QUARTER_NS, Span
 
 TELLING = int(
@@ -93,34 +93,38 @@ class Explanations:
 
         Raises InputError where neither a chapter nor a study has the figure.
         """
-        period = await self._reader.settled(span, kind)
-        found: PeriodFigures = await self._apart(period_figures, period)
-        annotations = await self._ledger.annotations(self._model.site.id, period.span)
-        studied, entries = await self._of_studies(node, indicator, span, kind, found)
-        grounds = Grounds(period, found, studied, annotations, entries=entries)
+        grounds = await self.grounds(span, kind)
+        if grounds.found.figure(node, indicator) is None:
+            grounds = await self._of_study(grounds, node, indicator, span, kind)
         tree: Cause = await self._apart(explain, grounds, node, indicator)
         incidents = await self._incidents(grounds, tree)
         if incidents:
-            tree = await self._apart(explain, Grounds(period, found, studied, annotations, incidents, entries), node, indicator)
-        return Explained(tree, period.span, kind, found.status, found.interval_hash, found.slots_missing, found.editions)
+            tree = await self._apart(explain, replace(grounds, incidents=incidents), node, indicator)
+        found = grounds.found
+        return Explained(tree, grounds.period.span, kind, found.status, found.interval_hash, found.slots_missing, found.editions)
 
-    async def _of_studies(
-        self, node: str, indicator: str, span: Span, kind: PeriodKind, found: PeriodFigures
-    ) -> tuple[Found, Sequence[LedgerEntry]]:
-        """Figures and documents of the study that gives a figure which no chapter gives; nothing where one does."""
-        if found.figure(node, indicator) is not None:
-            return {}, ()
-        asked = [s for s in STUDIES if kind in s.kinds] if kind != "interval" else []
-        for study in asked:
-            material = await self._studies.material(study, kind, span)
-            answer = await self._apart(study.compute, material)
-            if indicator in answer.figures.get(node, {}):
-                return answer.figures, material.entries
-        known = sorted(found.figures.get(node, {}))
-        raise InputError(
-            f"no figure {indicator!r} of {node!r} in this {kind}; there are: {', '.join(known) or 'none of this node'}; "
-            f"nodes: {', '.join(found.figures)}"
-        )
+    async def grounds(self, span: Span, kind: PeriodKind, study: Study | None = None) -> Grounds:
+        """The settled part of a span with its figures, verdicts and, where a study is asked about it, that one's figures."""
+        period = await self._reader.settled(span, kind)
+        found: PeriodFigures = await self._apart(period_figures, period)
+        grounds = Grounds(period, found, {}, await self._ledger.annotations(self._model.site.id, period.span))
+        return grounds if study is None else await self._with(grounds, study, span, kind)
+
+    async def _with(self, grounds: Grounds, study: Study, span: Span, kind: PeriodKind) -> Grounds:
+        material = await self._studies.material(study, kind, span)
+        answer = await self._studies.answer(study, material)
+        return replace(grounds, studied=answer.figures, entries=material.entries)
+
+    async def _of_study(self, grounds: Grounds, node: str, indicator: str, span: Span, kind: PeriodKind) -> Grounds:
+        """With the study that gives a figure which no chapter gives. Raises InputError where none does."""
+        for study in STUDIES if kind != "interval" else ():
+            if kind in study.kinds:
+                asked = await self._with(grounds, study, span, kind)
+                if indicator in asked.studied.get(node, {}):
+                    return asked
+        known = ", ".join(sorted(grounds.found.figures.get(node, {}))) or "none of this node"
+        of_nodes = ", ".join(grounds.found.figures)
+        raise InputError(f"no figure {indicator!r} of {node!r} in this {kind}; there are: {known}; nodes: {of_nodes}")
 
     async def _incidents(self, grounds: Grounds, tree: Cause) -> dict[str, list[Incident]]:
         """What was classified of the points of a tree, around the first of their flagged intervals."""

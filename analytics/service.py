@@ -16,6 +16,7 @@ import numpy as np
 from analytics.checkpoints import DAY_NS
 from analytics.derive import Derived, Evidence, PlantModel, derive, faraday_yield
 from analytics.expired import Expired
+from analytics.explain import Grounds
 from analytics.explanations import Explained, Explanations, asked_span
 from analytics.faraday import lawful
 from analytics.figures import Live, PeriodFigures
@@ -33,7 +34,7 @@ from analytics.row_settings import Changed, changes, figure_settings, row_settin
 from analytics.silence import stale_slots, telling
 from analytics.state import State
 from analytics.studies import Studies, study_named
-from analytics.study import Studied
+from analytics.study import Studied, Study
 from plant import nodes
 from plant.errors import StoreError
 from plant.frame import ERA_FROM_NS
@@ -164,6 +165,12 @@ class Analytics:
         await self._look()
         planned = plan(self._site.calendar, kind, period)
         return await self._studies.ask(study_named(name, planned.kind), planned.kind, planned.span)
+
+    async def grounds(self, asked: str | Span, study: Study | None = None) -> Grounds:
+        """What every figure of a period (and of a study about it) is explained from, without raw readings."""
+        await self._look()
+        span, kind = asked_span(self._model, asked, self._clock.now_ns(), self._state.done_ns)
+        return await self._explanations.grounds(span, kind, study)
 
     async def explain(self, node: str, indicator: str, asked: str | Span) -> Explained:
         """What a figure rests on, of a period named as reports name it, a running window or a span. Raises InputError."""

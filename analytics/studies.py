@@ -68,8 +68,13 @@ class Studies:
 
     async def ask(self, study: Study, kind: PeriodKind, span: Span) -> Studied:
         """Answer of a study about a span."""
-        found = await self._apart(study.compute, await self.material(study, kind, span))
-        return replace(found, figures=with_editions(self._site, self._rulebook, span, found.figures))
+        return await self.answer(study, await self.material(study, kind, span))
+
+    async def answer(self, study: Study, material: Material) -> Studied:
+        """Answer of a study from what was read for it; its figures name the editions of every rule in them."""
+        found = await self._apart(study.compute, material)
+        figures = with_editions(self._site, self._rulebook, material.question.span, found.figures)
+        return replace(found, figures=figures)
 
     async def material(self, study: Study, kind: PeriodKind, span: Span) -> Material:
         """What a study about a span is computed from."""
