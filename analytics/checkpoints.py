@@ -26,6 +26,10 @@ class Checkpoints:
         found = max((t for t in self._at if t <= t_ns), default=None)
         return found, {} if found is None else self._at[found]
 
+    def after(self, t_ns: int) -> int | None:
+        """The first instant at or after one that pools are known of, None where there is none."""
+        return min((t for t in self._at if t >= t_ns), default=None)
+
     def differs(self, t_ns: int, pools: Pools) -> bool:
         """Whether what is computed for an instant is not what later slots started from."""
         old = self._at.get(t_ns)

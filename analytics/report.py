@@ -20,6 +20,7 @@ from plant.series import Span
 from plant.site import Site
 
 FORMS = "there are day (2026-11-20), month (2026-11) and year (2026) reports"
+_TELLING = ("value", "low", "high", "completeness", "measured_share", "status")
 ReportKind = Literal["day", "month", "year"]
 
 
@@ -172,6 +173,36 @@ def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[
     old, new = _values(before), _values(after)
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
     return {name: {"before": old.get(name), "after": new.get(name)} for name in sorted(names)}
+
+
+def outdated(closed: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Whether a figure that a closed report has is another one now: value, band, trust or status, of the whole and of its
+    rows, and values of its studies. Figures that it never had do not count."""
+    told, found = _told(closed), _told(now)
+    return any(found.get(name) != said for name, said in told.items())
+
+
+def _told(report: dict[str, Any]) -> dict[str, str]:
+    parts = {"": report["figures"]} | {row["label"]: row["figures"] for row in report["rows"]}
+    said = {
+        f"{label}/{node}/{name}": repr([_rounded(figure.get(key)) for key in _TELLING])
+        for label, by_node in parts.items()
+        for node, by in by_node.items()
+        for name, figure in by.items()
+    }
+    studies = {name: study.get("figures", {}) for name, study in report.get("studies", {}).items()}
+    return said | {
+        f"{study}/{node}/{name}": repr(_rounded(figure.get("value")))
+        for study, by_node in studies.items()
+        for node, by in by_node.items()
+        for name, figure in by.items()
+    }
+
+
+def _rounded(number: Any) -> Any:
+    if isinstance(number, dict):
+        return sorted(number.items())
+    return float(f"{number:.9g}") if isinstance(number, float) else number
 
 
 def _values(report: dict[str, Any]) -> dict[str, Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
 from analytics.expired import Expired, flagged
-from analytics.report import ReportPlan, check_closing, frozen, plan
+from analytics.report import ReportPlan, check_closing, frozen, outdated, plan
 from analytics.state import State
 from plant.ports import Clock, Ledger, ReportVersion
 from plant.site import Site
+
+RENEWED_BY = "potwatt"
 
 
 class Reports:
@@ -59,7 +61,21 @@ class Reports:
         check_closing(planned, self._site.calendar, cause, days, self._clock.now_ns(), self._state.done_ns)
         versions = await self._ledger.reports(self._site.id, kind, period)
         body = flagged(await self._body(planned), await self._expired.noted(planned.span))
+        return await self._freeze(body, versions, cause, who)
+
+    async def renew(self, kind: str, period: str, cause: str, causes: dict[str, list[Any]]) -> ReportVersion | None:
+        """The next version of a closed report whose figures are no longer what it says, with what caused it; None where they
+        still are. Raises StoreError."""
+        planned = plan(self._site.calendar, kind, period)
+        versions = await self._ledger.reports(self._site.id, kind, period)
+        body = flagged(await self._body(planned), await self._expired.noted(planned.span))
+        if not versions or not outdated(versions[-1].body, body):
+            return None
+        return await self._freeze(body | {"causes": causes}, versions, cause, RENEWED_BY)
+
+    async def _freeze(self, body: dict[str, Any], versions: Sequence[ReportVersion], cause: str, who: str) -> ReportVersion:
         version = frozen(self._site, body, versions, cause, who, self._clock.now_ns())
         await self._ledger.add_report(version)
-        await self._ledger.audit(self._site.id, who, "close_period", {"kind": kind, "period": period, "version": version.version})
+        detail = {"kind": version.kind, "period": version.period, "version": version.version}
+        await self._ledger.audit(self._site.id, who, "close_period", detail)
         return version

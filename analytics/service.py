@@ -14,6 +14,7 @@ from typing import Any, Literal, cast
 import numpy as np
 
 from analytics.checkpoints import DAY_NS
+from analytics.closing import Closing
 from analytics.derive import Derived, Evidence, PlantModel, derive, faraday_yield
 from analytics.expired import Expired
 from analytics.explain import Grounds
@@ -26,6 +27,7 @@ from analytics.live import now, window_spans
 from analytics.minutes import Minutes
 from analytics.period import period_figures
 from analytics.reader import Reader
+from analytics.recompute import QUIET_S, Recompute
 from analytics.refit import Refit
 from analytics.report import ReportPlan, body_of, plan
 from analytics.reports import Reports
@@ -38,14 +40,14 @@ from analytics.study import Studied, Study
 from plant import nodes
 from plant.errors import StoreError
 from plant.frame import ERA_FROM_NS
-from plant.ports import Annotation, Bus, Clock, DirtyNode, HealthBoard, Ledger, ReportVersion, SeriesStore
+from plant.ports import Annotation, Bus, Clock, HealthBoard, Ledger, ReportVersion, SeriesStore
 from plant.rulebook import Rulebook
 from plant.series import MINUTE_NS, QUARTER_NS, Series, Span
 from plant.site import Site
 
 COARSE_DAYS = 31  # rows without readings finer than 15 min are computed a month at a time
 FORWARD_S = 3.0  # a durable reading reaches the store within this, or marks its slot dirty when it does
-IDLE_S, QUIET_S, PATIENCE_S, WINDOW_S, RETRY_S = 1.0, 0.2, 5.0, 5.0, 5.0
+IDLE_S, WINDOW_S, RETRY_S = 1.0, 5.0, 5.0
 LOOK_S = 1.0  # how often a process that only reads looks how far the one that works is
 Readings = Mapping[Pair, Series]
 Wraps = Callable[[str, str], float | None] | Mapping[tuple[str, str], float | None]
@@ -74,7 +76,16 @@ class Analytics:
         self._model = PlantModel.of(site, faraday_yield(site, rulebook, clock.now_ns()), wraps)
         self._gather = Gather(self._model, quantities_of, store)
         self._state = State(site, ledger)
-        self._refit = Refit(self._model, self._gather, self._state, store=store, ledger=ledger, clock=clock, health=health)
+        self._refit = Refit(
+            self._model,
+            self._gather,
+            self._state,
+            store=store,
+            ledger=ledger,
+            clock=clock,
+            health=health,
+            apart=asyncio.to_thread,
+        )
         self._expired = Expired(site, self._gather, ledger, clock, health)
         self._restatement = Restatement(self._model, self._gather, ledger)
         parts = self._model, rulebook, self._gather, self._state, self._restatement
@@ -94,12 +105,23 @@ class Analytics:
             apart=asyncio.to_thread,
         )
         self._reports = Reports(site, self._state, self._expired, self._look, self._body, ledger=ledger, clock=clock)
+        self._closing = Closing(site, self._state, self._reports, ledger=ledger, clock=clock)
+        self._queue = Recompute(
+            site,
+            self._state,
+            self._restatement,
+            self._expired,
+            self._refit,
+            self._closing,
+            self._gather,
+            self._compute,
+            ledger=ledger,
+            clock=clock,
+        )
         self._loading = asyncio.Lock()
         self._working = False
         self._looked_ns: int | None = None
         self._coarse = False
-        self._seen, self._seen_ns = (0, 0), 0
-        self._waiting_since_ns: int | None = None
         self._verdicts: Sequence[Annotation] = ()
         self._windows: dict[str, tuple[int, int, PeriodFigures]] = {}
         self._unasked_until_ns = 0
@@ -121,15 +143,16 @@ class Analytics:
                 await self._clock.sleep(IDLE_S)
 
     async def step(self) -> bool:
-        """One unit of work: the running minutes, then new slots, then dirty ones, then reconciling. True while there is more."""
+        """One unit of work: the running minutes, then new slots, dirty ones, reconciling, closing. True while there is more."""
         await self._begin()
         await self._minutes.run()
-        if await self._settle() or await self._clean():
+        if await self._settle() or await self._queue.run(self._days):
             return True
-        if await self._refit.run():
+        if restated := await self._refit.run():
+            await self._closing.touch_spans(restated)
             await self._state.rows_changed()
             return True
-        return False
+        return await self._closing.run()
 
     async def figures(self, span: Span, kind: PeriodKind = "interval") -> PeriodFigures:
         """Figures of the 15-min slots that a span touches, up to the last settled one."""
@@ -236,7 +259,12 @@ class Analytics:
                 state.settled_ns = state.done_ns = state.refit_from_ns = first_ns // QUARTER_NS * QUARTER_NS
             else:
                 await self._restate(changes(state.settings.get("rows", {}), rows))
-            await state.keep_settings(rows, figure_settings(self._site, self._rulebook))
+            await self._closing.load()
+            figures = figure_settings(self._site, self._rulebook)
+            if state.settings:
+                before = state.settings
+                await self._closing.touch_settings([*changes(before["rows"], rows), *changes(before["figures"], figures)])
+            await state.keep_settings(rows, figures)
             await state.keep_progress()
             self._working = True
 
@@ -259,15 +287,15 @@ class Analytics:
         limit = self._settle_limit()
         if limit <= state.done_ns:
             return False
-        end = min(limit, state.done_ns + (COARSE_DAYS if self._coarse else 1) * DAY_NS)
+        end = min(limit, state.done_ns + self._days * DAY_NS)
         span = Span(state.done_ns, end)
         state.settled_ns = max(end, state.settled_ns or end)
         await state.keep_progress()
         dirty = await self._ledger.dirty_nodes(self._site.id, span)
-        if await self._arriving(span, dirty):
+        if await self._queue.arriving(span, dirty):
             await self._clock.sleep(QUIET_S)
             return True
-        readings = await self._compute(span)
+        readings = await self._compute(span, span.start_ns)
         if readings is None:
             following = await self._gather.next_reading_ns(end)
             end = limit if following is None else min(limit, following // QUARTER_NS * QUARTER_NS)
@@ -275,8 +303,13 @@ class Analytics:
             await self._watch_gaps(readings, span)
         state.done_ns, state.settled_ns = end, max(end, state.settled_ns)
         await state.rows_changed()
-        await self._clear(span, dirty)
+        await self._queue.clear(span, dirty)
         return True
+
+    @property
+    def _days(self) -> int:
+        """How much is computed at once."""
+        return COARSE_DAYS if self._coarse else 1
 
     def _settle_limit(self) -> int:
         """End of the last slot that may be settled: every meter has a reading past it, or the time to wait is over."""
@@ -291,70 +324,9 @@ class Analytics:
             over = max(over, int(min(newest, t_ns) - FORWARD_S * 1e9) // QUARTER_NS * QUARTER_NS)
         return over
 
-    async def _clean(self) -> bool:
-        """Recompute from the oldest dirty slot on, for up to a day; a burst of late readings is let through first."""
-        oldest = await self._ledger.dirty(self._site.id, 1)
-        done_ns = self._state.done_ns
-        if not oldest or done_ns is None or oldest[0].slot_ns >= done_ns:
-            return False
-        first = oldest[0].slot_ns
-        if first < ERA_FROM_NS:  # an entry with the stamp of a clock that was never set: there is nothing to compute
-            never = Span(first, ERA_FROM_NS)
-            await self._clear(never, await self._ledger.dirty_nodes(self._site.id, never))
-            return True
-        # up to midnight, where the storage pools that later slots started from are known
-        midnight = (first // DAY_NS + (COARSE_DAYS if self._coarse else 1)) * DAY_NS
-        span = Span(first, min(midnight, done_ns))
-        dirty = await self._ledger.dirty_nodes(self._site.id, span)
-        if await self._restatement.widen(span, dirty, done_ns):
-            return True
-        if self._quiet_s(span, dirty) < QUIET_S and self._patient():
-            await self._clock.sleep(QUIET_S)
-            return True
-        self._waiting_since_ns = None
-        if self._site.branches_of("storage"):
-            # from where the pools are known, since every slot starts from those of the slot before
-            known_ns, _ = self._state.checkpoints.before(first)
-            wanted = span if known_ns is None else Span(known_ns, span.end_ns)
-        else:
-            wanted = Span(first, max((d.last_slot_ns for d in dirty), default=first) + QUARTER_NS)
-        for part in await self._expired.computable(wanted, dirty):
-            await self._compute(part)
-        await self._state.rows_changed()
-        await self._clear(span, dirty)
-        return True
-
-    def _patient(self) -> bool:
-        """Whether a burst may be waited for still: late readings that never end must not keep out all other work."""
-        t_ns = self._clock.now_ns()
-        since = self._waiting_since_ns
-        self._waiting_since_ns = t_ns if since is None else since
-        return since is None or 0 <= t_ns - since < PATIENCE_S * 1e9
-
-    def _quiet_s(self, span: Span, dirty: Sequence[DirtyNode]) -> float:
-        """For how long a span has not been marked anew, as far as was looked."""
-        seen = (span.start_ns, max((d.generation for d in dirty), default=0))
-        if seen != self._seen:
-            self._seen, self._seen_ns = seen, self._clock.now_ns()
-        return (self._clock.now_ns() - self._seen_ns) / 1e9
-
-    async def _arriving(self, span: Span, dirty: Sequence[DirtyNode]) -> bool:
-        """Whether history of a span long past still comes in: computed now, it and all that follows would be computed again.
-        It comes in order of time: a reading beyond the next day says that this one is stored, and what touches its end."""
-        if not dirty or span.end_ns > self._clock.now_ns() - DAY_NS:
-            return False
-        if await self._gather.next_reading_ns(span.end_ns + DAY_NS, DAY_NS / 1e9) is not None:
-            return False
-        return self._quiet_s(span, dirty) < PATIENCE_S
-
-    async def _clear(self, span: Span, dirty: Sequence[DirtyNode]) -> None:
-        """Take slots off the list that were computed since they were seen there; one marked again meanwhile stays."""
-        if dirty:
-            await self._refit.note(dirty)
-            await self._ledger.clear_dirty_span(self._site.id, span, max(d.generation for d in dirty))
-
-    async def _compute(self, span: Span) -> Readings | None:
-        """Rows of the whole slots of a span, stored. Returns what they were computed from, None where there is nothing."""
+    async def _compute(self, span: Span, kept_from_ns: int) -> Readings | None:
+        """Rows of the whole slots of a span, stored from an instant on. Returns what they were computed from, None where there
+        is nothing."""
         annotations = await self._ledger.annotations(self._site.id, reached(span))
         readings = telling(self._state.gaps, await self._gather.readings(span, annotations))
         if not any(len(s) for s in readings.values()):
@@ -369,7 +341,7 @@ class Analytics:
         derived = await asyncio.to_thread(derive, law, evidence, span.bounds(step_ns), group)
         version = await self._state.next_version(self._clock.now_ns())
         for table in (derived.fine, derived.coarse):
-            for block in table.blocks(self._site.id, version) if table is not None else ():
+            for block in table.since(kept_from_ns).blocks(self._site.id, version) if table is not None else ():
                 await self._store.write_derived(block)
         await self._keep_pools(derived, span.start_ns)
         return readings

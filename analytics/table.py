@@ -52,6 +52,10 @@ class Table:
             found.append(dense_block(plant, self.resolution, fields, tuple(nodes), self.start_ns, cube, version))
         return found
 
+    def since(self, t_ns: int) -> Table:
+        """The intervals that start at an instant or after it."""
+        return self.take(slice(int(np.searchsorted(self.start_ns, t_ns)), None))
+
     def take(self, rows: slice) -> Table:
         """The same for some of the intervals."""
         columns = {n: {f: c[rows] for f, c in fields.items()} for n, fields in self.columns.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 PLANT = "plant"
 ISLAND = "island"  # whether the plant ran without the grid
+DOCUMENTS = "documents"  # what was stated of periods: it enters no row
 
 
 def line(potline: str) -> str:

@@ -187,6 +187,16 @@ class ReportVersion:
     created_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class ClosedReport:
+    """The newest frozen version of a report, by its number and when it was made."""
+
+    kind: str
+    period: str
+    version: int
+    created_ns: int
+
+
 class Ledger(Protocol):
     """Events, documents, annotations, dirty slots, report versions, alert states, keys and audit."""
 
@@ -233,6 +243,10 @@ class Ledger(Protocol):
         """What is dirty among the slots that start in the span, by node in order of name: a row a node however many slots."""
         ...
 
+    async def dirty_slots(self, plant: str, span: Span, without: Sequence[str]) -> list[int]:
+        """Starts of the dirty slots in the span, ascending, each once; nodes that begin with one of ``without`` do not count."""
+        ...
+
     async def clear_dirty_span(self, plant: str, span: Span, generation: int) -> None:
         """Remove the slots that start in the span and were not marked again after ``generation`` was the newest."""
         ...
@@ -251,6 +265,10 @@ class Ledger(Protocol):
 
     async def reports(self, plant: str, kind: str, period: str) -> list[ReportVersion]:
         """All versions, oldest first."""
+        ...
+
+    async def closed_reports(self, plant: str) -> list[ClosedReport]:
+        """The newest version of every report of a plant, without its body."""
         ...
 
     async def add_alert_event(self, plant: str, event: dict[str, Any]) -> None:

@@ -243,6 +243,7 @@ class Accounting:
     gap_max_s: float = 900.0
     settle_after_s: float = 120.0
     close_after_days: int = 10
+    closing: str = "automatic"  # | manual: months and years are closed, and closed reports renewed, by people alone
     measured_share_min: float = 0.5
     quota_target_percent: float | None = None
     green_share_target_percent: float | None = None
@@ -320,6 +321,10 @@ class AlertSettings:
     silent_for_s: float = 60.0
     e1_clear_margin_kwh_per_t: float = 20.0
     green_share_clear_margin_percent: float = 0.5
+    figure_for_s: float = 900.0
+    completeness_min: float = 0.95
+    current_efficiency_min_percent: float = 92.0
+    anode_effect_minutes_max: float | None = None
     clear_for_s: float = 300.0
     remind_after_s: float = 14_400.0
 

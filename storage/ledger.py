@@ -15,11 +15,11 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from plant import nodes
 from plant.certificates import serials_taken
-from plant.contract_energy import BOUGHT_KINDS
 from plant.errors import InputError, StoreMisconfigured
-from plant.ports import LEDGER_KINDS, Annotation, Clock, DirtyNode, DirtySlot, LedgerEntry, ReportVersion
+from plant.ports import LEDGER_KINDS, Annotation, Clock, ClosedReport, DirtyNode, DirtySlot, LedgerEntry, ReportVersion
 from plant.series import QUARTER_NS, Span
 from storage.ledger_engine import LedgerEngine
+from storage.ledger_slots import SlotKey, slots_around, touched_by
 from storage.ledger_tables import (
     ABOUT,
     ALERT_EVENT,
@@ -34,10 +34,7 @@ from storage.ledger_tables import (
 )
 
 SLOTS_MAX = 400 * 96  # one statement covers at most a year and a month: anything longer is a slip of the pen
-_POINT_KINDS = ("meter_reading", "meter_exchange")
 _INT64_END = 2**63
-
-SlotKey = tuple[str, str, int]  # plant, node, start of the slot
 
 
 class SqlLedger:
@@ -89,7 +86,7 @@ class SqlLedger:
                 if number is not None:
                     added.append(number)
                     # a correction may move metal to another line or day: where it was counted so far is wrong now as well
-                    touched.update(_touched(entry), () if old is None else _touched(old[0]))
+                    touched.update(touched_by(entry), () if old is None else touched_by(old[0]))
             self._mark(c, touched)
             return added
 
@@ -164,7 +161,7 @@ class SqlLedger:
                 row = {name: getattr(a, name) for name in _ANNOTATION_FIELDS} | {"recorded_ns": recorded_ns}
                 ids.append(int(c.execute(sa.insert(ANNOTATION).values(row).returning(ANNOTATION.c.id)).scalar_one()))
             # what lies beside a span under verdict is interpolated from its readings
-            self._mark(c, {(a.plant, nodes.PLANT, slot) for a in annotations for slot in _slots_around(a.start_ns, a.end_ns)})
+            self._mark(c, {(a.plant, nodes.PLANT, slot) for a in annotations for slot in slots_around(a.start_ns, a.end_ns)})
             return ids
 
         return await self._engine.write(work)
@@ -216,6 +213,13 @@ class SqlLedger:
         rows = await self._engine.read(lambda c: c.execute(query.group_by(d.node).order_by(d.node)).all())
         return [DirtyNode(*row) for row in rows]
 
+    async def dirty_slots(self, plant: str, span: Span, without: Sequence[str]) -> list[int]:
+        """See Ledger.dirty_slots."""
+        d = DIRTY.c
+        query = sa.select(d.slot_ns).distinct().where(d.plant == plant, d.slot_ns >= span.start_ns, d.slot_ns < span.end_ns)
+        query = query.where(*(~d.node.startswith(prefix, autoescape=True) for prefix in without)).order_by(d.slot_ns)
+        return [int(slot) for slot in await self._engine.read(lambda c: c.execute(query).scalars().all())]
+
     async def clear_dirty_span(self, plant: str, span: Span, generation: int) -> None:
         """See Ledger.clear_dirty_span."""
         d = DIRTY.c
@@ -247,6 +251,13 @@ class SqlLedger:
         query = sa.select(REPORT).where(r.plant == plant, r.kind == kind, r.period == period).order_by(r.version)
         rows = await self._engine.read(lambda c: c.execute(query).mappings().all())
         return [ReportVersion(**{**row, "body": _document(row["body"])}) for row in rows]
+
+    async def closed_reports(self, plant: str) -> list[ClosedReport]:
+        """See Ledger.closed_reports."""
+        r = REPORT.c
+        newest = sa.select(r.kind, r.period, sa.func.max(r.version), sa.func.max(r.created_ns)).where(r.plant == plant)
+        query = newest.group_by(r.kind, r.period).order_by(r.kind, r.period)
+        return [ClosedReport(*row) for row in await self._engine.read(lambda c: c.execute(query).all())]
 
     async def add_alert_event(self, plant: str, event: dict[str, Any]) -> None:
         """See Ledger.add_alert_event. The event's ``t_ns`` dates it; without one, now does."""
@@ -350,26 +361,3 @@ def _touching(table: sa.Table, span: Span) -> tuple[sa.ColumnElement[bool], ...]
     """[start, end) of a row overlaps the span; a row that is an instant lies in it."""
     t = table.c
     return t.start_ns < span.end_ns, sa.or_(t.end_ns > span.start_ns, t.start_ns >= span.start_ns)
-
-
-def _node(entry: LedgerEntry) -> str:
-    if entry.subject == nodes.PLANT:
-        return nodes.PLANT
-    return nodes.point(entry.subject) if entry.kind in _POINT_KINDS else nodes.line(entry.subject)
-
-
-def _slots(start_ns: int, end_ns: int) -> range:
-    """Starts of the 15-min slots that [start, end) touches; an instant touches the one that holds it."""
-    return range(start_ns - start_ns % QUARTER_NS, max(end_ns, start_ns + 1), QUARTER_NS)
-
-
-def _slots_around(start_ns: int, end_ns: int) -> range:
-    """The same with a slot more on either side."""
-    slots = _slots(start_ns, end_ns)
-    return range(slots[0] - QUARTER_NS, slots[-1] + 2 * QUARTER_NS, QUARTER_NS)
-
-
-def _touched(entry: LedgerEntry) -> list[SlotKey]:
-    if entry.kind in BOUGHT_KINDS:  # they enter figures of periods, no row
-        return []
-    return [(entry.plant, _node(entry), slot) for slot in _slots(entry.start_ns, entry.end_ns)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from plant.errors import InputError, StoreRejected
-from plant.ports import Annotation, LedgerEntry, ReportVersion
+from plant.ports import Annotation, ClosedReport, LedgerEntry, ReportVersion
 from plant.series import QUARTER_NS, Span
 from storage.ledger import SqlLedger
 
@@ -110,7 +110,7 @@ async def test_a_correction_marks_where_the_metal_was_counted_so_far(ledger: Sql
     assert await slots(ledger) == [("line:l1", 0), ("line:l2", 5)]
     await clear(ledger, await newest(ledger))
     await ledger.add([tap(supersedes=second, subject="plant")])
-    assert await slots(ledger) == [("plant", 0), ("line:l2", 5)]
+    assert await slots(ledger) == [("documents", 0), ("line:l2", 5)]
 
 
 async def test_an_identity_used_again_for_something_else_is_told_from_a_repeat(ledger: SqlLedger) -> None:
@@ -175,7 +175,27 @@ async def test_adding_marks_the_touched_slots_under_the_subjects_node(ledger: Sq
     at_end = T0 + QUARTER_NS
     await ledger.add([tap(), tap("b", subject="plant", start_ns=T0, end_ns=at_end), tap("c", start_ns=at_end, end_ns=at_end)])
     await ledger.add([tap("d", kind="meter_reading", unit="Wh", subject="tie-1", start_ns=T0 - 1, end_ns=T0 + 1)])
-    assert await slots(ledger) == [("point:tie-1", -1), ("line:l1", 0), ("plant", 0), ("point:tie-1", 0), ("line:l1", 1)]
+    assert await slots(ledger) == [("point:tie-1", -1), ("documents", 0), ("line:l1", 0), ("point:tie-1", 0), ("line:l1", 1)]
+
+
+async def test_what_enters_no_row_marks_the_documents_once(ledger: SqlLedger) -> None:
+    month = tap("e", kind="certificate", unit="MWh", subject="plant", start_ns=T0, end_ns=T0 + 720 * HOUR_NS)
+    await ledger.add([month, tap("f", kind="ingots")])
+    assert await slots(ledger) == [("documents", 0)]
+    await ledger.mark_dirty_many("p", {"point:m": [T0, T0 + QUARTER_NS], "plant": [T0 + QUARTER_NS]})
+    assert await ledger.dirty_slots("p", ALWAYS, ("documents", "line:")) == [T0, T0 + QUARTER_NS]
+    assert await ledger.dirty_slots("p", ALWAYS, ("plant", "point:")) == [T0]
+    assert await ledger.dirty_slots("p", Span(T0 + QUARTER_NS, T0 + HOUR_NS), ("point:",)) == [T0 + QUARTER_NS]
+
+
+async def test_the_newest_version_of_each_report_is_told(ledger: SqlLedger) -> None:
+    for kind, period, version in (("month", "2026-10", 1), ("month", "2026-10", 2), ("year", "2025", 1)):
+        await ledger.add_report(ReportVersion("p", kind, period, version, {}, "h", "c", T0 + version))
+    assert await ledger.closed_reports("p") == [
+        ClosedReport("month", "2026-10", 2, T0 + 2),
+        ClosedReport("year", "2025", 1, T0 + 1),
+    ]
+    assert await ledger.closed_reports("q") == []
 
 
 async def test_annotations_come_back_and_mark_the_plant(ledger: SqlLedger) -> None:
