@@ -29,6 +29,12 @@ RuleId = Literal[
     "tariff-over-threshold",
     "supply-outside",
     "pv-ratio-drop",
+    "e1-over-baseline",
+    "completeness-low",
+    "current-efficiency-low",
+    "anode-effects-over",
+    "certificates-ending",
+    "certificate-gap",
 ]
 E1: Final = "e1-over-benchmark"
 GREEN_SHARE: Final = "green-share-under-target"
@@ -41,6 +47,12 @@ FILES: Final = "store-files"  # the health part of the embedded store's closed d
 TARIFF: Final = "tariff-over-threshold"
 SUPPLY: Final = "supply-outside"
 PV_DROP: Final = "pv-ratio-drop"
+E1_BASELINE: Final = "e1-over-baseline"
+COMPLETENESS: Final = "completeness-low"
+EFFICIENCY: Final = "current-efficiency-low"
+EFFECTS: Final = "anode-effects-over"
+ENDING: Final = "certificates-ending"
+GAP: Final = "certificate-gap"
 TARIFF_REMIND_S = 7 * 86_400.0  # a year's figure moves slowly
 STORE_FOR_S = 300.0  # a store is started anew and upgraded in less; readings wait in the spool meanwhile
 WINDOW: Final = "interval"  # what the last 24 h are to a rule: no day, month or year
@@ -129,7 +141,11 @@ def watches(
     found: list[Watch] = []
     inactive: list[Inactive] = []
     try:
-        e1 = list(_e1(site, rulebook, last_24h, now_ns))
+        e1 = [
+            item
+            for pair in ((E1, "benchmark"), (E1_BASELINE, "baseline"))
+            for item in _e1(site, rulebook, last_24h, now_ns, *pair)
+        ]
     except IncomparableError as error:
         e1 = [Inactive(E1, str(error), f"限值与指标不符:{error}")]
     year = _tariff(site, rulebook, tariff, now_ns)
@@ -143,15 +159,23 @@ def watches(
     return found, inactive
 
 
-def _e1(site: Site, rulebook: Rulebook, figures: Figures, now_ns: int) -> Iterator[Watch | Inactive]:
+def _e1(
+    site: Site,
+    rulebook: Rulebook,
+    figures: Figures,
+    now_ns: int,
+    name: Literal["e1-over-benchmark", "e1-over-baseline"],
+    level: str,
+) -> Iterator[Watch | Inactive]:
     indicator = "specific_energy_e1"
     today = site.calendar.local(now_ns).date()
-    rule = rulebook.in_force("benchmark", today, (site.province, "CN"))
+    rule = rulebook.in_force(level, today, (site.province, "CN"))
     if rule is None:
-        yield Inactive(E1, f"no benchmark is in force on {today}", f"{today} 无有效的能效标杆值")
+        word = {"benchmark": "标杆", "baseline": "基准"}[level]
+        yield Inactive(name, f"no {level} is in force on {today}", f"{today} 无有效的能效{word}值")
         return
     if not rule.holds_for(WINDOW):
-        yield Inactive(E1, f"{rule.edition} limits a {rule.period}, not 24 h", f"{rule.edition} 不适用于 24 小时")
+        yield Inactive(name, f"{rule.edition} limits a {rule.period}, not 24 h", f"{rule.edition} 不适用于 24 小时")
         return
     settings = site.alerts
     limit = float(rule.value)
@@ -163,7 +187,7 @@ def _e1(site: Site, rulebook: Rulebook, figures: Figures, now_ns: int) -> Iterat
         sample = _sample(figure)
         condition = _against(rule, indicator, sample, threshold)
         yield Watch(
-            E1,
+            name,
             node,
             line.title_en,
             line.title_zh,

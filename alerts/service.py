@@ -20,6 +20,7 @@ from alerts.engine import Acknowledged, AlertState, Condition, Event, Looked, No
 from alerts.notify import Address, send
 from alerts.outbox import Message, Outbox, outbox_from_state, outbox_to_state
 from alerts.rules import DROPPED, FILES, LOST, STORE, Heard, Inactive, Trouble, Watch, hear, watches
+from alerts.running import certificate_watches, running_watches
 from alerts.supply import drop_watches, supply_watches
 from analytics.chapter import Found
 from analytics.figures import Live
@@ -70,6 +71,7 @@ class AlertService:
         self._look_interval_s, self._study = look_interval_s, study
         self._tariff: Found | None = None
         self._solar: Found | None = None
+        self._certificates: Studied | None = None
         self._supply: list[Watch] = []
         self._states: dict[str, AlertState] = {}
         self._watches: dict[str, Watch] = {}
@@ -87,6 +89,7 @@ class AlertService:
             group.create_task(self._loop(self.look, self._look_interval_s))
             group.create_task(self._loop(self.ask_tariff, TARIFF_INTERVAL_S))
             group.create_task(self._loop(self.ask_solar, TARIFF_INTERVAL_S))
+            group.create_task(self._loop(self.ask_certificates, TARIFF_INTERVAL_S))
             for address in self._addresses:  # each on its own: a slow one holds up no other
                 group.create_task(self._loop(partial(self._deliver_to, address), DELIVERY_INTERVAL_S))
 
@@ -111,6 +114,16 @@ class AlertService:
         except PotwattError as error:
             _log.warning("the PV fields of yesterday could not be asked", error=str(error))
 
+    async def ask_certificates(self) -> None:
+        """Ask how the certificates of the running year stand; the last answer stands until the next."""
+        if self._study is None:
+            return
+        year = self._site.calendar.local(self._clock.now_ns()).year
+        try:
+            self._certificates = await self._study("certificates", "year", str(year))
+        except PotwattError as error:
+            _log.warning("the certificates of the year could not be asked", error=str(error))
+
     async def ask_tariff(self) -> None:
         """Ask what the tiered price of the running year comes to; the last answer stands until the next."""
         if self._study is None or not self._site.potlines:
@@ -125,14 +138,19 @@ class AlertService:
         """Evaluate every rule once and save what changed. Raises StoreError when the ledger does not take it; what was
         found out is kept and saved with the next look."""
         await self._restore()
-        last_24h, trouble = await self._figures()
+        windows, trouble = await self._figures()
+        last_24h = windows.get("last_24h", {})
         now_ns = self._clock.now_ns()
         self._heard = hear(self._heard, self._site, {m: f.received_ns for m, f in self._bus.latest().items()}, now_ns)
         lost_s, troubles = self._sessions_lost_s(), self._troubles()
         found, inactive = watches(self._site, self._rulebook, last_24h, self._heard, now_ns, lost_s, troubles, self._tariff)
         if last_24h:  # without figures the last ones stand: a store that is away must not take an alert back
-            self._supply = list(supply_watches(self._site, self._rulebook, last_24h, now_ns))
+            self._supply = [
+                *supply_watches(self._site, self._rulebook, last_24h, now_ns),
+                *running_watches(self._site, last_24h, windows.get("month", {})),
+            ]
         found += [*self._supply, *drop_watches(self._site, self._solar)]
+        found += certificate_watches(self._site, self._certificates, now_ns)
         self._watches = {watch.key: watch for watch in found}
         self._withdraw(now_ns)
         for watch in found:
@@ -215,13 +233,13 @@ class AlertService:
 
     async def _figures(self) -> tuple[Any, str]:
         try:
-            window = (await self._analytics.live()).windows.get("last_24h")
+            windows = (await self._analytics.live()).windows
         except PotwattError as error:
             return {}, str(error)
         except Exception as error:  # silence is judged whatever becomes of the figures
             _log.exception("live figures failed")
             return {}, f"{type(error).__name__}: {error}"
-        return (window.figures if window else {}), ""
+        return {name: window.figures for name, window in windows.items()}, ""
 
     def _withdraw(self, now_ns: int) -> None:
         # a raised alert whose meter or rule was taken out of the site file must not vanish without a word

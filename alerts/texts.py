@@ -6,7 +6,26 @@ from collections.abc import Mapping
 from typing import Literal
 
 from alerts.engine import Notice
-from alerts.rules import DROPPED, E1, FILES, GREEN_SHARE, LOST, PV_DROP, SESSION, SILENT, STORE, SUPPLY, TARIFF, Watch
+from alerts.rules import (
+    COMPLETENESS,
+    DROPPED,
+    E1,
+    E1_BASELINE,
+    EFFECTS,
+    EFFICIENCY,
+    ENDING,
+    FILES,
+    GAP,
+    GREEN_SHARE,
+    LOST,
+    PV_DROP,
+    SESSION,
+    SILENT,
+    STORE,
+    SUPPLY,
+    TARIFF,
+    Watch,
+)
 from plant.calendar import PlantCalendar
 
 Language = Literal["en", "zh"]
@@ -22,6 +41,15 @@ _KIND = {
 }
 _RULE: Mapping[str, Mapping[Language, str]] = {
     E1: {"en": "AC energy per tonne (e1, last 24 h) over the benchmark", "zh": "近24小时铝液交流电耗(e1)高于标杆值"},
+    E1_BASELINE: {"en": "AC energy per tonne (e1, last 24 h) over the baseline", "zh": "近24小时铝液交流电耗(e1)高于基准值"},
+    COMPLETENESS: {"en": "readings received of readings due, last 24 h, too few", "zh": "近24小时数据完整率不足"},
+    EFFICIENCY: {"en": "current efficiency of the month so far under the least wanted", "zh": "本月截至目前电流效率低于下限"},
+    EFFECTS: {
+        "en": "anode effect minutes a pot and day (last 24 h) over the plant's limit",
+        "zh": "近24小时阳极效应分钟数超过本厂限值",
+    },
+    ENDING: {"en": "certificates that nobody has used end soon, MWh", "zh": "未使用的绿证即将失效(MWh)"},
+    GAP: {"en": "certificates missing to the target of the year, MWh", "zh": "距本年目标尚缺绿证(MWh)"},
     GREEN_SHARE: {
         "en": "physical green share (last 24 h) under the plant's target",
         "zh": "近24小时现场物理绿电占比低于本厂目标",
@@ -78,7 +106,7 @@ _LABEL = {
     "by": {"en": "by", "zh": "确认人"},
 }
 _COUNTED = {STORE: "", DROPPED: "dropped", LOST: "spans"}  # these have words and at most a count, and no limit
-_DECIMALS = {"kWh/t": 0, "%": 2, "Hz": 3, "s": 0, "": 0}
+_DECIMALS = {"kWh/t": 0, "%": 2, "Hz": 3, "s": 0, "": 0, "MWh": 0, "min/pot-day": 2}
 
 
 def title(watch: Watch, notice: Notice, language: Language) -> str:

@@ -325,6 +325,10 @@ class AlertSettings:
     completeness_min: float = 0.95
     current_efficiency_min_percent: float = 92.0
     anode_effect_minutes_max: float | None = None
+    figure_for_s: float = 900.0
+    completeness_min: float = 0.95
+    current_efficiency_min_percent: float = 92.0
+    anode_effect_minutes_max: float | None = None
     clear_for_s: float = 300.0
     remind_after_s: float = 14_400.0
 

@@ -292,6 +292,10 @@ class AlertsText(StrictText):
     completeness_min: Annotated[float, Field(ge=0, le=1)] = 0.95
     current_efficiency_min_percent: Annotated[float, Field(ge=0, le=100)] = 92.0
     anode_effect_minutes_max: Positive | None = None
+    figure_for_s: Positive = 900.0
+    completeness_min: Annotated[float, Field(ge=0, le=1)] = 0.95
+    current_efficiency_min_percent: Annotated[float, Field(ge=0, le=100)] = 92.0
+    anode_effect_minutes_max: Positive | None = None
     clear_for_s: Annotated[float, Field(ge=0)] = 300.0
     remind_after_s: Positive = 14_400.0
 
