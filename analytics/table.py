@@ -48,7 +48,10 @@ class Table:
             groups.setdefault(tuple(columns), []).append(node)
         found = []
         for fields, nodes in groups.items():
-            cube = np.array([[self.columns[n][f] for f in fields] for n in nodes]).transpose(0, 2, 1)
+            cube = np.empty((len(nodes), len(self.start_ns), len(fields)))  # as the block holds it, so that it is filled once
+            for rows, node in zip(cube, nodes, strict=True):
+                for k, field in enumerate(fields):
+                    rows[:, k] = self.columns[node][field]
             found.append(dense_block(plant, self.resolution, fields, tuple(nodes), self.start_ns, cube, version))
         return found
 

@@ -11,7 +11,8 @@ import numpy as np
 from plant.frame import NS_PER_MS, FrameBlock
 from plant.ports import SpoolCursor, Written
 from plant.series import DerivedBlock, Series, Span
-from storage.readings import check_block, check_derived, normalised
+from storage.memory_derived import DerivedRows
+from storage.readings import check_block, normalised
 
 Pair = tuple[str, str]
 Reading = tuple[float, int]
@@ -24,7 +25,7 @@ class MemoryStore:
         self._plant = plant
         self._readings: defaultdict[tuple[str, str, str], dict[int, Reading]] = defaultdict(dict)
         self._conflicts: list[tuple[str, str, str, int, float, int]] = []
-        self._derived: dict[tuple[str, str, str, int], tuple[int, bool, dict[str, float]]] = {}
+        self._derived = DerivedRows()
         self._cursor: SpoolCursor | None = None
 
     async def setup(self) -> None:
@@ -90,34 +91,11 @@ class MemoryStore:
 
     async def write_derived(self, block: DerivedBlock) -> None:
         """See SeriesStore.write_derived."""
-        check_derived(block)
-        for row, start_ns in enumerate(block.start_ns.tolist()):
-            key = (block.plant, block.resolution, block.nodes[int(block.node_index[row])], start_ns)
-            version = int(block.version[row])
-            if key in self._derived and self._derived[key][0] > version:
-                continue
-            figures = {f: v for f, v in zip(block.fields, block.value[row].tolist(), strict=True) if math.isfinite(v)}
-            self._derived[key] = (version, bool(block.valid[row]), figures)
+        self._derived.write(block)
 
     async def read_derived(self, resolution: str, nodes: Sequence[str], fields: Sequence[str], span: Span) -> DerivedBlock:
         """See SeriesStore.read_derived."""
-        rows = sorted(
-            (nodes.index(node), start_ns, version, figures)
-            for (plant, kept, node, start_ns), (version, valid, figures) in self._derived.items()
-            if valid and (plant, kept) == (self._plant, resolution) and node in nodes and span.start_ns <= start_ns < span.end_ns
-        )
-        value = np.array([[figures.get(f, math.nan) for f in fields] for *_, figures in rows], np.float64)
-        return DerivedBlock(
-            self._plant,
-            resolution,
-            tuple(fields),
-            tuple(nodes),
-            np.array([index for index, *_ in rows], np.int32),
-            np.array([start_ns for _, start_ns, *_ in rows], np.int64),
-            value.reshape(len(rows), len(fields)),
-            np.array([version for _, _, version, _ in rows], np.int64),
-            np.ones(len(rows), bool),
-        )
+        return self._derived.read(self._plant, resolution, nodes, fields, span)
 
     async def extent(self) -> Span | None:
         """See SeriesStore.extent."""
