@@ -120,6 +120,7 @@ def body(
         "title": {"en": site.title_en, "zh": site.title_zh},
         "titles": _titles(site),
         "limits": limit_rows(rulebook, site, site.calendar.local(plan_.span.end_ns - 1).date()),
+        "placeholders": sorted(rule.edition for rule in rulebook.rules if rule.placeholder),
         "enterprise": site.enterprise,
         "province": site.province,
         "capacity_t_per_y": {row.potline: row.t_per_y for row in site.process.capacity},

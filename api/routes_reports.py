@@ -15,6 +15,7 @@ from api.context import Context, Ctx, Plant
 from api.problem import Problem
 from api.render.csv import to_csv
 from api.render.html import to_html
+from api.render.placeholders import marked
 from api.render.table import COLUMNS, Lang, Table, figure_rows, whole_period, word
 from api.render.xlsx import to_xlsx
 from api.schemas import figures_json
@@ -105,11 +106,12 @@ def report_table(site: Site, span: Span, report: ReportVersion, lang: Lang) -> T
     )
     title = _TITLE[lang].format(kind=word(report.kind, lang), period=report.period)
     titles = report.body.get("titles", {})
-    parts = [figures_of(report.body), *(figures_of(study) for study in report.body.get("studies", {}).values())]
+    marks = report.body.get("placeholders", ())
+    parts = [marked(figures_of(part), marks) for part in (report.body, *report.body.get("studies", {}).values())]
     rows, sections = whole_period(titles, report.period, parts, lang)
     for row in report.body.get("rows", []):
         sections[len(rows)] = row["label"]
-        rows += figure_rows(titles, row["label"], figures_of(row), lang)
+        rows += figure_rows(titles, row["label"], marked(figures_of(row), marks), lang)
     head = (*zip(_HEAD[lang], values, strict=True), *_data_quality(report, lang), *_corrections(report, lang))
     return Table(title, head, COLUMNS[lang], rows, sections)
 

@@ -187,6 +187,10 @@ _REASONS = (
     (re.compile(r"nothing shows that energy depends on (.+)"), r"未发现能耗与 \1 显著相关"),
     (re.compile(r"no whole (?:day|month) of the period is measured well enough"), "本期无充分实测的完整日或月"),
     (re.compile(r"(\d+) of (\d+) points lie beyond the range of the baseline"), r"\2 个数据点中 \1 个超出基准范围"),
+    (re.compile(r"too little light"), "日照不足"),
+    (re.compile(r"fewer than (\d+) peers have readings"), r"有读数的同类设备少于 \1 台"),
+    (re.compile(r"no potline"), "无电解系列"),
+    (re.compile(r"placeholder: (.+)"), r"占位值:\1"),
     (re.compile(r"no interval with energy and sun is known"), "无同时具有电量与日照数据的时段"),
 )
 _BOUNDARIES: Mapping[str, str] = {
