@@ -132,7 +132,7 @@ class Closing:
     async def _settled(self) -> bool:
         """Whether nothing is left to compute anew of what is settled."""
         oldest = await self._ledger.dirty(self._site.id, 1)
-        fitted = self._state.refit_from_ns is None and self._state.restate_from_ns is None
+        fitted = not self._site.potlines or (self._state.refit_from_ns is None and self._state.restate_from_ns is None)
         done_ns = self._state.done_ns
         return done_ns is not None and fitted and not (oldest and oldest[0].slot_ns < done_ns)
 

@@ -170,10 +170,21 @@ def _data_quality(whole: PeriodFigures) -> dict[str, Any]:
 
 
 def difference(before: dict[str, Any], after: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Figures that differ between two report bodies: {"node/indicator": {"before": x, "after": y}}."""
+    """Figures that differ between two report bodies: {"node/indicator": {"before": x, "after": y}}; those of a study stand
+    under "study/node/indicator". Where the value stayed and its band did not, ``band_before`` and ``band_after`` say so."""
     old, new = _values(before), _values(after)
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    return {name: {"before": old.get(name), "after": new.get(name)} for name in sorted(names)}
+    found: dict[str, dict[str, Any]] = {name: {"before": old.get(name), "after": new.get(name)} for name in names}
+    was, now = _bands(before), _bands(after)
+    for name in was.keys() & now.keys() - found.keys():
+        if list(map(_rounded, was[name])) != list(map(_rounded, now[name])):
+            value = old[name]
+            found[name] = {"before": value, "after": value, "band_before": was[name], "band_after": now[name]}
+    return dict(sorted(found.items()))
+
+
+def _bands(report: dict[str, Any]) -> dict[str, list[float | None]]:
+    return {f"{node}/{name}": [f["low"], f["high"]] for node, by in report["figures"].items() for name, f in by.items()}
 
 
 def outdated(closed: dict[str, Any], now: dict[str, Any]) -> bool:
@@ -191,13 +202,7 @@ def _told(report: dict[str, Any]) -> dict[str, str]:
         for node, by in by_node.items()
         for name, figure in by.items()
     }
-    studies = {name: study.get("figures", {}) for name, study in report.get("studies", {}).items()}
-    return said | {
-        f"{study}/{node}/{name}": repr(_rounded(figure.get("value")))
-        for study, by_node in studies.items()
-        for node, by in by_node.items()
-        for name, figure in by.items()
-    }
+    return said | {name: repr(_rounded(value)) for name, value in _study_values(report).items()}
 
 
 def _rounded(number: Any) -> Any:
@@ -207,7 +212,8 @@ def _rounded(number: Any) -> Any:
 
 
 def _values(report: dict[str, Any]) -> dict[str, Any]:
-    return {f"{node}/{name}": f["value"] for node, by in report["figures"].items() for name, f in by.items()}
+    said = {f"{node}/{name}": f["value"] for node, by in report["figures"].items() for name, f in by.items()}
+    return said | _study_values(report)
 
 
 def frozen(
@@ -222,3 +228,13 @@ def frozen(
     return ReportVersion(
         site.id, provisional["kind"], provisional["period"], number, closed, provisional["interval_hash"], cause, now_ns
     )
+
+
+def _study_values(report: dict[str, Any]) -> dict[str, Any]:
+    studies = {name: study.get("figures", {}) for name, study in report.get("studies", {}).items()}
+    return {
+        f"{study}/{node}/{name}": figure["value"]
+        for study, by_node in studies.items()
+        for node, by in by_node.items()
+        for name, figure in by.items()
+    }
