@@ -10,6 +10,7 @@ from grafana_foundation_sdk.builders import stat, timeseries
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards import statements as q
+from dashboards.further import further_panels
 from dashboards.panels import GREEN, ORANGE, RED, PanelText, Step, stat_panel, time_panel
 from plant import nodes
 from plant.indicators import INDICATORS
@@ -48,6 +49,7 @@ def _panels(site: Site, rulebook: Rulebook, at: date) -> Iterator[Panel]:
         yield _e1(site, line, _limits(site, rulebook, at))
     if any(branch.kind in ("pv", "storage") for branch in site.branches.values()):
         yield _pv_and_storage_energy(site)
+    yield from further_panels(site)
     yield from _completeness(site)
     yield from _meters(site)
 
