@@ -14,8 +14,8 @@ import msgspec
 
 from collector.disk import OS_DISK, Disk, DiskFile, write_whole
 from collector.spool_format import Record, Rot, ends_whole, next_record, sound_length
-from collector.spool_small import SmallFiles
-from plant.errors import SpoolError
+from collector.spool_small import NO_SPACE, SmallFiles
+from plant.errors import SpoolError, SpoolFull
 from plant.frame import FrameBlock
 from plant.ports import SpoolCursor
 
@@ -64,6 +64,8 @@ class DirectoryLock:
         except BlockingIOError as error:
             raise SpoolError(f"spool {directory}: another process holds it; stop that one or set another data_dir") from error
         except OSError as error:
+            if error.errno in NO_SPACE:
+                raise SpoolFull(f"spool {directory}: {error.strerror}; free some room on the disk") from error
             raise SpoolError(f"spool {directory}: {error.strerror}; give potwatt a directory it may write to") from error
 
     def release(self) -> None:

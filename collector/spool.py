@@ -23,7 +23,7 @@ from collector.spool_read import READ_TRIES_MAX, Reader
 from collector.spool_room import NS_PER_H, RoomKeeper
 from collector.spool_scan import extent, header_at
 from collector.spool_shelf import Shelf
-from collector.spool_small import SmallFiles
+from collector.spool_small import NO_SPACE, SmallFiles
 from plant.errors import SpoolError, SpoolFull
 from plant.frame import FrameBlock
 from plant.ports import Clock, HealthBoard, SpoolCursor
@@ -133,6 +133,8 @@ class Spool:
             self._small.keep_reserve()
         except OSError as error:
             self._lock.release()
+            if error.errno in NO_SPACE:
+                raise SpoolFull(f"spool {self._directory}: {error.strerror}; free some room on the disk") from error
             raise SpoolError(f"spool {self._directory}: {error.strerror}; check the disk and its rights") from error
         except SpoolError:
             self._lock.release()

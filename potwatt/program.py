@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import shutil
 import signal
 import socket
 import ssl
@@ -28,7 +29,7 @@ from collector.poller import Poller
 from collector.quarantine import Quarantine
 from collector.spool import Spool
 from collector.wire_checks import tls_faults
-from plant.errors import ConfigError, Fault, StoreError
+from plant.errors import ConfigError, Fault, SpoolError, StoreError
 from plant.ports import HealthBoard, Ledger, SeriesStore
 from plant.site import Endpoint, Meter, Site, best_effort_sinks, required_sinks
 from potwatt.board import Board
@@ -42,7 +43,7 @@ from potwatt.mirrors import MirrorForwarder
 from potwatt.roles import ROLES
 from potwatt.server import bind, make_server
 from potwatt.store_tail import follow_store
-from potwatt.supervise import keep_running
+from potwatt.supervise import end, keep_running
 from potwatt.verify import SpoolVerifier
 from storage.embedded import EmbeddedStore
 from storage.influx import InfluxStore
@@ -50,7 +51,6 @@ from storage.ledger import SqlLedger
 from storage.memory import MemoryStore
 
 STORE_RETRY_S = 5.0
-STOP_PATIENCE_S = 5.0
 
 
 def check_roles(loaded: Loaded, roles: tuple[str, ...]) -> None:
@@ -162,23 +162,16 @@ class Program:
         return f"{self.site.title_en}: {', '.join(self.roles)} running"
 
     async def start(self) -> None:
-        """Open what must be open before anything is read: the address, the ledger, the spool. The store may be down."""
+        """Open what must be open before anything is read: the address, the ledger, the spool. The store may be down; where the
+        disk is full or a ledger's server is away, this waits."""
         if "serve" in self.roles:
             self._socket = bind(self.site.api)
-        await self.ledger.setup()
+        await self._once_possible("ledger", self.ledger.setup)
         if self.site.store.kind != "influxdb":
-            await self.store.setup()  # a file that another process holds is for the user to mend, now
+            await self._once_possible("store", self.store.setup)  # a file that another process holds is for the user to mend, now
         if "collect" in self.roles:
-            settings = self.site.spool
-            self.spool = Spool(
-                self.loaded.data_dir / "spool",
-                settings,
-                self.clock,
-                self.health,
-                required_sinks(self.site),
-                best_effort=best_effort_sinks(self.site),
-            )
-            await self.spool.open(await self.store.cursor())  # a server, which may be down now, keeps none
+            await self._once_possible("spool", self._open_spool)
+            assert self.spool is not None
             self.intake = Intake(self.spool, self.loaded.profiles, self.bus, self.health)
             await asyncio.gather(*(claimed.take() for claimed in self._claims.values()))
         loops = self._loops()
@@ -186,6 +179,31 @@ class Program:
         gc.freeze()  # what is built now stays for good; to look through it again and again would hold up the polls
         for name, role in loops.items():
             self._tasks.append(asyncio.create_task(keep_running(name, role, self.health), name=name))
+
+    async def _open_spool(self) -> None:
+        spool = Spool(
+            self.loaded.data_dir / "spool",
+            self.site.spool,
+            self.clock,
+            self.health,
+            required_sinks(self.site),
+            best_effort=best_effort_sinks(self.site),
+        )
+        await spool.open(await self.store.cursor())  # a server, which may be down now, keeps none
+        self.spool = spool
+
+    async def _once_possible(self, part: str, opening: Callable[[], Awaitable[None]]) -> None:
+        """What does not pass by itself is raised; for the rest whoever starts the program anew would wait just so."""
+        while True:
+            try:
+                await opening()
+                return self.health.set(part, "ok", "open")
+            except (StoreError, SpoolError) as error:
+                if not error.transient:
+                    raise
+                free_kib = shutil.disk_usage(self.loaded.data_dir).free >> 10
+                self.health.set(part, "down", f"{error}; the start waits for it ({free_kib} KiB are free in data_dir)")
+            await self.clock.sleep(STORE_RETRY_S)
 
     def _loops(self) -> dict[str, Callable[[], Awaitable[None]]]:
         loops: dict[str, Callable[[], Awaitable[None]]] = {}
@@ -331,7 +349,7 @@ class Program:
     async def stop(self) -> None:
         """Sources first, then what they write to; nothing acknowledged is left outside the spool."""
         gc.unfreeze()  # or libraries complain at the exit about what was never let go
-        await _end(self._tasks)
+        await end(self._tasks)
         if self.spool is not None:
             await self.spool.close()
         for mirror in self._mirrors:
@@ -344,20 +362,6 @@ class Program:
             self._socket.close()
 
 
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel tasks and wait for all of them. A second request comes late, so that it does not break into an orderly end,
-    and does come, since a library may swallow the first one."""
-    for task in tasks:
-        if not task.cancelling():
-            task.cancel()
-    pending = set(tasks)
-    while pending:
-        _, pending = await asyncio.wait(pending, timeout=STOP_PATIENCE_S)
-        for task in pending:
-            task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
 async def run_until_signal(program: Program, on_ready: Callable[[], None]) -> None:
     """Start a program, run it until SIGINT or SIGTERM, stop it in order."""
     stop = asyncio.Event()
@@ -365,12 +369,18 @@ async def run_until_signal(program: Program, on_ready: Callable[[], None]) -> No
     for name in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(name, stop.set)
     try:
-        await program.start()
+        stopping = asyncio.create_task(stop.wait())
+        starting = asyncio.create_task(program.start())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():  # it waits for room or a server
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            return
+        starting.result()
         on_ready()
         running = asyncio.create_task(program.run())
-        waiting = asyncio.create_task(stop.wait())
-        await asyncio.wait({running, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
         if running.done():
             running.result()  # raises what ended it
     finally:

@@ -1,4 +1,4 @@
-"""Keep a role running: what fails is reported in words and started again, the rest of the plant goes on."""
+"""Keep a role running: what fails is reported in words and started again, the rest of the plant goes on. And end it in order."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from plant.ports import HealthBoard
 log = structlog.get_logger()
 RESTART_AFTER_S = 1.0
 RESTART_AFTER_MAX_S = 60.0
+STOP_PATIENCE_S = 5.0
 
 
 async def keep_running(name: str, run: Callable[[], Awaitable[None]], health: HealthBoard) -> None:
@@ -37,3 +38,17 @@ async def keep_running(name: str, run: Callable[[], Awaitable[None]], health: He
         await asyncio.sleep(wait_s)
         health.set(f"role:{name}", "ok", "started again")
         wait_s = min(2 * wait_s, RESTART_AFTER_MAX_S)
+
+
+async def end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel tasks and wait for all of them. A second request comes late, so that it does not break into an orderly end,
+    and does come, since a library may swallow the first one."""
+    for task in tasks:
+        if not task.cancelling():
+            task.cancel()
+    pending = set(tasks)
+    while pending:
+        _, pending = await asyncio.wait(pending, timeout=STOP_PATIENCE_S)
+        for task in pending:
+            task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

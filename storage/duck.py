@@ -24,6 +24,7 @@ CHECKPOINT = "128MiB"  # the log is folded into the file at this size: at the us
 Failure = duckdb.Error
 # what says nothing about the file that was read: a lack of memory, or the end of the program
 NOT_THE_FILE = (duckdb.OutOfMemoryException, duckdb.InterruptException)
+NO_SPACE = "No space left on device"
 Answer = TypeVar("Answer")
 Columns = Mapping[str, npt.NDArray[Any]]
 Execute = Callable[[str], list[tuple[Any, ...]]]
@@ -155,8 +156,10 @@ class Database:
         connection.execute("INSERT OR REPLACE INTO about VALUES ('format', ?)", [FORMAT_VERSION])
         connection.execute("COMMIT")
 
-    def _refusal(self, error: Exception) -> StoreMisconfigured:
+    def _refusal(self, error: Exception) -> StoreError:
         told = " ".join(str(error).split())
+        if NO_SPACE in told:
+            return StoreUnavailable(f"embedded store {self._path} cannot be opened ({told}); free some room on the disk")
         if "lock" in told:
             return StoreMisconfigured(
                 f"embedded store {self._path} is held by another process ({told}); "

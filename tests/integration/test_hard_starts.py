@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -13,6 +15,7 @@ import orjson
 import pytest
 from mosquitto_server import MosquittoServer
 from real_servers import free_port
+from small_disk import fill_but, small_disk
 
 from potwatt.clock import SystemClock
 from potwatt.load import load_text
@@ -158,3 +161,65 @@ async def test_a_clock_that_jumped_back_loses_and_doubles_nothing(tmp_path: Path
         await publish(broker, range(70, 80), first)
         await stored(program, 80)
         assert await energies(program) == expected(range(80), first)
+
+
+async def test_a_start_on_a_full_disk_says_so_and_goes_on_when_there_is_room(tmp_path: Path, broker: MosquittoServer) -> None:
+    (tmp_path / "data").mkdir()
+    with small_disk(tmp_path / "data", 24) as disk:
+        async with running(tmp_path, broker) as program:
+            await until(lambda: state(program, "broker:main") == "ok")
+            await publish(broker, range(50))
+            await stored(program, 50)
+        filler = fill_but(disk, 0)
+        waiting = Program(load_text(SITE.format(broker=broker.port, api=free_port()), "site", tmp_path), {})
+        starting = asyncio.create_task(waiting.start())
+        try:
+            await until(lambda: any(h.state == "down" for h in waiting.health.all()))
+            [(told, words)] = [(h.part, h.detail) for h in waiting.health.all() if h.state == "down"]
+            assert told in ("ledger", "store", "spool")
+            assert "the start waits for it (0 KiB are free in data_dir)" in words
+            await publish(broker, range(50, 80))  # they wait with the broker
+            filler.unlink()
+            await starting
+            assert state(waiting, told) == "ok"
+            await stored(waiting, 80)
+            assert await energies(waiting) == expected(range(80))
+        finally:
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            await waiting.stop()
+
+
+async def test_a_start_with_little_room_keeps_what_it_takes_and_holds_the_rest(tmp_path: Path, broker: MosquittoServer) -> None:
+    (tmp_path / "data").mkdir()
+    with small_disk(tmp_path / "data", 24) as disk:
+        async with running(tmp_path, broker) as program:
+            await until(lambda: state(program, "broker:main") == "ok")
+            await publish(broker, range(50))
+            await stored(program, 50)
+        filler = fill_but(disk, 256)
+        async with running(tmp_path, broker) as program:
+            await until(lambda: state(program, "broker:main") == "ok")
+            publishing = asyncio.create_task(publish(broker, range(50, 6050)))
+            await until(lambda: "down" in (state(program, "spool"), state(program, "store")))
+            filler.unlink()
+            await publishing
+            await stored(program, 6050)
+            assert await energies(program) == expected(range(6050))
+
+
+def test_a_start_that_waits_ends_when_it_is_asked_to(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "site.toml").write_text(SITE.format(broker=free_port(), api=free_port()))
+    command = [sys.executable, "-c", "from potwatt.cli import main; main()", "run", str(tmp_path / "site.toml")]
+    with small_disk(tmp_path / "data", 1) as disk:
+        fill_but(disk, 0)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running_program:
+            assert running_program.stdout is not None
+            said = ""
+            while "the start waits for it" not in said:
+                line = running_program.stdout.readline()
+                assert line, said
+                said += line
+            running_program.terminate()
+            assert running_program.wait(30) == 0

@@ -10,14 +10,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from conftest import influxd
 from real_servers import program
+from small_disk import small_disk
 
 from potwatt.selftest.faults import Faults
 from potwatt.selftest.link import LinkMode
@@ -100,7 +99,7 @@ async def test_links_that_swallow_every_byte(tmp_path: Path, influxdb: str) -> N
 async def test_a_full_disk_that_is_freed_again(tmp_path: Path) -> None:
     program("mosquitto")
     folder = _made(tmp_path / "run")
-    with _small_disk(_made(folder / "data")) as disk:
+    with small_disk(_made(folder / "data"), TMPFS_MIB) as disk:
         async with stand(_settings("embedded"), folder) as at:
             proven(await measure(at, Faults(at, 0), _fill(disk, at, "survives"), lambda: None))
 
@@ -108,7 +107,7 @@ async def test_a_full_disk_that_is_freed_again(tmp_path: Path) -> None:
 async def test_a_kill_while_the_disk_is_full(tmp_path: Path, influxdb: str) -> None:
     program("mosquitto")
     folder = _made(tmp_path / "run")
-    with _small_disk(_made(folder / "data")) as disk:
+    with small_disk(_made(folder / "data"), TMPFS_MIB) as disk:
         async with stand(_settings(influxdb), folder) as at:
             outcome = await measure(at, Faults(at, 0), _fill(disk, at, "killed"), lambda: None)
     assert outcome.drained
@@ -142,19 +141,6 @@ def _settings(store: str) -> OutageSettings:
 def _made(folder: Path) -> Path:
     folder.mkdir()
     return folder
-
-
-@contextmanager
-def _small_disk(folder: Path) -> Iterator[Path]:
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={TMPFS_MIB}m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
-        if os.environ.get("CI") == "true" and os.geteuid() == 0:
-            pytest.fail("a tmpfs could not be mounted")
-        pytest.skip("a small disk needs the right to mount a tmpfs")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def _listener(port: int) -> int:
