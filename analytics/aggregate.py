@@ -105,15 +105,33 @@ def aggregated(plants: Sequence[PlantFigures], errors: Errors = "independent") -
 
     ``errors`` of plants are independent and add as squares; those of months of one plant are of the same meters and add.
     """
+    plants = [replace(p, figures=_without_contract(p.figures)) for p in plants]
     names = [name for name in INDICATORS if any(name in p.figures for p in plants)]
     found = {}
     for name in names:
-        having = [p for p in plants if name in p.figures]
         if adds_up(name):
-            found[name] = _sum(name, having, errors)
+            found[name] = _sum(name, [p for p in plants if name in p.figures], errors)
         elif name in DENOMINATORS:
-            found[name] = _ratio(name, having, errors)
+            found[name] = _ratio(name, [p for p in plants if _weighs(p.figures, name)], errors)
     return found
+
+
+def _weighs(figures: Mapping[str, Figure], name: str) -> bool:
+    """Whether a plant belongs to a ratio: it states it, or what it would be taken over, and that is not surely nothing."""
+    over = size(figures, DENOMINATORS[name])
+    if over is not None and over[0] + over[2] <= 0:
+        return False
+    return name in figures or DENOMINATORS[name][0] in figures
+
+
+def _without_contract(figures: Mapping[str, Figure]) -> Mapping[str, Figure]:
+    """Of a plant that has no contract the matched and the volumetric share are the physical one, and the contracted one is 0."""
+    physical = figures.get("green_share_physical")
+    if physical is None or "contracted_energy" in figures:
+        return figures
+    alike = {name: replace(physical, indicator=name, status={}) for name in ("green_share_matched", "green_share_volumetric")}
+    none = Figure("contracted_share", 0.0, 0.0, 0.0, physical.completeness, physical.measured_share)
+    return {**alike, "contracted_share": none, **figures}
 
 
 def _known(figure: Figure) -> bool:
@@ -153,7 +171,7 @@ def _squares(widths: Sequence[float]) -> float:
 
 def _trust(name: str, plants: Sequence[PlantFigures]) -> tuple[float, float]:
     """Completeness and measured share: means of the plants', weighted by size where all sizes are known."""
-    figures = [p.figures[name] for p in plants]
+    figures = [p.figures[name] for p in plants if name in p.figures]
     sizes = [abs(f.value) if f.value is not None and adds_up(name) else None for f in figures]
     weights = [s for s in sizes if s is not None]
     if len(weights) < len(figures) or fsum(weights) <= 0:
@@ -176,8 +194,9 @@ def _edges(figure: Figure) -> tuple[float, float, float]:
 def _ratio(name: str, plants: Sequence[PlantFigures], errors: Errors) -> Aggregate:
     """Ratio of sums: each plant's ratio weighs by its denominator. An error of a plant's ratio counts by its weight, one of
     its denominator by how far its ratio is from the whole."""
-    sizes = {p.plant: size(p.figures, DENOMINATORS[name]) for p in plants if _known(p.figures[name])}
-    known = [(p, found) for p in plants if (found := sizes.get(p.plant)) is not None and found[0] > 0]
+    stating = [p for p in plants if name in p.figures and _known(p.figures[name])]
+    sizes = {p.plant: size(p.figures, DENOMINATORS[name]) for p in stating}
+    known = [(p, found) for p in stating if (found := sizes[p.plant]) is not None and found[0] > 0]
     whole = fsum(found[0] for _, found in known)
     ratio = fsum(_edges(p.figures[name])[0] * found[0] for p, found in known) / whole if known else 0.0
     parts = []

@@ -119,6 +119,12 @@ def _folder(path: Path, file: str, key: str) -> dict[str, str]:
     return {f.name: _read(f, "a file of that folder") for f in sorted(path.glob("*.toml"))}
 
 
+def wraps_of(loaded: Loaded) -> dict[tuple[str, str], float | None]:
+    """Where the registers of each meter begin anew, by its profile."""
+    known = {m.id: loaded.profiles[m.profile] for m in loaded.site.meters.values() if m.profile in loaded.profiles}
+    return {(meter, quantity): p.wraps_at(quantity) for meter, p in known.items() for quantity in p.quantities}
+
+
 def secrets_of(site: Site, environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Values of the environment variables that the site names. Raises ConfigError naming those that are not set."""
     found = os.environ if environment is None else environment

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from calendar import monthrange
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -11,13 +12,17 @@ from typing import Any
 
 import orjson
 
-from analytics.aggregate import Aggregate, CapacityShare, aggregated, capacity_share, of_months, suppressed
+from analytics.aggregate import Aggregate, CapacityShare, PlantFigures, aggregated, capacity_share, of_months, suppressed
 from plant.errors import Fault
 from plant.indicators import INDICATORS, Figure
-from plant.rulebook import Rule, Rulebook, status
+from plant.rulebook import UNKNOWN, Rule, Rulebook, status
 from potwatt.partitions import over_partitions
 from potwatt.province_inputs import Handed, checked, files_of, read_report
 from potwatt.province_recompute import months_of, recomputed
+
+ALL = "all"  # every province together
+TARGET = "capacity-at-benchmark"
+WITHHELD = "of too few enterprises, or told by the total less the others"
 
 
 def province_answer(
@@ -127,91 +132,88 @@ def _source(report: Handed) -> dict[str, Any]:
 
 
 def _provinces(reports: Sequence[Handed], rulebook: Rulebook, companies_min: int) -> dict[str, Any]:
-    """Figures by province, and of all of them together where there are several; withheld ones are null and say so."""
+    """Figures by province, and of all of them together (``all``) where there are several; withheld ones say so."""
     by: dict[str, list[Handed]] = {}
-    for report in reports:
+    for report in sorted(reports, key=lambda r: r.figures.province):
         by.setdefault(report.figures.province, []).append(report)
-    companies = {name: _companies(group) for name, group in by.items()}
-    several = len(by) > 1
-    withheld = suppressed(companies, companies_min) if several else {n for n, c in companies.items() if c < companies_min}
-    found = {
-        name: _withheld(group, companies_min) if name in withheld else _group(name, group, rulebook, companies_min)
-        for name, group in sorted(by.items())
+    groups = by | ({ALL: list(reports)} if len(by) > 1 else {})
+    plants = {name: [r.figures for r in group] for name, group in groups.items()}
+    found = {name: aggregated(group) for name, group in plants.items()}
+    hidden = {
+        indicator: withheld({name: of[indicator].companies for name, of in found.items() if indicator in of}, companies_min)
+        for indicator in INDICATORS
     }
-    if several and _companies(reports) >= companies_min and not _gives_away(withheld, companies):
-        found["all"] = _group("CN", reports, rulebook, companies_min)
-    return found
-
-
-def _gives_away(withheld: set[str], companies: Mapping[str, int]) -> bool:
-    """Whether the total less what is shown would be the figures of a single withheld province."""
-    return len(withheld) == 1 or (bool(withheld) and len(withheld) == len(companies))
-
-
-def _companies(reports: Sequence[Handed]) -> int:
-    return len({r.figures.enterprise or r.figures.plant for r in reports})
-
-
-def _withheld(group: Sequence[Handed], companies_min: int) -> dict[str, Any]:
+    stating = {name: _companies([p for p in group if p.capacity_t_per_y]) for name, group in plants.items()}
+    hidden_capacity = withheld({name: n for name, n in stating.items() if n}, companies_min)
+    last = _last_day(reports[0].period)
     return {
-        "companies": _companies(group),
-        "withheld": f"fewer than {companies_min} enterprises, or told by the total less others",
+        name: {
+            "companies": _companies(group),
+            "plants": [p.plant for p in group] if companies_min <= 1 else len(group),
+            "figures": {
+                indicator: _hidden(a) if name in hidden[indicator] else _figure(a, len(group), companies_min)
+                for indicator, a in found[name].items()
+            },
+            "capacity": {"withheld": WITHHELD}
+            if name in hidden_capacity
+            else _capacity(capacity_share(group), rulebook.in_force(TARGET, last, (name, "CN")), reports[0].kind, companies_min),
+        }
+        for name, group in plants.items()
     }
 
 
-def _group(scope: str, group: Sequence[Handed], rulebook: Rulebook, companies_min: int) -> dict[str, Any]:
-    plants = [r.figures for r in group]
-    last = _last_day(group[0].period)
-    figures = {name: _figure(a, scope, rulebook, group[0].kind, last, companies_min) for name, a in aggregated(plants).items()}
-    return {
-        "companies": _companies(group),
-        "plants": [p.plant for p in plants] if companies_min <= 1 else len(plants),
-        "figures": figures,
-        "capacity": _capacity(capacity_share(plants), scope, rulebook, last, companies_min),
-    }
+def withheld(companies: Mapping[str, int], companies_min: int) -> set[str]:
+    """Groups (provinces, and ``all`` of them) of a figure that is not shown: of too few enterprises, or told by the total."""
+    parts = {name: n for name, n in companies.items() if name != ALL}
+    if ALL not in companies:
+        return {name for name, n in parts.items() if n < companies_min}
+    hidden = suppressed(parts, companies_min)
+    told = len(hidden) == 1 or (bool(hidden) and len(hidden) == len(parts))
+    return hidden | ({ALL} if told or companies[ALL] < companies_min else set())
+
+
+def _companies(plants: Sequence[PlantFigures]) -> int:
+    return len({p.enterprise or p.plant for p in plants})
 
 
 def _last_day(period: str) -> date:
-    """A day of the period by which its rules are looked up: the last of a year, the first of the last month else."""
-    if len(period) == 4:
-        return date(int(period), 12, 31)
-    return date.fromisoformat(period if len(period) == 10 else f"{period}-01")
+    """The last day of a period, by which its rules are looked up."""
+    if len(period) == 10:
+        return date.fromisoformat(period)
+    year, month = int(period[:4]), int(period[5:] or 12)
+    return date(year, month, monthrange(year, month)[1])
 
 
-def _figure(a: Aggregate, scope: str, rulebook: Rulebook, kind: str, at: date, companies_min: int) -> dict[str, Any]:
-    """A figure with how it stands to the limits that name it; one of too few enterprises is withheld."""
-    row = INDICATORS[a.indicator]
-    if a.companies < companies_min:
-        return {"unit": row.unit, "companies": a.companies, "withheld": f"of fewer than {companies_min} enterprises"}
-    rules = [r for r in rulebook.for_indicator(a.indicator, at, (scope, "CN")) if r.holds_for(kind) and r.kind != "grade"]
-    shown = {"missing": list(a.missing), "plants": list(a.plants)} if companies_min <= 1 else {"missing": len(a.missing)}
+def _hidden(a: Aggregate) -> dict[str, Any]:
+    return {"unit": INDICATORS[a.indicator].unit, "companies": a.companies, "withheld": WITHHELD}
+
+
+def _figure(a: Aggregate, plants: int, companies_min: int) -> dict[str, Any]:
+    """A figure of several plants. Limits name companies and lines: none is held against it."""
+    named = companies_min <= 1
     return {
-        "unit": row.unit,
+        "unit": INDICATORS[a.indicator].unit,
         "value": a.value,
         "low": a.low,
         "high": a.high,
-        "known_value": a.known_value if companies_min <= 1 or not a.missing else None,
+        "known_value": a.known_value if named or not a.missing else None,
         "completeness": a.completeness,
         "measured_share": a.measured_share,
         "companies": a.companies,
-        "status": {r.id: status(r, a.indicator, kind, a.value, a.low, a.high) for r in rules},
-        "limits": [_limit(r) for r in rules],
-        **shown,
+        "missing": list(a.missing) if named else len(a.missing),
+        "plants": list(a.plants) if named else len(a.plants),
+        "without": plants - len(a.plants),
     }
 
 
 def _limit(rule: Rule) -> dict[str, Any]:
-    return {
-        "id": rule.id,
-        "edition": rule.edition,
-        "value": float(rule.value),
-        "sure": rule.sure,
-        "placeholder": rule.placeholder,
-    }
+    edition = {"edition": rule.edition, "sure": rule.sure, "placeholder": rule.placeholder}
+    return {"id": rule.id, "value": float(rule.value), **edition}
 
 
-def _capacity(share: CapacityShare, scope: str, rulebook: Rulebook, at: date, companies_min: int) -> dict[str, Any]:
-    """Share of capacity at or above the benchmark, and below the baseline, against the province's target for it."""
+def _capacity(share: CapacityShare, target: Rule | None, kind: str, companies_min: int) -> dict[str, Any]:
+    """Share of capacity at or above the benchmark, and below the baseline; the target is a year's, and held against
+    a year alone."""
     found: dict[str, Any] = {"total_t_per_y": share.total_t_per_y}
     parts = {
         "at_benchmark": share.benchmark_t_per_y,
@@ -219,12 +221,11 @@ def _capacity(share: CapacityShare, scope: str, rulebook: Rulebook, at: date, co
         "below_baseline": share.below_baseline_t_per_y,
     }
     for name, part in parts.items():
-        percent = share.percent(part)
-        found[f"{name}_percent_low"], found[f"{name}_percent_high"] = percent or (None, None)
+        found[f"{name}_percent_low"], found[f"{name}_percent_high"] = share.percent(part) or (None, None)
     undecided = share.undecided_t_per_y
     found["undecided_lines"] = dict(sorted(undecided.items())) if companies_min <= 1 else len(undecided)
-    target = rulebook.in_force("capacity-at-benchmark", at, (scope, "CN"))
     if target is not None:
         low, high = found["at_benchmark_percent_low"], found["at_benchmark_percent_high"]
-        found["target"] = _limit(target) | {"status": status(target, target.indicator, "year", low, low, high)}
+        word = status(target, target.indicator, kind, low, low, high) if target.holds_for(kind) else UNKNOWN
+        found["target"] = _limit(target) | {"status": word}
     return found

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -35,6 +35,14 @@ class _FigureText(BaseModel):
     editions: tuple[str, ...] = ()
 
 
+class _StudyText(BaseModel):
+    """The figures of a study in a report."""
+
+    model_config = ConfigDict(frozen=True)
+
+    figures: dict[str, dict[str, _FigureText]] = {}
+
+
 class _ReportText(BaseModel):
     """The parts of a report that a province needs."""
 
@@ -51,7 +59,7 @@ class _ReportText(BaseModel):
     data_until: str
     end: str
     figures: dict[str, dict[str, _FigureText]]
-    studies: dict[str, dict[str, Any]] = {}
+    studies: dict[str, _StudyText] = {}
     capacity_t_per_y: dict[str, Annotated[float, Field(gt=0)]] = {}
 
 
@@ -103,13 +111,13 @@ def _all_figures(report: _ReportText) -> dict[str, dict[str, _FigureText]]:
     """Figures of the report and of the studies in it, by node."""
     found = {node: dict(by) for node, by in report.figures.items()}
     for study in report.studies.values():
-        for node, by in study.get("figures", {}).items():
-            found.setdefault(node, {}).update({name: _FigureText.model_validate(f) for name, f in by.items()})
+        for node, by in study.figures.items():
+            found.setdefault(node, {}).update(by)
     return found
 
 
 def _faults(path: Path, report: _ReportText) -> list[Fault]:
-    known = ((node, f) for node, by in report.figures.items() for f in by.values() if f.indicator in INDICATORS)
+    known = ((node, f) for node, by in _all_figures(report).items() for f in by.values() if f.indicator in INDICATORS)
     wrong = [(node, f) for node, f in known if f.unit != INDICATORS[f.indicator].unit]
     found = [Fault(str(path), f"figures.{node}.{f.indicator}", f.unit, f"in {INDICATORS[f.indicator].unit}") for node, f in wrong]
     if not report.province:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import orjson
@@ -28,7 +29,7 @@ from plant.frame import NS_PER_MS, FrameBlock
 from plant.series import Span
 from potwatt.board import Board
 from potwatt.ledger_csv import parse_entries
-from potwatt.load import Loaded, load_site
+from potwatt.load import Loaded, load_site, wraps_of
 from potwatt.partitions import over_partitions
 from potwatt.province_inputs import Handed, parse_report
 from potwatt.selftest.truth_run import SilentBus, TrialClock
@@ -42,10 +43,11 @@ BESIDE_NS = 2 * 86_400_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class PlantMonth:
-    """A partition: the folder of a plant, and a month such as 2026-10."""
+    """A partition: the folder of a plant, and a month such as 2026-10: the plant's closing one or, of a year, the calendar's."""
 
     folder: Path
     month: str
+    bounds: Literal["closing", "calendar"] = "closing"
 
     @property
     def name(self) -> str:
@@ -58,7 +60,8 @@ def partitions_of(folder: Path, months: Sequence[str]) -> list[PlantMonth]:
     plants = sorted(site.parent for site in folder.glob("*/site.toml"))
     if not plants:
         raise ConfigError([Fault(str(folder), "plants", "no */site.toml", "a folder a plant with site.toml and readings/")])
-    return [PlantMonth(plant, month) for plant in plants for month in months]
+    bounds: Literal["closing", "calendar"] = "calendar" if len(months) > 1 else "closing"
+    return [PlantMonth(plant, month, bounds) for plant in plants for month in months]
 
 
 def months_of(period: str) -> list[str]:
@@ -98,6 +101,8 @@ def _site(path: Path) -> Loaded:
 async def _report(loaded: Loaded, part: PlantMonth, scratch: Path) -> bytes:
     site = loaded.site
     span = plan(site.calendar, "month", part.month).span
+    if part.bounds == "calendar":
+        span = site.calendar.month(*map(int, part.month.split("-")))
     clock = TrialClock(span.end_ns + round(AFTER.total_seconds() * 1e9))
     ledger = SqlLedger(f"sqlite:///{scratch / 'ledger.sqlite'}", clock)
     try:
@@ -114,7 +119,7 @@ async def _report(loaded: Loaded, part: PlantMonth, scratch: Path) -> bytes:
         analytics = Analytics(
             site=site,
             rulebook=loaded.rulebook,
-            profiles_wraps={},
+            profiles_wraps=wraps_of(loaded),
             quantities_of=known,
             store=store,
             ledger=ledger,

@@ -37,9 +37,6 @@ def province_table(answer: Mapping[str, Any], lang: Lang) -> Table:
 
 def _rows(period: str, name: str, group: Mapping[str, Any], lang: Lang) -> Iterator[tuple[Cell, ...]]:
     where = _WHOLE[lang] if name == "all" else name
-    if "withheld" in group:
-        yield (period, where, "", None, None, None, "", None, None, "", "", _WITHHELD[lang])
-        return
     for indicator, figure in group["figures"].items():
         row = INDICATORS[indicator]
         named = (period, where, row.zh if lang == "zh" else row.en)
@@ -48,14 +45,15 @@ def _rows(period: str, name: str, group: Mapping[str, Any], lang: Lang) -> Itera
             continue
         missing = figure["missing"] if isinstance(figure["missing"], int) else len(figure["missing"])
         trust = (100 * figure["completeness"], 100 * figure["measured_share"])
-        status = "; ".join(f"{word(limit, lang)}: {word(text, lang)}" for limit, text in figure["status"].items())
         note = _MISSING[lang].format(n=missing) if missing else ""
-        yield (*named, *(figure[k] for k in ("value", "low", "high", "unit")), *trust, status, boundary_of(indicator, lang), note)
+        yield (*named, *(figure[k] for k in ("value", "low", "high", "unit")), *trust, "", boundary_of(indicator, lang), note)
     yield from _capacity(period, where, group["capacity"], lang)
 
 
 def _capacity(period: str, where: str, capacity: Mapping[str, Any], lang: Lang) -> Iterator[tuple[Cell, ...]]:
-    if capacity["total_t_per_y"] <= 0:
+    if "withheld" in capacity:
+        yield (period, where, _CAPACITY["at_benchmark"][lang == "zh"], None, None, None, "%", None, None, "", "", _WITHHELD[lang])
+    if capacity.get("total_t_per_y", 0.0) <= 0:
         return
     for name, titles in _CAPACITY.items():
         low, high = capacity[f"{name}_percent_low"], capacity[f"{name}_percent_high"]

@@ -51,8 +51,7 @@ def test_ratio_of_sums_with_the_errors_of_plants_as_squares(tmp_path: Path) -> N
     found = answer["provinces"]["guizhou"]["figures"]
     e1 = found["specific_energy_e1"]
     assert e1["value"] == pytest.approx(13_088.3333, abs=1e-3)
-    assert e1["status"]["benchmark"] == "exceeded"
-    assert e1["status"]["baseline"] == "met"
+    assert "status" not in e1  # limits name plants and lines, never a province
     # 10 kWh/t of each by its share of the metal, and 0.3 % of the metal by how far its plant is from the whole
     shares, distances = (5 / 12, 4 / 12, 3 / 12), (108.3333, 68.3333, 271.6667)
     expected = sum((10 * s) ** 2 + (0.003 * s * d) ** 2 for s, d in zip(shares, distances, strict=True)) ** 0.5
@@ -67,7 +66,6 @@ def test_a_plant_without_a_figure_is_missing_and_never_0(tmp_path: Path) -> None
     e1 = answer["provinces"]["guizhou"]["figures"]["specific_energy_e1"]
     assert (e1["value"], e1["missing"]) == (None, ["b"])
     assert e1["known_value"] == pytest.approx((500 * 12_980 + 300 * 13_360) / 800)
-    assert e1["status"]["benchmark"] == "unknown"
     assert answer["missing_plants"] == ["d"]
 
 
@@ -79,15 +77,58 @@ def test_any_number_of_workers_and_any_order_of_files_give_the_same_bytes(tmp_pa
     assert orjson.dumps(again) == orjson.dumps(province_answer([folder], "2026-10", RULES))
 
 
+def shown(answer: dict[str, Any], group: str, name: str) -> Any:
+    return answer["provinces"][group]["figures"][name].get("value", "withheld")
+
+
 def test_fewer_than_three_enterprises_are_withheld_and_not_told_by_the_total(tmp_path: Path) -> None:
     others = [report(n, 13_000.0, 100e3, "yunnan") for n in ("d", "e", "f", "g")]
     put(tmp_path, *others, report("h", 13_000.0, 1e3, "gansu"))
-    answer = province_answer([three(tmp_path)], "2026-10", RULES)["provinces"]
-    assert "withheld" in answer["gansu"]
-    assert "withheld" in answer["guizhou"]  # the smaller one of the rest: the total less yunnan would be gansu alone
-    assert "figures" in answer["yunnan"]
-    assert "figures" in answer["all"]
+    answer = province_answer([three(tmp_path)], "2026-10", RULES)
+    found = {group: shown(answer, group, "metal_produced") for group in answer["provinces"]}
+    # guizhou as the smaller one of the rest: the total less yunnan and it would be gansu alone
+    assert found == {"gansu": "withheld", "guizhou": "withheld", "yunnan": 400e3, "all": 1_601e3}
     assert suppressed({"x": 3, "y": 4}, 3) == set()
+
+
+def test_a_figure_that_one_enterprise_alone_has_is_not_told_by_the_total(tmp_path: Path) -> None:
+    casthouse = {"casthouse_energy": 777.0, "metal_produced": 1e3}
+    alone = report("a", 13_000.0, 1e3, figures={"plant": {n: figure(n, v) for n, v in casthouse.items()}})
+    others = [report(n, 13_000.0, 1e3) for n in "bc"]
+    all_have = {"casthouse_energy": 100.0}
+    yunnan = [
+        report(n, 1.0, 1.0, "yunnan", figures={"plant": {k: figure(k, v) for k, v in all_have.items()}})
+        for n in ("d", "e", "f", "g")
+    ]
+    answer = province_answer([put(tmp_path, alone, *others, *yunnan)], "2026-10", RULES)
+    assert {g: shown(answer, g, "casthouse_energy") for g in ("guizhou", "yunnan", "all")} == dict.fromkeys(
+        ("guizhou", "yunnan", "all"), "withheld"
+    )
+    assert shown(answer, "guizhou", "metal_produced") == 3e3
+
+
+def test_capacity_of_one_enterprise_is_withheld(tmp_path: Path) -> None:
+    stating = report("a", 13_000.0, 1e3, capacity_t_per_y={"line-1": 100e3})
+    folder = put(tmp_path, stating, *(report(n, 13_000.0, 1e3) for n in "bc"))
+    answer = province_answer([folder], "2026-10", RULES)["provinces"]["guizhou"]
+    assert set(answer["capacity"]) == {"withheld"}
+    open_to = province_answer([folder], "2026-10", RULES, companies_min=1)["provinces"]["guizhou"]["capacity"]
+    assert open_to["target"]["status"] == "unknown"  # the target is one of a year
+
+
+def test_a_plant_that_states_only_the_denominator_is_missing(tmp_path: Path) -> None:
+    def of(plant: str, **given: float) -> dict[str, Any]:
+        return report(plant, 1.0, 1.0, figures={"plant": {n: figure(n, v) for n, v in given.items()}})
+
+    # of a plant without contract the matched share is the physical one; of one that does not say either, nothing is known
+    first = of("a", green_share_matched=60.0, contracted_energy=5e5, load_energy=1e6)
+    folder = put(tmp_path, first, of("b", load_energy=1e6, green_share_physical=30.0), of("c", load_energy=1e6))
+    found = province_answer([folder], "2026-10", RULES, companies_min=1)["provinces"]["guizhou"]["figures"]
+    assert (found["green_share_matched"]["value"], found["green_share_matched"]["missing"]) == (None, ["c"])
+    assert found["green_share_matched"]["known_value"] == pytest.approx(45.0)
+    idle = put(tmp_path, of("c", load_energy=0.0))
+    found = province_answer([idle], "2026-10", RULES, companies_min=1)["provinces"]["guizhou"]["figures"]
+    assert found["green_share_matched"]["value"] == pytest.approx(45.0)  # what is surely nothing weighs nothing
 
 
 def test_what_was_changed_after_it_was_made_is_told(tmp_path: Path) -> None:
@@ -107,6 +148,11 @@ def test_what_was_changed_after_it_was_made_is_told(tmp_path: Path) -> None:
         ({"province": ""}, "province"),
         ({"figures": {"plant": {"a": figure("metal_produced", 1.0) | {"unit": "kg"}}}}, "figures.plant.metal_produced"),
         ({"status": "live"}, "status"),
+        ({"studies": {"certificates": {"figures": None}}}, "studies.certificates.figures"),
+        (
+            {"studies": {"s": {"figures": {"plant": {"g": figure("certificate_gap", 5.0) | {"unit": "kWh"}}}}}},
+            "figures.plant.certificate_gap",
+        ),
     ],
 )
 def test_a_report_that_does_not_fit_is_refused_by_file_and_key(tmp_path: Path, change: dict[str, Any], key: str) -> None:
