@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from analytics import baseline, carbon_ets, certificate_study, outlook, solar_study, statement_study, tariff_study
+from analytics import baseline, carbon_ets, certificate_study, outlook, solar_study, statement_study, suspects, tariff_study
 from analytics.editions import with_editions
 from analytics.gather import Gather
 from analytics.limits import PeriodKind
@@ -27,6 +27,7 @@ STUDIES: tuple[Study, ...] = (
     solar_study.STUDY,
     baseline.STUDY,
     outlook.STUDY,
+    suspects.STUDY,
 )
 
 

@@ -20,6 +20,7 @@ ROUNDS = 3  # of estimating noise and what is latent in turn
 RUN_LEAST = 96  # slots of an equation that say something
 MEMORY_MOST = 0.98  # of the noise from one slot to the next: a level must stay worth something
 DAY_SLOTS = 96
+NOISE_LEAST = 1e-4  # of the flow: no meters agree better from slot to slot
 SPIKE = 8.0  # noise widths beyond which a lone slot is set aside
 
 
@@ -63,7 +64,8 @@ class Model:
         known: Sequence[Mapping[str, F64]] = (),
         noises: Sequence[Noise] = (),
     ) -> None:
-        self.equations = [e for e in equations if e.valid.sum() >= RUN_LEAST]
+        told = [e.valid.sum() >= RUN_LEAST for e in equations]
+        self.equations = [e for e, enough in zip(equations, told, strict=True) if enough]
         self.kwh, self.spread, self.known = kwh, spread, list(known)
         self.points = list(dict.fromkeys(p for e in self.equations for p, _ in e.terms))
         self.noises = list(noises) or [_noise(self.sums(e), e) for e in self.equations]
@@ -107,6 +109,14 @@ class Model:
         safe = np.where(good, hh, 1.0)
         return np.where(good, 0.5 * hr * hr / safe, 0.0), np.where(good, hr / safe, 0.0), np.where(good, safe**-0.5, np.inf)
 
+    def likelihood(self) -> float:
+        """Logarithm of how likely all sums are, noise included; of columns known to be there the best size."""
+        latent = len(self._solved) - len(self.known)
+        sizes = np.log(np.diag(self._factor)[:latent]).sum()
+        fit = sum(float(r @ r) for r in self._r) - float(self._right @ self._solved)
+        opened = sum(float(np.log(o[e.valid]).sum()) for o, e in zip(self._opening, self.equations, strict=True))
+        return float(opened - sizes - 0.5 * fit)
+
     def without(self, columns: Mapping[str, F64]) -> Model:
         """The model in which a column is known to be there, of whatever size."""
         return Model(self.equations, self.kwh, self.spread, [*self.known, columns])
@@ -137,7 +147,7 @@ class Model:
             self._rows.append(np.array(rows, np.int64))
             gram[np.ix_(rows, rows)] += low @ low.T
             right[rows] += low @ r
-        self._inverse = np.linalg.inv(gram)
+        self._inverse, self._factor, self._right = np.linalg.inv(gram), np.linalg.cholesky(gram), right
         self._solved = self._inverse @ right
 
     def sums(self, e: Equation) -> F64:
@@ -181,7 +191,7 @@ def _noise(rest: F64, e: Equation) -> Noise:
     """Noise of what is left of an equation, by medians, which a fault moves little."""
     follows = _follows(e.valid)
     before, after = rest[:-1][follows], rest[1:][follows]
-    floor = 1e-6 * e.throughput_kwh + 1e-6
+    floor = NOISE_LEAST * e.throughput_kwh + 1e-6
     if len(before) < RUN_LEAST // 2:
         return Noise(max(_width(rest[e.valid]), floor), 0.0)
     # memory by what is left about each day's own median: a level that a fault moves is none of it

@@ -30,6 +30,7 @@ HELD_SLOTS = 16  # equal amounts in a row, of a meter of whose amounts at most
 EQUAL_MOST = 0.05  # are equal to the one before,
 HELD_SCORE = 3.0  # each of them worth the logarithm of that
 STEADY = 0.01  # mean step from slot to slot, of the mean, below which a load cannot tell a time
+COMPARED, UNMETERED_COMPARED = 5, 2  # faults whose noise is estimated anew
 MOST = 3  # suspects named at once
 NOBODY = ""  # stands for load without a meter
 
@@ -82,13 +83,11 @@ def search(equations: Sequence[Equation], kwh: Mapping[str, F64], class_share: M
         ranked = _ranked(f for p in model.points if p not in taken for f in _of_point(model, p, class_share))
         if not ranked or ranked[0].score < SCORE_LEAST:
             break
-        # the noise of a plant with a fault is that which the fault leaves
-        known = _knowing(model, ranked[0])
-        quiet = Model(model.equations, filled, model.spread, model.known, noises=known.noises)
-        ranked = _ranked(_again(quiet, f) for f in ranked)
-        others = [f for f in (*ranked[1:], *_unmetered(quiet)) if f.point != ranked[0].point]
-        lead = ranked[0].score - max((f.score for f in others), default=0.0)
-        if ranked[0].score < SCORE_LEAST or lead < LEAD_LEAST:
+        ranked = _compared(model, ranked)
+        if not ranked:
+            break
+        lead = ranked[0].score - max((f.score for f in ranked[1:]), default=0.0)
+        if ranked[0].point == NOBODY or ranked[0].score < SCORE_LEAST or lead < LEAD_LEAST:
             break
         accused.append(Accused(ranked[0], lead))
         model = _knowing(model, ranked[0])
@@ -101,7 +100,7 @@ def _ranked(faults: Iterable[Fault]) -> list[Fault]:
     for fault in faults:
         if fault.score > 0.0 and (fault.point not in best or fault.score > best[fault.point].score):
             best[fault.point] = fault
-    return sorted(best.values(), key=lambda f: -f.score)
+    return sorted(best.values(), key=lambda f: (f.kind != "stuck", -f.score))
 
 
 def _knowing(model: Model, fault: Fault) -> Model:
@@ -112,16 +111,37 @@ def _knowing(model: Model, fault: Fault) -> Model:
     return Model(touched, model.kwh, model.spread, model.known)
 
 
-def _again(model: Model, fault: Fault) -> Fault:
-    """The same fault scored with another noise."""
-    return replace(fault, score=_score(model, fault))
+def _compared(model: Model, ranked: Sequence[Fault]) -> list[Fault]:
+    """The first of the ranked faults, and load without a meter, by what each leaves: the noise of a plant with a fault is that
+    which the fault leaves."""
+    if ranked[0].kind == "stuck":
+        return list(ranked)  # what it should have shown is known too badly to leave little, and it speaks for itself
+    model = _inside(model, max((abs(f.shift_s) for f in ranked[:COMPARED]), default=0.0))
+    base = model.likelihood()
+    unmetered = sorted(_unmetered(model), key=lambda f: -f.score)[:UNMETERED_COMPARED]
+    found = [replace(f, score=model.without(f.columns).likelihood() - base + _prior(f)) for f in (*ranked[:COMPARED], *unmetered)]
+    return _ranked(found)
+
+
+def _inside(model: Model, shift_s: float) -> Model:
+    """The model without the slots at either end, for which a clock that is off leaves nothing to compare with."""
+    edge = int(np.ceil(shift_s / SLOT_S))
+    if not edge:
+        return model
+    slots = np.arange(len(model.equations[0].valid))
+    middle = (slots >= edge) & (slots < len(slots) - edge)
+    return Model([replace(e, valid=e.valid & middle) for e in model.equations], model.kwh, model.spread, model.known)
+
+
+def _prior(fault: Fault) -> float:
+    """What a fault loses for having been picked from many, and a meter that hangs gains by showing the same every time."""
+    picked = SHIFT_PENALTY if fault.kind == "clock" else LATE_PENALTY if fault.since else 0.0
+    return HELD_SCORE * fault.held - picked
 
 
 def _score(model: Model, fault: Fault) -> float:
-    if fault.kind == "clock":
-        return model.score_fixed(fault.columns) - SHIFT_PENALTY
-    late = LATE_PENALTY if fault.since else 0.0
-    return model.score(fault.columns).score - late + HELD_SCORE * fault.held
+    found = model.score_fixed(fault.columns) if fault.kind == "clock" else model.score(fault.columns).score
+    return found + _prior(fault)
 
 
 def _matters(fault: Fault, class_share: Mapping[str, float]) -> bool:
@@ -139,9 +159,26 @@ def _of_point(model: Model, point: str, class_share: Mapping[str, float]) -> Ite
     whole = model.score(columns)
     gains = [_gain(point, kwh, columns, whole.score, whole.size, whole.error, 0)]
     gains += [*_late(model, point, kwh, columns), *_drifts(model, point, kwh)]
-    yield from (f for f in gains if _matters(f, class_share))
-    yield from _clocks(model, point, kwh)
-    yield from _stuck(model, point, kwh)
+    yield from (f for f in gains if _matters(f, class_share) and (not _steady(kwh) or _beyond_own_noise(model, f)))
+    yield from _clocks(model, point, model.kwh[point])
+    yield from _stuck(model, point, model.kwh[point])
+
+
+def _steady(kwh: F64) -> bool:
+    return bool(np.abs(np.diff(kwh)).mean() < STEADY * np.abs(kwh).mean())
+
+
+def _beyond_own_noise(model: Model, fault: Fault) -> bool:
+    """Whether a gain shows in a steady meter as its neighbouring slots have it: the noise of its own is most of what changes in
+    it, and is in what does not add up too."""
+    near = np.abs(np.arange(len(fault.excess)) - fault.since) <= 2 if fault.since else np.zeros(len(fault.excess), bool)
+    smooth = {node: np.where(near, column, _neighbours(column)) for node, column in fault.columns.items()}
+    return model.score(smooth).score > SCORE_LEAST / 2.0
+
+
+def _neighbours(column: F64) -> F64:
+    padded = np.pad(column, 2, mode="edge")
+    return np.asarray((padded[:-4] + padded[1:-3] + padded[3:-1] + padded[4:]) / 4.0, np.float64)
 
 
 def _gain(point: str, kwh: F64, columns: Mapping[str, F64], score: float, size: float, error: float, since: int) -> Fault:
@@ -184,7 +221,7 @@ def _drifts(model: Model, point: str, kwh: F64) -> Iterator[Fault]:
 
 def _clocks(model: Model, point: str, kwh: F64) -> Iterator[Fault]:
     """A clock that is off by minutes or hours: what it shows now belongs to another time."""
-    if np.abs(np.diff(kwh)).mean() < STEADY * np.abs(kwh).mean():
+    if _steady(kwh):
         return
     for shift_s in SHIFTS_S:
         excess = kwh - shifted(kwh, shift_s)
@@ -218,7 +255,23 @@ def _stuck(model: Model, point: str, kwh: F64) -> Iterator[Fault]:
     excess = np.where(inside, kwh - _expected(model, point, since), 0.0)
     columns = model.columns_of(point, excess)
     fault = Fault(point, "stuck", 0.0, 1.0, 0.0, since, 0.0, excess, columns, told, inside)
-    yield replace(fault, score=_score(model, fault))
+    if told or _vanished(model, fault):
+        yield replace(fault, score=_score(model, fault))
+
+
+def _vanished(model: Model, fault: Fault) -> bool:
+    """Whether what a meter that shows nothing should have shown is what its equations miss."""
+    for e in model.equations:
+        if e.node in fault.columns:
+            inside = fault.inside & e.valid
+            column = fault.columns[e.node]
+            usual = np.median(model.sums(e)[e.valid & ~fault.inside]) if (e.valid & ~fault.inside).any() else 0.0
+            missed, due = (model.sums(e) - usual)[inside], column[inside]
+            size = float(due @ missed) / max(float(due @ due), 1e-9)
+            left = float(((missed - size * due) ** 2).sum()) / max(float((missed**2).sum()), 1e-9)
+            if not 0.6 < size < 1.5 or left > 0.3:
+                return False
+    return True
 
 
 def _longest(same: Mask) -> tuple[int, int]:

@@ -187,6 +187,7 @@ _REASONS = (
     (re.compile(r"nothing shows that energy depends on (.+)"), r"未发现能耗与 \1 显著相关"),
     (re.compile(r"no whole (?:day|month) of the period is measured well enough"), "本期无充分实测的完整日或月"),
     (re.compile(r"(\d+) of (\d+) points lie beyond the range of the baseline"), r"\2 个数据点中 \1 个超出基准范围"),
+    (re.compile(r"(\d+) intervals were measured, (\d+) are needed to compare meters"), r"实测 \1 个时段,电表比对至少需要 \2 个"),
     (re.compile(r"too little light"), "日照不足"),
     (re.compile(r"fewer than (\d+) peers have readings"), r"有读数的同类设备少于 \1 台"),
     (re.compile(r"no potline"), "无电解系列"),
@@ -273,6 +274,8 @@ _BOUNDARIES: Mapping[str, str] = {
     "bus section, 95 % of the quarter-hour maxima lie below": "母线段,一刻钟最大值的95%概率值",
     "all ties without power, the plant alive": "全部联络线无功率而厂内有供电",
     "licensed capacity of all plants of a province, lines whose e1 meets the benchmark": "全省各厂核定产能,其中e1达到标杆的系列",
+    "meters that the balances, rectifier groups and check meters accuse": "母线平衡、整流机组与副表共同指认的电表",
+    "what the meter showed less what it should have shown": "电表示值减应有值",
 }
 Titles = Mapping[str, Mapping[str, str]]
 

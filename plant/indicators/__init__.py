@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from plant.indicators import carbon, energy, green, money, outlook, process, province, solar
+from plant.indicators import carbon, energy, green, money, outlook, process, province, quality, solar
 from plant.indicators.row import Indicator
 
 # in the order of reports
-_ROWS = (*process.ROWS, *green.ROWS, *energy.ROWS, *money.ROWS, *carbon.ROWS, *solar.ROWS, *outlook.ROWS, *province.ROWS)
+_SUBJECTS = (process, green, energy, money, carbon, solar, outlook, province, quality)
+_ROWS = tuple(row for subject in _SUBJECTS for row in subject.ROWS)
 INDICATORS = MappingProxyType({row.name: row for row in _ROWS})
 assert len(INDICATORS) == len(_ROWS), "an indicator stands there twice"
 __all__ = ["INDICATORS", "Figure", "Indicator"]
