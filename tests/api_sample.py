@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI
 
+from analytics.explain import rule_facts
+from analytics.explain_tree import Cause, CauseKind
+from analytics.explanations import Explained
 from analytics.figures import BranchNow, Flow, Live, PeriodFigures, PointEnergy
 from analytics.report import body, plan
 from analytics.study import Studied
@@ -18,9 +21,9 @@ from api.app import create_app
 from api.auth import Keys
 from plant import nodes, rulebook
 from plant.config import parse_site
-from plant.errors import PotwattError
+from plant.errors import InputError, PotwattError
 from plant.frame import FrameBlock
-from plant.indicators import Figure
+from plant.indicators import INDICATORS, Figure
 from plant.ports import ReportVersion
 from plant.rulebook import parse_rules, shipped_rule_texts
 from plant.series import QUARTER_NS, Span, dense_block
@@ -210,6 +213,20 @@ class SampleAnalytics:
         if self.study_error is not None:
             raise self.study_error
         return _STUDIES[name]
+
+    async def explain(self, node: str, indicator: str, asked: str | Span) -> Explained:
+        """The figure of the last 24 h over the limits that stand above its real tree in ``tests/explained_month.py``."""
+        found = _period(self.site, 86_400, self.scale)
+        figure = found.figure(node, indicator)
+        if figure is None:
+            raise InputError(f"no figure {indicator!r} of {node!r}")
+        row = INDICATORS[indicator]
+        rules = tuple(
+            Cause(CauseKind.RULE, r.id, rule_facts(r)) for r in RULES.for_indicator(indicator, Site_calendar.local(NOW_NS).date())
+        )
+        facts = {"node": node, "title": {"en": row.en, "zh": row.zh}, "unit": row.unit, "value": figure.value, "low": figure.low}
+        facts |= {"high": figure.high, "reason": figure.reason, "formula": row.formula, "boundary": row.boundary, "checked": None}
+        return Explained(Cause(CauseKind.FIGURE, indicator, facts, rules), found.span, "interval", "live", "abc123", 0, ())
 
     async def figures(self, span: Span) -> PeriodFigures:
         return _period(self.site, span.seconds, self.scale, span.end_ns)

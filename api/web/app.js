@@ -1,5 +1,6 @@
 // The page: loads the plant, follows the live stream, shows figures with what they rest on.
 import { drawBand, drawStack } from "./chart.js";
+import { explainOnClick } from "./explain.js";
 import { drawFlow } from "./flow.js";
 import { age, clock, NONE, number, quantity } from "./format.js";
 import { applyLanguage, currentLanguage, setLanguage, t, title } from "./i18n.js";
@@ -241,6 +242,7 @@ async function start() {
   renderStatic();
   setInterval(renderAge, 1000);
   await untilLoaded();
+  explainOnClick(base, withKey);
   renderAll();
   trendSafely();
   setInterval(trendSafely, TREND_EVERY_MS);

@@ -24,6 +24,7 @@ function setFigure(element, figure) {
   element.dataset.value = figure && figure.value !== null ? String(figure.value) : "";
   element.replaceChildren(shown.text, make("small", "", shown.text === NONE ? "" : ` ${shown.unit}`));
   element.title = figure?.reason ? reason(figure.reason) : "";
+  element.tabIndex = 0; // it opens what it rests on
 }
 
 function trust(figure) {

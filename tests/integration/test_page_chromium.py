@@ -19,6 +19,7 @@ from real_servers import program
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys as Key
 
 from api.app import close_streams
 from api.auth import Keys, add_key, parse_keys
@@ -128,6 +129,25 @@ async def test_a_chosen_language_is_kept(browser: webdriver.Chrome, tmp_path: Pa
         assert await ask(browser, "return document.documentElement.lang") == "zh-CN"
 
 
+@pytest.mark.parametrize(("lang", "said"), [("en", "What this figure rests on"), ("zh", "数值的依据")])
+async def test_a_click_on_a_figure_opens_what_it_rests_on(
+    browser: webdriver.Chrome, tmp_path: Path, lang: str, said: str
+) -> None:
+    async with served(tmp_path) as (_, url):
+        await opened(browser, f"{url}/?lang={lang}")
+        e1 = browser.find_element(By.CSS_SELECTOR, '[data-figure="plant.specific_energy_e1.last_24h"]')
+        await asyncio.to_thread(e1.click)
+        text = "return document.querySelector('#explain-dialog[open]')?.innerText || ''"
+        await until(
+            lambda: ask(browser, f"{text.replace('return ', 'return (')}).includes('benchmark@')"), "the limits of the figure"
+        )
+        shown = await ask(browser, text)
+        for term in (said, "rectifier_energy / metal_produced", "13,012.4"):
+            assert term in shown, shown
+        log = await asyncio.to_thread(browser.get_log, "browser")
+        assert [row for row in log if row["level"] == "SEVERE"] == [], json.dumps(log)[:2000]
+
+
 async def test_a_silent_meter_shows_a_dash(browser: webdriver.Chrome, tmp_path: Path) -> None:
     async with served(tmp_path) as (sample, url):
         sample.analytics.silent = {"unit-1"}
@@ -195,6 +215,28 @@ async def test_an_alert_is_acknowledged_from_the_page(browser: webdriver.Chrome,
         sample.clock.t_ns += 10**9
         text = "return document.getElementById('alerts').innerText"
         await until(lambda: ask(browser, f"{text}.includes('acknowledged by local')"), "the acknowledgement")
+
+
+async def test_the_month_and_the_year_show_bands_placeholders_and_open_by_key(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    async with served(tmp_path) as (_, url):
+        await opened(browser, f"{url}/?lang=en")
+        shown = "return document.getElementById('overview').innerText"
+        await until(lambda: ask(browser, shown), "the month and the year")
+        words = await ask(browser, shown)
+        for term in ("0 to 4", "9.0 to 44.0 %", "64.2 million yuan", "placeholder", "cannot be reached", "1.587 tCO2e/t"):
+            assert term in words, term
+        row = '[data-fact="month.plant.specific_energy_e1_kwh_per_t"]'
+        summary = await asyncio.to_thread(browser.find_element, By.CSS_SELECTOR, f"{row} summary")
+        assert "completeness" in summary.get_attribute("title")
+        await asyncio.to_thread(summary.send_keys, Key.ENTER)
+        opened_text = await ask(browser, "return document.querySelector(arguments[0]).innerText", row)
+        assert "benchmark 13,000 kWh/t" in opened_text
+        assert "NDRC etc. 2021 No. 1609" in opened_text
+        await asyncio.to_thread(browser.find_element(By.ID, "language").click)
+        words = await ask(browser, shown)
+        for term in ("绿电占比", "阶梯电价档数", "占位值", "64.2 百万元"):
+            assert term in words, term
+        assert await ask(browser, "return document.querySelector(arguments[0]).open", row) is True
 
 
 async def test_a_handler_that_fails_is_said_aloud(browser: webdriver.Chrome, tmp_path: Path) -> None:
