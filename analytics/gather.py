@@ -67,16 +67,27 @@ class Gather:
         self._counters = [p for p in self.pairs if QUANTITIES[p[1]].kind is Kind.COUNTER]
         self._amounts = [p for p in self.pairs if p[1] in AMOUNTS]
 
-    async def readings(self, span: Span, annotations: Sequence[Annotation] = (), *, reach: bool = True) -> dict[Pair, Series]:
-        """Readings of the span and ``gap_max_s`` around it; with ``reach`` registers beyond it too, across an outage.
+    async def readings(
+        self, span: Span, annotations: Sequence[Annotation] = (), *, reach: bool = True, wide_ns: Mapping[Pair, int] | None = None
+    ) -> dict[Pair, Series]:
+        """Readings of the span and ``gap_max_s`` around it, of slow registers ``wide_ns``; with ``reach`` registers beyond it
+        too, across an outage.
 
         ``annotations`` over the reach (``reached``) say which readings do not count as found.
         """
         margin = round(self._model.site.accounting.gap_max_s * 1e9)
         wide = Span(span.start_ns - margin, span.end_ns + margin)
         found = await self._store.read_many(self._read, wide)
-        if not reach:
-            return found
+        if reach:
+            await self._far_ends(found, span, wide, annotations)
+        for pair, around_ns in (wide_ns or {}).items():
+            if pair in self._counters and around_ns > margin:
+                around = Span(span.start_ns - around_ns, span.end_ns + around_ns)
+                found[pair] = _joined(_with_ends(found[pair], around, await self._store.read(*pair, around)))
+        return found
+
+    async def _far_ends(self, found: dict[Pair, Series], span: Span, wide: Span, annotations: Sequence[Annotation]) -> None:
+        """Add the nearest usable readings beyond ``wide`` where those of a register do not reach over the span."""
         good = {p: found[p].t_ns[_good(p, found[p], annotations)] for p in (*self._counters, *self._amounts)}
         early = [p for p in self._counters if not (good[p] <= span.start_ns).any()]
         late = [p for p in self._counters if not (good[p] >= span.end_ns).any()]
@@ -87,7 +98,6 @@ class Gather:
         after |= await self._far("after", alone, wide.end_ns, AMOUNT_REACH_S, annotations)
         for pair in {**before, **after}:
             found[pair] = _joined([s for s in (before.get(pair), found[pair], after.get(pair)) if s is not None and len(s)])
-        return found
 
     def _alone(self, found: Mapping[Pair, Series], good: Mapping[Pair, I64]) -> list[Pair]:
         """Amounts whose interval may begin before the readings or end after them: too few to tell, where their meter has
@@ -191,6 +201,13 @@ def _beyond(side: Side, pair: Pair, t_ns: int, annotations: Sequence[Annotation]
         # from the latest start on, since a later verdict may have lifted a part of a longer one
         return max((a.start_ns for a in over), default=t_ns)
     return min((a.end_ns for a in over), default=t_ns + 1)
+
+
+def _with_ends(series: Series, span: Span, whole: Series) -> list[Series]:
+    """``whole``, all readings of a span, between those of ``series`` that lie outside it."""
+    first, end = np.searchsorted(series.t_ns, [span.start_ns, span.end_ns])
+    ends = [Series(series.t_ns[rows], series.value[rows], series.quality[rows]) for rows in (slice(first), slice(end, None))]
+    return [s for s in (ends[0], whole, ends[1]) if len(s)]
 
 
 def _joined(parts: list[Series]) -> Series:

@@ -16,6 +16,7 @@ from analytics.gather import Gather, inside
 from analytics.period import period_figures
 from analytics.period_rows import Period
 from analytics.restatement import Restatement
+from analytics.slow_registers import reaches
 from analytics.state import State
 from plant.ports import Clock, Ledger, SeriesStore
 from plant.rulebook import Rulebook
@@ -59,7 +60,7 @@ class Minutes:
             return
         recent = Span(minute - QUARTER_NS, minute)
         whole = Span(min(done_ns, recent.start_ns), minute)
-        readings = await self._gather.readings(whole, reach=False)
+        readings = await self._gather.readings(whole, reach=False, wide_ns=reaches(self._state.gaps))
         self._minute_ns = minute
         if not any(inside(s, recent) for s in readings.values()):
             self._recent = None

@@ -34,6 +34,7 @@ from analytics.reports import Reports
 from analytics.restatement import Restatement
 from analytics.row_settings import Changed, changes, figure_settings, row_settings
 from analytics.silence import stale_slots, telling
+from analytics.slow_registers import moved_late, reaches
 from analytics.state import State
 from analytics.studies import Studies, study_named
 from analytics.study import Studied, Study
@@ -328,7 +329,8 @@ class Analytics:
         """Rows of the whole slots of a span, stored from an instant on. Returns what they were computed from, None where there
         is nothing."""
         annotations = await self._ledger.annotations(self._site.id, reached(span))
-        readings = telling(self._state.gaps, await self._gather.readings(span, annotations))
+        wide_ns = reaches(self._state.gaps)
+        readings = telling(self._state.gaps, await self._gather.readings(span, annotations, wide_ns=wide_ns))
         if not any(len(s) for s in readings.values()):
             return None
         fine = any(finer_than_slots(s, span) for (_, name), s in readings.items() if not name.startswith("interval_"))
@@ -362,8 +364,9 @@ class Analytics:
     async def _watch_gaps(self, readings: Readings, span: Span) -> None:
         """Remember what was settled without a reading after it; when there is one, those slots are computed anew."""
         gaps, stale = stale_slots(self._state.gaps, readings, span)
-        if stale:
-            await self._ledger.mark_dirty(self._site.id, nodes.PLANT, stale)
+        gaps, late = moved_late(gaps, self._model, readings, span, round(self._site.accounting.gap_max_s * 1e9))
+        if stale or late:
+            await self._ledger.mark_dirty(self._site.id, nodes.PLANT, sorted({*stale, *late}))
         if gaps != self._state.gaps:
             self._state.gaps = gaps
             await self._state.keep_gaps()
