@@ -26,6 +26,7 @@ RuleId = Literal[
     "store-failing",
     "broker-dropped",
     "readings-lost",
+    "corrections-due",
     "tariff-over-threshold",
     "supply-outside",
     "pv-ratio-drop",
@@ -43,6 +44,7 @@ SESSION: Final = "session-lost"
 STORE: Final = "store-failing"
 DROPPED: Final = "broker-dropped"
 LOST: Final = "readings-lost"
+CORRECTIONS: Final = "corrections-due"
 FILES: Final = "store-files"  # the health part of the embedded store's closed days
 TARIFF: Final = "tariff-over-threshold"
 SUPPLY: Final = "supply-outside"
@@ -95,10 +97,10 @@ class Inactive:
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """What a part of the program says of itself: a store that fails (``amount`` 1 while it does), a broker that dropped
-    messages (how many lately), a spool that lost readings (how many spans lately). ``amount`` 0 is well; None where
-    nothing is known."""
+    messages (how many lately), a spool that lost readings (how many spans lately), analytics that left slots as they were
+    (how many). ``amount`` 0 is well; None where nothing is known."""
 
-    rule: Literal["store-failing", "broker-dropped", "readings-lost"]
+    rule: Literal["store-failing", "broker-dropped", "readings-lost", "corrections-due"]
     subject: str
     amount: float | None
     words: str
@@ -317,6 +319,7 @@ def _troubled(site: Site, trouble: Trouble) -> Watch:
         STORE: _store_titles(trouble.subject),
         DROPPED: (f"broker {trouble.subject}", f"消息服务器 {trouble.subject}", f"endpoint[{trouble.subject}]"),
         LOST: ("files of closed days", "历史日数据文件", "store") if trouble.subject == FILES else ("spool", "本地缓冲", "spool"),
+        CORRECTIONS: (site.title_en, site.title_zh, "store.raw_days"),
     }[trouble.rule]
     return Watch(
         trouble.rule,

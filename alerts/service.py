@@ -16,15 +16,16 @@ from typing import Any, Protocol
 import structlog
 
 from alerts import texts
-from alerts.engine import Acknowledged, AlertState, Condition, Event, Looked, Notice, Phase, step
+from alerts.engine import S_TO_NS, Acknowledged, AlertState, Condition, Event, Looked, Notice, Phase, step
 from alerts.notify import Address, send
 from alerts.outbox import Message, Outbox, outbox_from_state, outbox_to_state
-from alerts.rules import DROPPED, FILES, LOST, STORE, Heard, Inactive, Trouble, Watch, hear, watches
+from alerts.rules import CORRECTIONS, DROPPED, FILES, LOST, STORE, Heard, Inactive, Trouble, Watch, hear, watches
 from alerts.running import certificate_watches, running_watches
 from alerts.supply import drop_watches, supply_watches
 from analytics.chapter import Found
 from analytics.figures import Live
 from analytics.study import Studied
+from plant import nodes
 from plant.errors import PotwattError, StoreError
 from plant.ports import Bus, Clock, Health, HealthBoard, Ledger
 from plant.rulebook import Rulebook
@@ -34,6 +35,7 @@ STATE = "alerts"
 HISTORY_WAITING_MAX = 1_000
 DELIVERY_INTERVAL_S = 1.0
 TARIFF_INTERVAL_S = 900.0  # a year's figure moves slowly
+CORRECTIONS_S = 7 * 86_400.0  # nothing tells that a correction was entered, so the alert ends by itself
 LANGUAGES: tuple[texts.Language, texts.Language] = ("en", "zh")
 _DELIVERED_ALWAYS = ("raised", "reminder", "cleared")
 _InBoth = Mapping[texts.Language, str]
@@ -177,7 +179,7 @@ class AlertService:
                 found.append(Trouble(DROPPED, endpoint.id, lost, queues.detail if queues else ""))
         if files := parts.get(FILES):
             found.append(Trouble(LOST, FILES, files.numbers.get("lost"), files.detail))
-        return [*found, _spool_losses(parts)]
+        return [*found, _spool_losses(parts), _corrections(parts, self._clock.now_ns())]
 
     async def acknowledge(self, key: str, who: str) -> bool:
         """Take note of a raised alert; False when there is none of that key. No reminders follow until it ends."""
@@ -323,6 +325,15 @@ def _spool_losses(parts: Mapping[str, Health]) -> Trouble:
     # a spool that tells of no loss has none, so an alert ends also where its record was moved away
     amount = sum(number for number, _ in told) if "spool" in parts else None
     return Trouble(LOST, "spool", amount, "; ".join(detail for number, detail in told if number))
+
+
+def _corrections(parts: Mapping[str, Health], now_ns: int) -> Trouble:
+    """Slots that something came for too late, for a week after the last; not known before the analytics have told."""
+    late = parts.get("corrections")
+    if late is None:
+        return Trouble(CORRECTIONS, nodes.PLANT, None, "")
+    recent = now_ns / S_TO_NS - late.numbers.get("noted_s", 0.0) < CORRECTIONS_S
+    return Trouble(CORRECTIONS, nodes.PLANT, late.numbers.get("slots", 0.0) if recent else 0.0, late.detail)
 
 
 def _event(watch: Watch, notice: Notice, site: Site) -> dict[str, Any]:

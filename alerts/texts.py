@@ -8,6 +8,7 @@ from typing import Literal
 from alerts.engine import Notice
 from alerts.rules import (
     COMPLETENESS,
+    CORRECTIONS,
     DROPPED,
     E1,
     E1_BASELINE,
@@ -71,6 +72,10 @@ _RULE: Mapping[str, Mapping[Language, str]] = {
         "en": "readings lost: not every store has them",
         "zh": "读数丢失:并非所有数据库都保有",
     },
+    CORRECTIONS: {
+        "en": "something came for settled slots after their readings had expired: correct and close the report again",
+        "zh": "已结算时段的读数过期后又有迟到数据:须手工更正并重新关账",
+    },
     SUPPLY: {
         "en": "quality of the supply outside its limit (last 24 h)",
         "zh": "近24小时电能质量超限",
@@ -92,6 +97,7 @@ _LABEL = {
     "lost": {"en": "messages may be missing for", "zh": "可能缺失数据的时长"},
     "dropped": {"en": "messages dropped", "zh": "丢弃的消息数"},
     "spans": {"en": "losses within a day", "zh": "24小时内丢失次数"},
+    "slots": {"en": "15-min slots", "zh": "涉及的15分钟时段数"},
     "surcharge": {"en": "surcharge of the year, yuan", "zh": "全年阶梯电费(元)"},
     "words": {"en": "it says", "zh": "原文"},
     "limit": {"en": "limit", "zh": "限值"},
@@ -105,7 +111,7 @@ _LABEL = {
     },
     "by": {"en": "by", "zh": "确认人"},
 }
-_COUNTED = {STORE: "", DROPPED: "dropped", LOST: "spans"}  # these have words and at most a count, and no limit
+_COUNTED = {STORE: "", DROPPED: "dropped", LOST: "spans", CORRECTIONS: "slots"}  # words and at most a count, no limit
 _DECIMALS = {"kWh/t": 0, "%": 2, "Hz": 3, "s": 0, "": 0, "MWh": 0, "min/pot-day": 2}
 
 

@@ -82,12 +82,15 @@ class Expired:
                 await self._ledger.audit(self._site.id, "potwatt", "correction after retention", entry)
                 noted.append(entry)
         if noted != before:
-            await self._ledger.put_state(self._site.id, CORRECTIONS, {"noted": noted[-NOTED_MAX:]})
-        self._tell(noted)
+            now_ns = self._clock.now_ns()
+            await self._ledger.put_state(self._site.id, CORRECTIONS, {"noted": noted[-NOTED_MAX:], "noted_ns": now_ns})
+            self._tell(noted, now_ns)
 
     async def _noted(self) -> list[dict[str, Any]]:
-        state = await self._ledger.get_state(self._site.id, CORRECTIONS) or {"noted": []}
-        return list(state["noted"])
+        return list((await self._state())["noted"])
+
+    async def _state(self) -> dict[str, Any]:
+        return await self._ledger.get_state(self._site.id, CORRECTIONS) or {"noted": []}
 
     async def noted(self, span: Span) -> list[dict[str, Any]]:
         """What was noted within a span: node, first and last slot, UTC ns, and how many. Raises StoreError."""
@@ -97,9 +100,10 @@ class Expired:
 
     async def tell(self) -> None:
         """Say what was noted by now, as after a start. Raises StoreError."""
-        self._tell(await self._noted())
+        state = await self._state()
+        self._tell(state["noted"], state.get("noted_ns", 0))
 
-    def _tell(self, noted: Sequence[dict[str, Any]]) -> None:
+    def _tell(self, noted: Sequence[dict[str, Any]], noted_ns: int) -> None:
         if noted:
             last = noted[-1]
             self._health.set(
@@ -109,6 +113,7 @@ class Expired:
                 f"had expired (store.raw_days = {self._site.store.raw_days}), last {last['node']}: their figures stay as they "
                 "were settled; what came late is in the quarantine or the store, and a correction has to be entered by hand",
                 slots=float(sum(n["slots"] for n in noted)),
+                noted_s=noted_ns / 1e9,
             )
 
 

@@ -276,6 +276,23 @@ async def test_a_loss_of_unknown_size_and_rot_that_cannot_be_written_down_are_ra
     assert await keys(plant) == ["raised", "cleared", "raised", "cleared"]
 
 
+async def test_what_came_after_retention_is_raised_for_a_week_and_is_no_lost_reading(plant):
+    key = "corrections-due/plant"
+    await plant.look(2)
+    assert key not in [at for _, at in await plant.history()], "nobody has told of any"
+    noted_s = plant.clock.t_ns / 1e9
+    plant.board.set("corrections", "degraded", "96 settled slots got readings", slots=96.0, noted_s=noted_s)
+    await plant.look(1)
+    (active,) = [a for a in plant.service.active() if a["key"] == key]
+    assert active["text_en"].startswith("15-min slots: 96\nit says: 96 settled slots got readings\nsince: ")
+    assert "手工更正" in active["title_zh"]
+    plant.start()
+    await plant.look(1)
+    plant.clock.t_ns += 8 * 86_400 * 1_000_000_000
+    await plant.look(1)
+    assert [kind for kind, at in await plant.history() if at == key] == ["raised", "cleared"]
+
+
 async def keys(plant):
     """What was told of the spool's losses."""
     return [kind for kind, key in await plant.history() if key == "readings-lost/spool"]
