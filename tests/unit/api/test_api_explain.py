@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import httpx
@@ -64,7 +65,7 @@ def test_a_tree_is_plain_json_in_both_languages() -> None:
 
 
 def test_a_terminal_shows_formula_check_gap_and_wrap() -> None:
-    console = Console(width=400, record=True, quiet=True)
+    console = Console(width=400, file=io.StringIO(), record=True)
     console.print(drawn(explained_json("demo", "2026-11", explained_month().whole["e1"], "en")["tree"]))
     text = console.export_text()
     assert "<- rectifier_energy / metal_produced  (worked out again: agrees)" in text
