@@ -80,12 +80,13 @@ def check_closing(
 def _day(calendar: PlantCalendar, period: str, day: date) -> ReportPlan:
     span = calendar.production_day(day)
     rows = []
-    for offset in (0, 1):
+    # a production day may begin within a shift: of that one it has the rest
+    for on in (day - timedelta(days=1), day, day + timedelta(days=1)):
         for number in range(len(calendar.shift_starts)):
-            on = day + timedelta(days=offset)
             shift = calendar.shift(on, number)
-            if span.start_ns <= shift.start_ns < span.end_ns:
-                rows.append((f"{on.isoformat()} shift {number + 1}", Span(shift.start_ns, min(shift.end_ns, span.end_ns))))
+            part = Span(max(shift.start_ns, span.start_ns), max(shift.start_ns, span.start_ns, min(shift.end_ns, span.end_ns)))
+            if part.end_ns > part.start_ns:
+                rows.append((f"{on.isoformat()} shift {number + 1}", part))
     return ReportPlan("day", period, span, tuple(rows))
 
 
