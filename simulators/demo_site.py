@@ -381,6 +381,12 @@ valid_from = 2020-01-01T00:00:00+08:00
 percent = 30
 document = "example, not a published figure"
 
+[carbon]
+ets_balance = [{ year = 2026, t_per_t = 1.62, document = "example, not a published figure" }]
+
+[alerts]
+anode_effect_minutes_max = 0.3
+
 [outlook]
 latitude_deg = 26.6
 longitude_deg = 106.7

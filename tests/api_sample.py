@@ -94,7 +94,8 @@ def _figure(name: str, value: float | None, half_width: float = 0.0, share: floa
     status = {
         r.id: rulebook.status(r, name, "interval", value, low, high) for r in rules if r.kind != "grade" and r.period == "any"
     }
-    return Figure(name, value, low, high, min(1.0, share + 0.001), share, reason, status)
+    editions = tuple(r.edition for r in rules if r.id in status)
+    return Figure(name, value, low, high, min(1.0, share + 0.001), share, reason, status, editions)
 
 
 _STUDIES = {

@@ -94,5 +94,11 @@ function particulars(row) {
   }
   if (row.placeholders.length) lines.push(`${t("placeholder")}: ${row.placeholders.join(", ")}`);
   box.append(...lines.filter(Boolean).map((text) => make("p", "", text)));
+  if (row.source === "month") {
+    const origin = make("button", "origin", t("origin"));
+    origin.type = "button";
+    origin.dataset.figure = `${row.node}.${row.indicator}.month`;
+    box.append(origin);
+  }
   return box;
 }
