@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
@@ -34,6 +35,14 @@ class Equation:
     slack: F64
     valid: Mask
     throughput_kwh: float
+
+
+class Width(Enum):
+    """How the width of noise is estimated: by the median, which a fault moves little, or by the mean square, which says how
+    likely all that is left is."""
+
+    MEDIAN = "median"
+    MEAN_SQUARE = "mean square"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +71,16 @@ class Model:
         kwh: Mapping[str, F64],
         spread: Mapping[str, float],
         known: Sequence[Mapping[str, F64]] = (),
-        noises: Sequence[Noise] = (),
+        width: Width = Width.MEDIAN,
     ) -> None:
         told = [e.valid.sum() >= RUN_LEAST for e in equations]
         self.equations = [e for e, enough in zip(equations, told, strict=True) if enough]
         self.kwh, self.spread, self.known = kwh, spread, list(known)
         self.points = list(dict.fromkeys(p for e in self.equations for p, _ in e.terms))
-        self.noises = list(noises) or [_noise(self.sums(e), e) for e in self.equations]
+        self.noises = [_noise(self.sums(e), e, Width.MEDIAN) for e in self.equations]
         self._assemble()
-        for _ in range(0 if noises else ROUNDS):
-            self.noises = [_noise(self.rest(k), e) for k, e in enumerate(self.equations)]
+        for _ in range(ROUNDS):
+            self.noises = [_noise(self.rest(k), e, width) for k, e in enumerate(self.equations)]
             self._assemble()
 
     def columns_of(self, point: str, shape: F64) -> dict[str, F64]:
@@ -117,9 +126,9 @@ class Model:
         opened = sum(float(np.log(o[e.valid]).sum()) for o, e in zip(self._opening, self.equations, strict=True))
         return float(opened - sizes - 0.5 * fit)
 
-    def without(self, columns: Mapping[str, F64]) -> Model:
-        """The model in which a column is known to be there, of whatever size."""
-        return Model(self.equations, self.kwh, self.spread, [*self.known, columns])
+    def without(self, *columns: Mapping[str, F64], width: Width = Width.MEDIAN) -> Model:
+        """The model in which columns are known to be there, of whatever size."""
+        return Model(self.equations, self.kwh, self.spread, [*self.known, *columns], width)
 
     def _assemble(self) -> None:
         """Whitened sums, whitened columns of what is latent, and the inverse of their covariance."""
@@ -187,8 +196,8 @@ class Model:
         return np.where(e.valid, self.sums(e) - self._solved[self._rows[k]] @ self._plain[k], 0.0)
 
 
-def _noise(rest: F64, e: Equation) -> Noise:
-    """Noise of what is left of an equation, by medians, which a fault moves little."""
+def _noise(rest: F64, e: Equation, width: Width) -> Noise:
+    """Noise of what is left of an equation."""
     follows = _follows(e.valid)
     before, after = rest[:-1][follows], rest[1:][follows]
     floor = NOISE_LEAST * e.throughput_kwh + 1e-6
@@ -200,7 +209,8 @@ def _noise(rest: F64, e: Equation) -> Noise:
     quiet = quiet[1:][follows] & quiet[:-1][follows]
     b, a = level[:-1][follows][quiet], level[1:][follows][quiet]
     memory = float(np.clip((b @ a) / max(float(b @ b), 1e-12), 0.0, MEMORY_MOST))
-    return Noise(max(_width(after - memory * before), floor), memory)
+    steps = after - memory * before
+    return Noise(max(_width(steps) if width is Width.MEDIAN else float(np.sqrt(np.mean(steps**2))), floor), memory)
 
 
 def _follows(valid: Mask) -> Mask:

@@ -14,10 +14,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from analytics.counters import F64, Mask
-from analytics.suspects_model import DAY_SLOTS, Equation, Model
+from analytics.suspects_model import DAY_SLOTS, Equation, Model, Width
 
 SLOT_S = 900.0
-HOUR_SLOTS = 4
 SCORE_LEAST = 25.0  # gain in log-likelihood from which a fault is more than chance; calibrated on healthy plants
 LEAD_LEAST = 4.0  # ahead of the next meter, and of unmetered load
 LATE_PENALTY = 6.0  # of a fault that sets in within the window: it was picked from as many as there are slots
@@ -117,9 +116,12 @@ def _compared(model: Model, ranked: Sequence[Fault]) -> list[Fault]:
     if ranked[0].kind == "stuck":
         return list(ranked)  # what it should have shown is known too badly to leave little, and it speaks for itself
     model = _inside(model, max((abs(f.shift_s) for f in ranked[:COMPARED]), default=0.0))
-    base = model.likelihood()
+    base = model.without(width=Width.MEAN_SQUARE).likelihood()
     unmetered = sorted(_unmetered(model), key=lambda f: -f.score)[:UNMETERED_COMPARED]
-    found = [replace(f, score=model.without(f.columns).likelihood() - base + _prior(f)) for f in (*ranked[:COMPARED], *unmetered)]
+    found = [
+        replace(f, score=model.without(f.columns, width=Width.MEAN_SQUARE).likelihood() - base + _prior(f))
+        for f in (*ranked[:COMPARED], *unmetered)
+    ]
     return _ranked(found)
 
 
@@ -199,12 +201,10 @@ def _late(model: Model, point: str, kwh: F64, columns: Mapping[str, F64]) -> Ite
     margin = DAY_SLOTS // 2
     if len(kwh) <= 3 * margin:
         return
-    coarse = np.arange(margin, len(kwh) - margin, HOUR_SLOTS)
-    near = int(coarse[np.argmax(model.score_from(columns, coarse)[0])])
-    fine = np.arange(max(near - HOUR_SLOTS, margin), min(near + HOUR_SLOTS, len(kwh) - margin))
-    score, size, error = model.score_from(columns, fine)
+    at = np.arange(margin, len(kwh) - margin)  # every slot: beside the one it begins at, a fault that sets in fits badly
+    score, size, error = model.score_from(columns, at)
     best = int(np.argmax(score))
-    yield _gain(point, kwh, columns, float(score[best]) - LATE_PENALTY, float(size[best]), float(error[best]), int(fine[best]))
+    yield _gain(point, kwh, columns, float(score[best]) - LATE_PENALTY, float(size[best]), float(error[best]), int(at[best]))
 
 
 def _drifts(model: Model, point: str, kwh: F64) -> Iterator[Fault]:
@@ -212,11 +212,16 @@ def _drifts(model: Model, point: str, kwh: F64) -> Iterator[Fault]:
     m = len(kwh)
     for since in range(0, m - 2 * DAY_SLOTS, max(m // 6, 1)):
         ramp = np.clip((np.arange(m) - since) / (m - since), 0.0, 1.0)
-        columns = model.columns_of(point, ramp * kwh)
+        size = model.score(model.columns_of(point, ramp * kwh)).size
+        grown = _gain_of(size) - 1.0
+        if not GAIN_LEAST < abs(grown) < 0.9:
+            continue
+        wrong = (1.0 - 1.0 / (1.0 + grown * ramp)) * kwh  # of what is shown: not quite a line
+        columns = model.columns_of(point, wrong)
         found = model.score(columns)
-        gain = _gain_of(found.size)
-        score = found.score - LATE_PENALTY
-        yield Fault(point, "drift", score, gain, found.error * gain**2, since, 0.0, found.size * ramp * kwh, columns)
+        gain = _gain_of(found.size * (1.0 - 1.0 / (1.0 + grown)))
+        error = found.error * abs(grown) * gain**2
+        yield Fault(point, "drift", found.score - LATE_PENALTY, gain, error, since, 0.0, found.size * wrong, columns)
 
 
 def _clocks(model: Model, point: str, kwh: F64) -> Iterator[Fault]:
