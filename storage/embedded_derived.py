@@ -59,7 +59,7 @@ class DerivedTables:
         self._add_fields(block)
         node = self._numbers(block)[block.node_index]
         start_ms = block.start_ns // NS_PER_MS
-        value = np.where(np.isfinite(block.value), block.value, np.nan)
+        value = np.where(np.isinf(block.value), np.nan, block.value) if np.isinf(block.value).any() else block.value
         columns: dict[str, npt.NDArray[Any]] = {
             "node": node,
             "start_ms": start_ms,
