@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from analytics.anode_effects import Effects, effects_of
 from analytics.carbon import AnodeFactors, electricity_t
 from analytics.carbon_factors import Factors
 from analytics.chapter import Chapter, Chaptered
@@ -16,6 +19,7 @@ from analytics.period_metal import process_metal, subjects_of
 from analytics.period_rows import Period
 from analytics.period_sums import because, figure_of, independent_ratio
 from analytics.process_documents import WHOLE, booked, by_kind, documented_part, of_subjects, plant_subjects
+from analytics.process_pots import line_pots
 from plant import nodes
 from plant.indicators import Figure
 from plant.ports import LedgerEntry
@@ -34,18 +38,18 @@ def carbon_figures(period: Period, found: Found) -> Chaptered:
         anodes = [e for kind in KINDS for e in entries.get(kind, ())]
         for line in site.potlines:
             own = of_subjects(anodes, subjects_of([line]))
-            figures[nodes.line(line)] = _direct(period, nodes.line(line), [line], own, found)
-        figures[nodes.PLANT] = _direct(period, nodes.PLANT, list(site.potlines), of_subjects(anodes, plant_subjects(site)), found)
+            figures[nodes.line(line)] = _direct(period, nodes.line(line), [line], own)
+        figures[nodes.PLANT] = _direct(period, nodes.PLANT, list(site.potlines), of_subjects(anodes, plant_subjects(site)))
     electricity = _electricity(period, found)
     if electricity:
         figures[nodes.PLANT] = {**figures.get(nodes.PLANT, {}), **electricity}
     return Chaptered({node: by for node, by in figures.items() if by})
 
 
-def _direct(period: Period, node: str, lines: Sequence[str], anodes: Sequence[LedgerEntry], found: Found) -> dict[str, Figure]:
+def _direct(period: Period, node: str, lines: Sequence[str], anodes: Sequence[LedgerEntry]) -> dict[str, Figure]:
     metal = process_metal(period, node, lines)
     anode, anode_figure = _anodes(period, node, lines, metal, anodes)
-    pfc, pfc_figure = _pfc(period, node, lines, found)
+    pfc, pfc_figure = _pfc(period, node, lines)
     whole = _added(anode, pfc)
     # where the default stands for all anodes they follow from the metal, and its band cancels
     anode_per_tonne = _per_tonne(anode, metal) if anodes else _of_metal(anode, metal)
@@ -120,7 +124,7 @@ def _less(whole: Sum, part: Sum) -> Sum:
     return _scaled(whole, share)
 
 
-def _pfc(period: Period, node: str, lines: Sequence[str], found: Found) -> tuple[Sum, Figure]:
+def _pfc(period: Period, node: str, lines: Sequence[str]) -> tuple[Sum, Figure]:
     """CF4 and C2F6 of each line's metal by its anode-effect minutes; by the set's default where they are not recorded."""
     factors, default = Factors(period), []
     method, parts = factors.pfc(), []
@@ -128,19 +132,29 @@ def _pfc(period: Period, node: str, lines: Sequence[str], found: Found) -> tuple
         return NOTHING, replace(figure_of(period, node, "pfc_emissions", NOTHING), reason=factors.reason)
     for line in lines:
         metal = process_metal(period, nodes.line(line), [line])
-        minutes = found.get(nodes.line(line), {}).get("anode_effect_minutes")
-        if minutes is not None and minutes.value is not None:
-            parts.append(_scaled(metal, method.of_effects(minutes.value)))
+        effects = effects_of(period, line, line_pots(period, line).running)
+        heard = _heard_share(period, line, effects)
+        if heard and effects.minutes is not None:
+            parts.append(_scaled(metal, heard * method.of_effects(effects.minutes)))
+        if heard >= WHOLE:
             continue
         masses = factors.pfc_default()
-        default.append(line)
-        parts.append(NOTHING if masses is None else _scaled(metal, method.co2e_t_per_t(*masses)))
+        default.append(line if not heard else f"{line} for {1 - heard:.0%} of the time")
+        parts.append(NOTHING if masses is None else _scaled(metal, (1 - heard) * method.co2e_t_per_t(*masses)))
     whole = _added(*parts)
     figure = replace(figure_of(period, node, "pfc_emissions", whole), editions=tuple(dict.fromkeys(factors.editions)))
     said = f"method set {period.site.carbon.pfc_method}"
     if default:
         said += f", default for {', '.join(default)} without a record of anode effects"
     return whole, because(figure, factors.reason or said)
+
+
+def _heard_share(period: Period, line: str, effects: Effects) -> float:
+    """Share 0..1 of a line's metal made while its effects were listened to; of a line that made none, of the time."""
+    made = np.nan_to_num(period.rows.column(nodes.line(line), "metal_produced"))
+    known = effects.heard & np.isfinite(effects.running)
+    total = float(made.sum())
+    return float(made[known].sum()) / total if total > 0 else effects.share
 
 
 def _electricity(period: Period, found: Found) -> dict[str, Figure]:

@@ -38,6 +38,7 @@ class Period:
     status: PeriodStatus
     entries: Sequence[LedgerEntry] = field(default_factory=tuple)
     efficiency: Mapping[str, Fits] = field(default_factory=dict)
+    beside: Sequence[LedgerEntry] = field(default_factory=tuple)  # of the days around it: that a record of events goes on
 
     @property
     def day(self) -> date:
@@ -49,7 +50,9 @@ class Period:
         first, end = np.searchsorted(self.rows.start_ns, [span.start_ns, span.end_ns])
         inside = [e for e in self.entries if span.start_ns <= e.end_ns and e.start_ns < span.end_ns]
         rows = self.rows.take(slice(int(first), int(end)))
-        return Period(self.site, self.rulebook, span, kind, rows, self.status, inside, self.efficiency)
+        kept = {id(e) for e in inside}
+        beside = [*self.beside, *(e for e in self.entries if e.kind == "anode_effect" and id(e) not in kept)]
+        return Period(self.site, self.rulebook, span, kind, rows, self.status, inside, self.efficiency, beside)
 
     def sum(self, node: str, name: str) -> Sum:
         """Sum of a column of a node over the span."""

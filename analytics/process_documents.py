@@ -54,11 +54,11 @@ def booked(site: Site, entries: Sequence[LedgerEntry], span: Span) -> Booked:
     lasting = [e for e in entries if e.end_ns > e.start_ns and e.start_ns < span.end_ns and e.end_ns > span.start_ns]
     instants = [e for e in entries if e.end_ns == e.start_ns and span.start_ns <= e.start_ns < span.end_ns]
     amount = sum(_share(e, span) * e.amount for e in lasting) + sum(e.amount for e in instants)
-    reaches = [Span(e.start_ns, e.end_ns) for e in lasting] + _days_of(site, [e.start_ns for e in instants])
+    reaches = [Span(e.start_ns, e.end_ns) for e in lasting] + days_of(site, [e.start_ns for e in instants])
     return Booked(float(amount), _covered(reaches, span), len(lasting) + len(instants))
 
 
-def _days_of(site: Site, t_ns: Sequence[int]) -> list[Span]:
+def days_of(site: Site, t_ns: Sequence[int]) -> list[Span]:
     """Production days that hold any of the instants."""
     found: list[Span] = []
     for t in sorted(t_ns):
@@ -70,7 +70,7 @@ def _days_of(site: Site, t_ns: Sequence[int]) -> list[Span]:
 def documented_until_ns(site: Site, entries: Sequence[LedgerEntry]) -> int:
     """End of the last time that documents speak of; 0 where there is none."""
     last = [e.start_ns for e in entries if e.end_ns == e.start_ns]
-    days = _days_of(site, [max(last)] if last else [])
+    days = days_of(site, [max(last)] if last else [])
     return max((*(e.end_ns for e in entries), *(day.end_ns for day in days)), default=0)
 
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from analytics.anode_effects import KIND, WHOLE, effects_of, rates
 from analytics.balance import Banded
 from analytics.chapter import Chapter, Chaptered, NodeFields
 from analytics.counters import F64
-from analytics.estimate import SLOTS_A_DAY, Sum, summed
+from analytics.estimate import Sum, summed
 from analytics.faraday import faraday_yields
 from analytics.gauges import POT_VOLTAGE
 from analytics.lines import NUMERATORS, charge_class_percent, rectifiers
@@ -20,15 +21,13 @@ from analytics.metal import pots_running
 from analytics.period_metal import process_metal, subjects_of
 from analytics.period_rows import Period
 from analytics.period_sums import because, figure_of, independent_ratio
-from analytics.process_documents import by_kind, documented_until_ns, of_subjects
-from analytics.process_voltage import effect_minutes_per_pot_day, pot_charge_kah
+from analytics.process_voltage import pot_charge_kah
 from analytics.process_worth import capacity_figures, worth_figures, worth_of_a_day
 from plant import nodes
 from plant.indicators import Figure
-from plant.ports import LedgerEntry
 from plant.site import PotRegister, Site
 
-KINDS = ("anode_effect",)
+KINDS = (KIND,)
 STATES = ("running", "preheating", "starting", "stopped", "bypassed")
 Figures = dict[str, Figure]
 
@@ -58,10 +57,9 @@ def pot_figures(period: Period, found: Mapping[str, Mapping[str, Figure]]) -> Ch
     if not site.potlines:
         return Chaptered()
     pots = {line: line_pots(period, line) for line in site.potlines}
-    effects = by_kind(period.entries).get("anode_effect", [])
     figures: dict[str, Figures] = {}
     for node, lines in _levels(site):
-        figures[node] = _of_node(period, node, lines, pots, effects)
+        figures[node] = _of_node(period, node, lines, pots)
         figures[node] |= _deducted(period, node, lines, figures[node], found.get(node, {}))
         figures[node] |= worth_figures(period, node, {**found.get(node, {}), **figures[node]})
     figures[nodes.PLANT] |= capacity_figures(period, {node: {**found.get(node, {}), **by} for node, by in figures.items()})
@@ -95,9 +93,7 @@ def _registered(registers: Sequence[PotRegister], start_ns: np.ndarray[Any, np.d
     return {state: np.where(at >= 0, count[np.maximum(at, 0)], np.nan) for state, count in counts.items()}
 
 
-def _of_node(
-    period: Period, node: str, lines: Sequence[str], pots: Mapping[str, LinePots], effects: Sequence[LedgerEntry]
-) -> Figures:
+def _of_node(period: Period, node: str, lines: Sequence[str], pots: Mapping[str, LinePots]) -> Figures:
     mine = [pots[line] for line in lines]
     share = period.rows.column(node, "measured_share")
     running = np.sum([p.running for p in mine], axis=0)
@@ -121,7 +117,7 @@ def _of_node(
     controllers = _controllers(period, node, lines)
     if controllers is not None:
         figures["pot_voltage_controllers"] = controllers
-    return figures | _effects(period, node, lines, running, effects)
+    return figures | _effects(period, node, lines, pots)
 
 
 def _over(amount: Sum, divisor: float) -> Sum:
@@ -188,30 +184,22 @@ def _deducted(period: Period, node: str, lines: Sequence[str], mine: Figures, fo
     return changed
 
 
-def _effects(period: Period, node: str, lines: Sequence[str], running: F64, effects: Sequence[LedgerEntry]) -> Figures:
-    """Anode effects that began in the period; none told is not none. Empty where no line has a record of them."""
-    site = period.site
-    by_line = {line: of_subjects(effects, subjects_of([line])) for line in lines}
-    told = [line for line in lines if site.potlines[line].effect_meter]
-    if not told and not any(by_line.values()):
+def _effects(period: Period, node: str, lines: Sequence[str], pots: Mapping[str, LinePots]) -> Figures:
+    """Anode effects that began in the period; none heard where nobody listened is not none. Empty where no line has a record."""
+    told = [line for line in lines if period.site.potlines[line].effect_meter]
+    found = {line: effects_of(period, line, pots[line].running) for line in lines}
+    if not told and not any(e.kind == KIND and e.subject in subjects_of(lines) for e in (*period.entries, *period.beside)):
         return {}
-    silent = [line for line in lines if line not in told and not by_line[line]]
-    # a log that people keep says nothing of the time after its last day
-    ends = [documented_until_ns(site, by_line[line]) for line in lines if line not in told and by_line[line]]
-    end_ns = min([period.span.end_ns, *ends])
-    began = [e for own in by_line.values() for e in own if period.span.start_ns <= e.start_ns < end_ns]
-    running = running[period.rows.start_ns < end_ns]
-    pot_days = float(np.nansum(running)) / SLOTS_A_DAY
-    share = float(np.isfinite(running).mean()) if len(running) else 0.0
-    reason = "" if pot_days else "no pot was running"
-    if not began:
-        reason = "no anode effect is recorded"
-    elif silent:
-        reason = f"anode effects of {', '.join(silent)} are not recorded"
-    minutes, number = Sum(None, None, None, share), Sum(None, None, None, share)
-    if not reason:
-        value, count = effect_minutes_per_pot_day(sum(e.amount for e in began), pot_days), len(began) / pot_days
-        minutes, number = Sum(value, value, value, share), Sum(count, count, count, share)
+    silent = [line for line, effects in found.items() if not effects.heard.any()]
+    reason = "" if any(effects.pot_days for effects in found.values()) else "no pot was running"
+    if silent:
+        every = len(silent) == len(found)
+        reason = "no anode effect is recorded" if every else f"anode effects of {', '.join(silent)} are not recorded"
+    minutes, number = rates(list(found.values()))
+    if reason:
+        minutes, number = (Sum(None, None, None, s.measured_share) for s in (minutes, number))
+    elif minutes.measured_share < WHOLE:
+        reason = f"anode effects are known of {minutes.measured_share:.0%} of the time"
     figures = {
         name: figure_of(period, node, name, amount)
         for name, amount in (("anode_effect_minutes", minutes), ("anode_effect_frequency", number))

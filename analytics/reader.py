@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
+from analytics.anode_effects import KIND as EFFECT
+from analytics.anode_effects import QUIET_DAYS
 from analytics.chapters import entry_kinds
 from analytics.gather import Gather
 from analytics.limits import PeriodKind
@@ -14,6 +16,7 @@ from plant.rulebook import Rulebook
 from plant.series import Span
 from plant.site import Site
 
+EFFECTS_REACH_NS = (QUIET_DAYS + 1) * 86_400_000_000_000
 QUOTA_YEARS = 2  # a certificate's documents lie within this many years of the year that it is cancelled for
 
 
@@ -37,7 +40,14 @@ class Reader:
         inside = [e for e in entries if e.start_ns < span.end_ns]
         if kind == "year":
             inside += await self._certificates(span)
-        return Period(self._site, self._rulebook, span, kind, rows, "provisional", inside, self._state.efficiency)
+        beside = await self._effects_beside(span) if self._site.potlines else []
+        return Period(self._site, self._rulebook, span, kind, rows, "provisional", inside, self._state.efficiency, beside)
+
+    async def _effects_beside(self, span: Span) -> list[LedgerEntry]:
+        """Anode effects of the days around a span: they tell of a quiet day that its record was kept."""
+        wide = Span(max(span.start_ns - EFFECTS_REACH_NS, 0), span.end_ns + EFFECTS_REACH_NS)
+        found = await self._ledger.entries(self._site.id, (EFFECT,), wide)
+        return [e for e in found if not (e.start_ns < span.end_ns and e.end_ns >= span.start_ns)]
 
     async def _certificates(self, span: Span) -> list[LedgerEntry]:
         """Certificates that may be cancelled for the year of a span: generated the year before, or documented years after."""

@@ -130,11 +130,16 @@ _REASONS = (
     (re.compile(r"anodes by default consumption"), "阳极按缺省消耗"),
     (re.compile(r"method set (\S+)"), r"方法集 \1"),
     (
+        re.compile(r"method set (\S+), default for (.+) for (.+) of the time without a record of anode effects"),
+        r"方法集 \1,\2 有 \3 的时间无阳极效应记录,该部分按缺省值",
+    ),
+    (
         re.compile(r"method set (\S+), default for (.+) without a record of anode effects"),
         r"方法集 \1,\2 无阳极效应记录,按缺省值",
     ),
     (re.compile(r"no contract energy is settled"), "无已结算合同电量,按零计"),
     (re.compile(r"no anode effect is recorded"), "无阳极效应记录"),
+    (re.compile(r"anode effects are known of (.+) of the time"), r"仅 \1 的时间有阳极效应记录"),
     (re.compile(r"anode effects of (.+) are not recorded"), r"\1 未记录阳极效应"),
     (re.compile(r"no pot was running"), "无运行槽"),
     (re.compile(r"energy of starting pots is in it"), "含启动槽电量"),

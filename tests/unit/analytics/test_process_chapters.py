@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 import numpy as np
 import pytest
-from analytics_plant import HEAD, entry, meter_toml
+from analytics_plant import entry
+from process_rows import AC_KWH, CE, DAY, ETA, METAL_T, RULES, RUNNING, SITE, VOLTS, K, of_day, period_of, rows_of, site_of
 
 from analytics.carbon_chapter import carbon_figures
 from analytics.carbon_ets import STUDY
@@ -18,85 +18,11 @@ from analytics.process_casthouse import casthouse_figures
 from analytics.process_pots import pot_figures
 from analytics.process_worth import capacity_share
 from analytics.study import Material, Question
-from analytics.table import Table
 from plant import nodes
-from plant.config import parse_site
 from plant.indicators import Figure
 from plant.ports import LedgerEntry
-from plant.rulebook import parse_rules, shipped_rule_texts
-from plant.series import QUARTER, QUARTER_NS, Span
+from plant.series import QUARTER_NS, Span
 from plant.site import Site
-
-RULES = parse_rules(shipped_rule_texts())
-K = 0.335573
-POTS, CURRENT_KA, VOLTS, ETA, CE = 300.0, 500.0, 3.95, 0.98, 0.935
-CELLS = """
-branch = [
-  { id = "tie", kind = "grid_tie", bus = "b" },
-  { id = "rect", kind = "rectifier_group", bus = "b", potline = "a" },
-  { id = "cast", kind = "feeder", bus = "b", purpose = "casthouse" },
-]
-[[potline]]
-id = "a"
-current_efficiency_ref = 0.935
-pots = [POTS]
-""" + "".join(
-    meter_toml(name, i + 1, measures, 900)
-    for i, (name, measures) in enumerate(
-        {
-            "tie": 'branch = "tie"',
-            "rect": 'branch = "rect", class_percent = 0.2',
-            "rect-dc": 'branch = "rect", side = "dc"',
-            "cast": 'branch = "cast"',
-        }.items()
-    )
-)
-RUNNING = "{ valid_from = 2020-01-01T00:00:00Z, running = 300 }"
-
-
-def _site(more: str = "", pots: str = RUNNING) -> Site:
-    head = HEAD.replace("ZONE", "Asia/Shanghai").replace('id = "p",', 'id = "p", province = "guizhou",')
-    return parse_site(head + CELLS.replace("POTS", pots) + more, "site.toml")
-
-
-SITE = _site()
-DAY = SITE.calendar.day(date(2026, 6, 1))
-METAL_T = K * CURRENT_KA * 24 * POTS * CE / 1000
-AC_KWH = POTS * CURRENT_KA * VOLTS / ETA * 24
-
-
-def _rows(span: Span = DAY) -> Table:
-    """A day of the line of the vectors: 300 pots, 500 kA, 3.95 V, 98 %; e2 is 3 % above e1, the casthouse takes 20 MWh."""
-    start_ns = span.bounds(QUARTER_NS)[:-1]
-    one, slots = np.ones(len(start_ns)), 96
-    energies = {
-        "rectifier_energy": AC_KWH,
-        "dc_energy": AC_KWH * ETA,
-        "comprehensive_energy": AC_KWH * 1.03,
-        "comprehensive_energy_tariff": AC_KWH * 1.025,
-        "metal_produced": METAL_T,
-    }
-    trust = {"measured_share": one, "completeness": one}
-    line: dict[str, Any] = {"current_efficiency": 100 * CE * one, **trust}
-    for name, amount in energies.items():
-        line |= {f"{name}{edge}": amount / slots * f * one for edge, f in (("", 1.0), ("_low", 0.998), ("_high", 1.002))}
-    bought = {f"grid_import{e}": 18_300 / slots * one for e in ("", "_low", "_high")}
-    columns = {
-        nodes.line("a"): line,
-        nodes.PLANT: line | bought,
-        nodes.branch("rect"): {f"energy_import{e}": AC_KWH / slots * one for e in ("", "_low", "_high")} | trust,
-        nodes.point("rect-dc"): {f"energy_import{e}": AC_KWH * ETA / slots * one for e in ("", "_low", "_high")} | trust,
-        nodes.branch("cast"): {f"energy_import{e}": 20_000 / slots * one for e in ("", "_low", "_high")} | trust,
-    }
-    return Table(QUARTER, start_ns, QUARTER_NS, columns)
-
-
-def _period(entries: list[LedgerEntry] | None = None, site: Site = SITE, rows: Table | None = None) -> Period:
-    return Period(site, RULES, DAY, "day", rows or _rows(), "provisional", entries or [])
-
-
-def _of_day(kind: str, amount: float, subject: str = "plant", **data: Any) -> LedgerEntry:
-    return entry(kind, subject, DAY.start_ns, round(amount), DAY.end_ns, **data)
 
 
 def _pots(period: Period) -> dict[str, Figure]:
@@ -104,7 +30,7 @@ def _pots(period: Period) -> dict[str, Figure]:
 
 
 def test_voltage_and_its_worth_come_back() -> None:
-    found = _pots(_period())
+    found = _pots(period_of())
     assert found["pot_voltage"].value == pytest.approx(VOLTS, rel=1e-9)
     low, high = found["pot_voltage"].low, found["pot_voltage"].high
     assert low is not None
@@ -116,43 +42,43 @@ def test_voltage_and_its_worth_come_back() -> None:
 
 
 def test_effects_that_nobody_recorded_are_not_none() -> None:
-    assert "anode_effect_minutes" not in _pots(_period())
+    assert "anode_effect_minutes" not in _pots(period_of())
     late = [entry("anode_effect", "a", DAY.end_ns, 90)]
-    quiet = _pots(_period(late))["anode_effect_minutes"]
+    quiet = _pots(period_of(late))["anode_effect_minutes"]
     assert (quiet.value, quiet.reason) == (None, "no anode effect is recorded")
 
 
 def test_effect_minutes_of_a_day() -> None:
     effects = [entry("anode_effect", "a", DAY.start_ns + i, seconds) for i, seconds in enumerate((90, 45, 150))]
-    found = _pots(_period(effects))
+    found = _pots(period_of(effects))
     assert found["anode_effect_minutes"].value == pytest.approx(0.0158333, abs=5e-8)
     assert found["anode_effect_frequency"].value == pytest.approx(0.01)
 
 
 def test_starting_pots_are_a_term_of_their_own_and_taken_off_by_edition_alone() -> None:
     pots = RUNNING + ", { valid_from = 2026-05-31T16:00:00Z, running = 298, starting = 2 }"
-    unstated = _pots(_period(site=_site(pots=pots)))
+    unstated = _pots(period_of(site=site_of(pots=pots)))
     assert unstated["start_up_energy"].value is None
     assert "starting" in unstated["start_up_energy"].reason
     stated = "[process]\nstarting_voltage_v = 6.0\n"
     # rows are of 300 pots' metal: the line's ampere-hours follow from it and the 298 of the register
     kah = METAL_T * 1000 / K / CE / 298
-    kept = _pots(_period(site=_site(stated, pots)))
+    kept = _pots(period_of(site=site_of(stated, pots)))
     assert kept["start_up_energy"].value == pytest.approx(kah * 2 * 6.0)
     assert "specific_energy_e1" not in kept
     edition = stated + 'start_up = [{ valid_from = 2026-01-01, energy = "deducted", document = "norm" }]\n'
-    off = _pots(_period(site=_site(edition, pots)))
+    off = _pots(period_of(site=site_of(edition, pots)))
     assert off["specific_energy_e1"].value == pytest.approx((AC_KWH - kah * 12 / ETA) / METAL_T)
     assert "taken off" in off["specific_energy_e1"].reason
 
 
 def test_a_rectifier_group_beyond_what_can_be_is_flagged() -> None:
-    rows = _rows()
+    rows = rows_of()
     rows.columns[nodes.branch("rect")] |= {f"energy_import{e}": np.full(96, AC_KWH / 192) for e in ("", "_low", "_high")}
     node = nodes.branch("rect")
     found = {
-        n: pot_figures(_period(rows=r), {}).figures[node]["rectifier_group_efficiency"]
-        for n, r in (("bad", rows), ("good", _rows()))
+        n: pot_figures(period_of(rows=r), {}).figures[node]["rectifier_group_efficiency"]
+        for n, r in (("bad", rows), ("good", rows_of()))
     }
     assert found["good"].value == pytest.approx(98.0)
     assert found["good"].status == {"rectifier-plausible-min": "met", "rectifier-plausible-max": "met"}
@@ -160,14 +86,14 @@ def test_a_rectifier_group_beyond_what_can_be_is_flagged() -> None:
 
 
 def _cast(*more: LedgerEntry, site: Site = SITE, tapped_t: float = 1100.0) -> dict[str, Figure]:
-    ingots = _of_day("ingots", 1_150_000)
-    cold = _of_day("metal_cold", 55_000)
+    ingots = of_day("ingots", 1_150_000)
+    cold = of_day("metal_cold", 55_000)
     taps = [entry("metal_tapped", "a", DAY.start_ns + 1, round(tapped_t * 1000))]
-    return dict(casthouse_figures(_period([ingots, cold, *taps, *more], site), {}).figures[nodes.PLANT])
+    return dict(casthouse_figures(period_of([ingots, cold, *taps, *more], site), {}).figures[nodes.PLANT])
 
 
 def test_ingots_without_cold_metal() -> None:
-    found = _cast(_of_day("fuel", 2_000_000, fuel="natural_gas"))
+    found = _cast(of_day("fuel", 2_000_000, fuel="natural_gas"))
     ingots = 1150.0 - 55.0
     energy = AC_KWH * 1.03 / METAL_T * 1100.0 + 20_000
     assert found["specific_energy_e3"].value == pytest.approx(energy / ingots)
@@ -183,7 +109,7 @@ def test_without_fuel_documents_the_coal_has_a_lower_bound_alone() -> None:
     assert figure.high is None
     assert figure.low is not None
     assert figure.reason.startswith("fuel is booked for 0%")
-    assert _cast(site=_site('[process]\ncasthouse_fuel = "none"\n'))["specific_energy_e4"].value is not None
+    assert _cast(site=site_of('[process]\ncasthouse_fuel = "none"\n'))["specific_energy_e4"].value is not None
 
 
 def test_metal_that_does_not_fit_the_ingots_gives_no_figure() -> None:
@@ -195,13 +121,13 @@ def test_metal_that_does_not_fit_the_ingots_gives_no_figure() -> None:
 def test_ingots_of_half_a_day_are_held_against_its_energy() -> None:
     noon = (DAY.start_ns + DAY.end_ns) // 2
     half = [entry("ingots", "plant", DAY.start_ns, 560_000, noon), entry("metal_tapped", "a", DAY.start_ns + 1, 562_000)]
-    figure = casthouse_figures(_period(half), {}).figures[nodes.PLANT]["specific_energy_e3"]
+    figure = casthouse_figures(period_of(half), {}).figures[nodes.PLANT]["specific_energy_e3"]
     assert figure.value == pytest.approx((AC_KWH * 1.03 / METAL_T * 562 + 10_000) / 560)
     assert "until 2026-06-01 12:00" in figure.reason
 
 
 def test_direct_alloying() -> None:
-    found = _cast(_of_day("metal_alloyed", 990_000), site=_site('[process]\nmolten_charged = "tapped"\n'))
+    found = _cast(of_day("metal_alloyed", 990_000), site=site_of('[process]\nmolten_charged = "tapped"\n'))
     assert found["direct_alloy_ratio"].value == pytest.approx(90.0)
 
 
@@ -212,7 +138,7 @@ def test_a_marked_tap_does_not_count() -> None:
 
 def test_carbon_of_a_day_says_what_it_rests_on() -> None:
     effects = [entry("anode_effect", "a", DAY.start_ns + i, 600) for i in range(3)]
-    period = _period(effects)
+    period = period_of(effects)
     found = carbon_figures(period, pot_figures(period, {}).figures).figures[nodes.PLANT]
     aem = 30 / 300
     assert found["direct_emissions_intensity"].value == pytest.approx(1.470832 + 0.110682 * aem / 0.10, abs=1e-6)
@@ -229,16 +155,16 @@ def test_contracts_lower_the_market_figure_alone() -> None:
         name: Figure(name, kwh, kwh, kwh, 1.0, 1.0)
         for name, kwh in (("contracted_matched", 9_000.0), ("contracted_energy", 12_000.0))
     }
-    found = carbon_figures(_period(), {nodes.PLANT: green}).figures[nodes.PLANT]
+    found = carbon_figures(period_of(), {nodes.PLANT: green}).figures[nodes.PLANT]
     values = [found[f"electricity_emissions_{name}"].value for name in ("location", "matched", "volumetric")]
     assert values == pytest.approx([10.39989, 5.66928, 3.84048])
 
 
 def test_booked_anodes_stand_before_the_default() -> None:
-    gross, net = _of_day("anode_gross", 480 * METAL_T), _of_day("anode_net", 400 * METAL_T)
+    gross, net = of_day("anode_gross", 480 * METAL_T), of_day("anode_net", 400 * METAL_T)
     formula = 0.976 * 44 / 12
     for entries, per_t, said in (([gross], 0.407136, "anode_gross"), ([gross, net], 0.400, "anode_net")):
-        figure = carbon_figures(_period(entries), {}).figures[nodes.PLANT]["anode_emissions"]
+        figure = carbon_figures(period_of(entries), {}).figures[nodes.PLANT]["anode_emissions"]
         assert figure.value == pytest.approx(per_t * formula * METAL_T, rel=1e-5)
         assert said in figure.reason
 
@@ -246,7 +172,7 @@ def test_booked_anodes_stand_before_the_default() -> None:
 def test_beyond_the_documents_anodes_are_of_the_default() -> None:
     noon = (DAY.start_ns + DAY.end_ns) // 2
     half = entry("anode_net", "a", DAY.start_ns, round(400 * METAL_T / 2), noon)
-    found = carbon_figures(_period([half]), {}).figures[nodes.PLANT]
+    found = carbon_figures(period_of([half]), {}).figures[nodes.PLANT]
     assert found["anode_emissions"].value == pytest.approx((0.400 + 0.411) / 2 * 0.976 * 44 / 12 * METAL_T, rel=1e-5)
     assert "by default from 2026-06-01 12:00 on" in found["anode_emissions"].reason
     assert found["direct_emissions_intensity"].low < found["direct_emissions_intensity"].value  # type: ignore[operator]
@@ -261,13 +187,13 @@ def test_a_hole_in_the_alloying_sheets_gives_no_ratio() -> None:
 
 def test_an_effect_log_says_nothing_of_the_days_after_it() -> None:
     log = [entry("anode_effect", "a", DAY.start_ns - 1, 60), entry("anode_effect", "a", DAY.start_ns + 1, 285)]
-    rows = _rows(Span(DAY.start_ns, DAY.start_ns + 2 * (DAY.end_ns - DAY.start_ns)))
-    two_days = replace(_period(log, rows=rows), span=Span(DAY.start_ns, int(rows.start_ns[-1]) + QUARTER_NS))
+    rows = rows_of(Span(DAY.start_ns, DAY.start_ns + 2 * (DAY.end_ns - DAY.start_ns)))
+    two_days = replace(period_of(log, rows=rows), span=Span(DAY.start_ns, int(rows.start_ns[-1]) + QUARTER_NS))
     assert _pots(two_days)["anode_effect_minutes"].value == pytest.approx(0.0158333, abs=5e-8)
 
 
 def test_effects_without_a_record_take_the_default_of_the_set() -> None:
-    figure = carbon_figures(_period(), {}).figures[nodes.PLANT]["pfc_emissions"]
+    figure = carbon_figures(period_of(), {}).figures[nodes.PLANT]["pfc_emissions"]
     assert figure.value == pytest.approx(0.26316 * METAL_T)
     assert "default for a" in figure.reason
 
@@ -286,10 +212,10 @@ def test_capacity_at_the_benchmark(words: tuple[str, ...], expected: tuple[float
 
 
 def _ets(entries: list[LedgerEntry], settings: str) -> Any:
-    site = _site(settings)
+    site = site_of(settings)
     year = site.calendar.year(2026)
     question = Question(site, RULES, "year", year, DAY.end_ns, DAY.end_ns)
-    return STUDY.compute(Material(question, DAY, _rows(), entries))
+    return STUDY.compute(Material(question, DAY, rows_of(), entries))
 
 
 def test_allowances_of_verified_emissions() -> None:
