@@ -183,6 +183,8 @@ def test_history_reaches_a_running_program_and_is_computed(site: Path, tmp_path:
     with program(site, port_of(site), tmp_path):
         asked = potwatt(*command)
         report = potwatt("report", "day", day, "--site", site)
+        explain = ("explain", "grid_import", day, "--site", site)
+        explained = potwatt(*explain, "--json")
         again = potwatt(*command)
     assert asked.returncode == 0, asked.stdout + asked.stderr
     assert "2880 rows read, 2880 taken" in asked.stdout
@@ -193,5 +195,11 @@ def test_history_reaches_a_running_program_and_is_computed(site: Path, tmp_path:
     energy = sum(1.5 + slot % 7 for slot in range(7 * 96 - 32, 8 * 96 - 32))  # the plant's day begins at 16:00 UTC
     figures = json.loads(report.stdout)["figures"]["plant"]
     assert figures["grid_import_kwh"]["value"] == pytest.approx(energy), report.stdout
+    tree = json.loads(explained.stdout)["tree"]
+    assert (tree["value"], tree["causes"][0]["causes"][0]["name"]) == (pytest.approx(energy), "tie"), explained.stdout
+    assert json.loads(potwatt(*explain, "--json").stdout)["tree"] == tree, "the same files, opened by the command"
+    drawn = potwatt(*explain).stdout
+    assert "point tie" in drawn, drawn
+    assert "mounting works" in drawn, drawn
     alone = potwatt(*command)
     assert "stored 0 values; 2879 were there already" in alone.stdout, "the same files, opened by the command"
