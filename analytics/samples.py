@@ -8,15 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from analytics.counters import F64, I64, Mask
+from analytics.mending import mended
 from analytics.power import NS_PER_S
 from plant.ports import Annotation
 from plant.quality import usable
 from plant.quantities import QUANTITIES
 from plant.series import MINUTE_NS, QUARTER_NS, Series
 from plant.site import Mounting
+from plant.verdicts import REJECTING, mending
 
 Readings = Mapping[tuple[str, str], Series]
-EXCLUDING = ("stuck", "spike", "bad", "wrong_ratio", "reversed")  # verdicts after which a reading proves nothing
+EXCLUDING = REJECTING  # verdicts after which a reading proves nothing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,7 +40,8 @@ def mounted(
 ) -> Samples:
     """Samples of ``quantity`` on the metering point while the meter was mounted there, within ``span`` (start, end ns).
 
-    A reversed mounting reads the mirrored register and flips powers. Readings that an annotation rejects are left out.
+    A reversed mounting reads the mirrored register and flips powers. Readings that an annotation rejects are left out, those
+    that it mends are mended.
     """
     name = name_on(mounting, quantity)
     series = readings.get((mounting.meter, name))
@@ -46,7 +49,10 @@ def mounted(
         return NONE
     mask = usable(series.value, series.quality) & (series.t_ns >= span[0]) & (series.t_ns <= span[1])
     mask &= ~rejected(series.t_ns, mounting.meter, name, annotations)
-    return Samples(series.t_ns[mask], series.value[mask] * factor_of(mounting, quantity))
+    t_ns, value = series.t_ns[mask], series.value[mask]
+    if annotations:
+        value = mended(t_ns, value, mounting.meter, name, annotations, readings)
+    return Samples(t_ns, value * factor_of(mounting, quantity))
 
 
 def name_on(mounting: Mounting, quantity: str) -> str:
@@ -72,13 +78,13 @@ def within_rating(samples: Samples, most: float) -> Samples:
 
 
 def rejected(t_ns: I64, meter: str, quantity: str, annotations: Sequence[Annotation]) -> Mask:
-    """Mask of readings under a verdict; later verdicts overrule earlier ones, ``good`` lifts them."""
+    """Mask of readings under a verdict; later verdicts overrule earlier ones, ``good`` and what mends lift them."""
     mask = np.zeros(len(t_ns), bool)
     for note in sorted(annotations, key=lambda a: (a.recorded_ns or 0, a.id or 0)):
         if note.meter == meter and note.quantity in ("", quantity):
             inside = (t_ns >= note.start_ns) & (t_ns < note.end_ns)
-            if note.verdict in EXCLUDING or note.verdict == "good":
-                mask[inside] = note.verdict != "good"
+            if note.verdict in EXCLUDING or note.verdict == "good" or mending(note.verdict) is not None:
+                mask[inside] = note.verdict in EXCLUDING
     return mask
 
 

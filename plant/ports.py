@@ -146,7 +146,7 @@ class Annotation:
     quantity: str  # "" = all
     start_ns: int
     end_ns: int
-    verdict: str  # stuck | spike | exchange | wrong_ratio | reversed | bad | good
+    verdict: str  # stuck | spike | exchange | wrong_ratio | reversed | bad | good, or one that mends: see plant.verdicts
     author: str
     cause: str
     id: int | None = None
