@@ -61,7 +61,9 @@ class _Walk:
             if below in self._rules:
                 found += () if own else self._within(below)
             elif below in INDICATORS:
-                found += self._inner(node if below in self._figures.get(node, {}) else nodes.PLANT, below)
+                there = node if below in self._figures.get(node, {}) else nodes.PLANT
+                if not own or below in self._figures.get(there, {}):  # of a figure elsewhere the table knows the rules
+                    found += self._inner(there, below)
         self._made_of[node, name] = tuple(dict.fromkeys(found))
         return self._made_of[node, name]
 

@@ -77,12 +77,17 @@ class _Walk:
             return Cause(CauseKind.FIGURE, indicator, facts, repeated=True)
         self._told.add((node, indicator))
         facts |= {"formula": row.formula, "boundary": row.boundary}
-        causes = [cause for name in row.inputs for cause in self._input(node, name)]
+        causes = [cause for name in row.inputs if self._is_used(name, figure) for cause in self._input(node, name)]
         causes += self._roots(node, indicator)
         if figure is not None:
             causes += self._limits(figure, {cause.name for cause in causes if cause.kind is CauseKind.RULE})
         facts["checked"] = _checked(row.formula, figure, causes)
         return Cause(CauseKind.FIGURE, indicator, facts, tuple(causes))
+
+    def _is_used(self, name: str, figure: Figure | None) -> bool:
+        """Whether an input enters the figure: of rules to choose from, as of method sets, those whose editions it names do."""
+        editions = [r.edition for r in self._period.rulebook.rules if r.id == name]
+        return not editions or figure is None or figure.value is None or any(e in figure.editions for e in editions)
 
     def _input(self, node: str, name: str) -> list[Cause]:
         """What an input of a figure of a node stands for."""

@@ -101,7 +101,7 @@ def test_every_figure_says_how_far_to_trust_it() -> None:
     live = explained_month().live.windows
     assert set(live) >= {"last_24h", "day", "month"}
     shown += [(w, node, f) for w, found in live.items() for node, by in found.figures.items() for f in by.values()]
-    wrong = []
+    wrong: list[tuple[object, ...]] = []
     for where, node, f in shown:
         if not (0.0 <= f.completeness <= 1.0 and 0.0 <= f.measured_share <= 1.0):
             wrong.append((where, node, f.indicator, "share", f.completeness, f.measured_share))

@@ -11,6 +11,7 @@ import pytest
 from explained_month import explained_month
 from rich.console import Console
 
+from api.render.table import Lang
 from api.routes_explain import explained_json
 from potwatt.explain_cli import drawn
 
@@ -55,11 +56,13 @@ def causes(cause: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_a_tree_is_plain_json_in_both_languages() -> None:
     whole = explained_month().whole["e1"]
-    told = {lang: explained_json("demo", "2026-11", whole, lang) for lang in ("en", "zh")}  # type: ignore[arg-type]
-    for lang, title in (("en", "AC energy per tonne, molten (e1)"), ("zh", "铝液交流电耗")):
-        assert told[lang]["tree"]["title"] == title
+    languages: tuple[Lang, ...] = ("en", "zh")
+    told = {lang: explained_json("demo", "2026-11", whole, lang) for lang in languages}
+    titles = {"en": "AC energy per tonne, molten (e1)", "zh": "铝液交流电耗"}
+    for lang in languages:
+        assert told[lang]["tree"]["title"] == titles[lang]
         assert orjson.loads(orjson.dumps(told[lang])) == orjson.loads(orjson.dumps(told[lang], option=orjson.OPT_SORT_KEYS))
-    english, chinese = (causes(told[lang]["tree"]) for lang in ("en", "zh"))
+    english, chinese = (causes(told[lang]["tree"]) for lang in languages)
     assert [c["name"] for c in english] == [c["name"] for c in chinese]
     assert {c["kind"] for c in english} >= {"figure", "branch", "point", "mounting", "gap", "incident", "ledger", "rule"}
 
