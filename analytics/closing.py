@@ -140,14 +140,17 @@ class Closing:
         days, head = self._site.accounting.close_after_days, report.head
         try:
             await self._reports.close_period(head.kind, head.period, f"{days} days after its end", WHO)
-        except InputError:  # not settled, or its days to wait are not over
+        except (InputError, ValueError):  # not settled, its days to wait are not over, or closed by somebody this very moment
             return False
         self._looked_ns = None
         await self._forget(report)
         return True
 
     async def _renew(self, report: _Kept, touched: dict[str, Any]) -> bool:
-        made = await self._reports.renew(report.head.kind, report.head.period, said(touched), causes(touched))
+        try:
+            made = await self._reports.renew(report.head.kind, report.head.period, said(touched), causes(touched))
+        except ValueError:  # somebody made the same version this very moment
+            return False
         self._looked_ns = None
         await self._forget(report)
         return made is not None
@@ -178,8 +181,8 @@ class Closing:
         """Note the reports that documents within a span may enter, those aside that were closed after they came."""
         every = await self._ledger.entries(self._site.id, tuple(LEDGER_KINDS), span, with_superseded=True)
         corrected = {e.supersedes for e in every} - {None}
-        whole = Span(0, 2**62)
-        old = await self._ledger.entries(self._site.id, tuple(LEDGER_KINDS), whole, with_superseded=True) if corrected else []
+        kinds, whole = sorted({e.kind for e in every if e.supersedes is not None}), Span(0, 2**62)
+        old = await self._ledger.entries(self._site.id, kinds, whole, with_superseded=True) if kinds else []
         before = {e.id: e for e in old if e.id in corrected}
         found = False
         for entry in every:

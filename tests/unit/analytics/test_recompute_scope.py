@@ -136,6 +136,19 @@ async def test_storage_carries_a_late_reading_on_as_far_as_its_pools_differ(tmp_
         assert written == (marked if meter == "tie" else _quarters(min(marked), START + 30 * HOUR_NS))
 
 
+async def test_where_pools_are_known_at_midnight_alone_rows_are_written_from_the_touched_slot_to_there(tmp_path: Path) -> None:
+    names = ("tie", "sun", "cell")
+    text, known = _site(TIE, SUN, CELL) + _meters(*names), dict.fromkeys(names, ("active_power",))
+    async with small_plant(tmp_path, text, START, known, store=Counting()) as plant:
+        t_ns = np.arange(START, START + 100 * HOUR_NS + 1, POLL_S * NS, dtype=np.int64)
+        for name, kw in {"tie": 1000.0, "sun": -500.0, "cell": 200.0}.items():
+            await plant.feed(name, t_ns, active_power=np.full(len(t_ns), kw))
+        store = await _settled(plant, 100)
+        marked = await _late(plant, "tie", START + 26 * HOUR_NS + 7 * NS, 1000.0)
+        await plant.work()
+        assert store.take() == _quarters(min(marked), START + 32 * HOUR_NS)
+
+
 LINE = """
 potline = [{ id = "l", current_efficiency_ref = 0.93, current_efficiency_uncertainty = 0.02, pots = [
   { valid_from = 2026-01-01T00:00:00+08:00, running = 200 }] }]
