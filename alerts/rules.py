@@ -30,6 +30,7 @@ RuleId = Literal[
     "tariff-over-threshold",
     "supply-outside",
     "pv-ratio-drop",
+    "meter-suspect",
     "e1-over-baseline",
     "completeness-low",
     "current-efficiency-low",
@@ -49,6 +50,7 @@ FILES: Final = "store-files"  # the health part of the embedded store's closed d
 TARIFF: Final = "tariff-over-threshold"
 SUPPLY: Final = "supply-outside"
 PV_DROP: Final = "pv-ratio-drop"
+SUSPECT: Final = "meter-suspect"
 E1_BASELINE: Final = "e1-over-baseline"
 COMPLETENESS: Final = "completeness-low"
 EFFICIENCY: Final = "current-efficiency-low"

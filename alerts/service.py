@@ -22,6 +22,7 @@ from alerts.outbox import Message, Outbox, outbox_from_state, outbox_to_state
 from alerts.rules import CORRECTIONS, DROPPED, FILES, LOST, STORE, Heard, Inactive, Trouble, Watch, hear, watches
 from alerts.running import certificate_watches, running_watches
 from alerts.supply import drop_watches, supply_watches
+from alerts.suspects import suspect_watches
 from analytics.chapter import Found
 from analytics.figures import Live
 from analytics.study import Studied
@@ -35,6 +36,7 @@ STATE = "alerts"
 HISTORY_WAITING_MAX = 1_000
 DELIVERY_INTERVAL_S = 1.0
 TARIFF_INTERVAL_S = 900.0  # a year's figure moves slowly
+SUSPECTS_INTERVAL_S = 3_600.0  # a week is compared
 CORRECTIONS_S = 7 * 86_400.0  # nothing tells that a correction was entered, so the alert ends by itself
 LANGUAGES: tuple[texts.Language, texts.Language] = ("en", "zh")
 _DELIVERED_ALWAYS = ("raised", "reminder", "cleared")
@@ -73,6 +75,7 @@ class AlertService:
         self._look_interval_s, self._study = look_interval_s, study
         self._tariff: Found | None = None
         self._solar: Found | None = None
+        self._suspects: Studied | None = None
         self._certificates: Studied | None = None
         self._supply: list[Watch] = []
         self._states: dict[str, AlertState] = {}
@@ -91,6 +94,7 @@ class AlertService:
             group.create_task(self._loop(self.look, self._look_interval_s))
             group.create_task(self._loop(self.ask_tariff, TARIFF_INTERVAL_S))
             group.create_task(self._loop(self.ask_solar, TARIFF_INTERVAL_S))
+            group.create_task(self._loop(self.ask_suspects, SUSPECTS_INTERVAL_S))
             group.create_task(self._loop(self.ask_certificates, TARIFF_INTERVAL_S))
             for address in self._addresses:  # each on its own: a slow one holds up no other
                 group.create_task(self._loop(partial(self._deliver_to, address), DELIVERY_INTERVAL_S))
@@ -126,6 +130,16 @@ class AlertService:
         except PotwattError as error:
             _log.warning("the certificates of the year could not be asked", error=str(error))
 
+    async def ask_suspects(self) -> None:
+        """Ask which meters the others accuse, by the week until yesterday; the last answer stands until the next."""
+        if self._study is None:
+            return
+        yesterday = self._site.calendar.local(self._clock.now_ns()).date() - timedelta(days=1)
+        try:
+            self._suspects = await self._study("suspects", "day", str(yesterday))
+        except PotwattError as error:
+            _log.warning("the meters could not be held against each other", error=str(error))
+
     async def ask_tariff(self) -> None:
         """Ask what the tiered price of the running year comes to; the last answer stands until the next."""
         if self._study is None or not self._site.potlines:
@@ -151,7 +165,7 @@ class AlertService:
                 *supply_watches(self._site, self._rulebook, last_24h, now_ns),
                 *running_watches(self._site, last_24h, windows.get("month", {})),
             ]
-        found += [*self._supply, *drop_watches(self._site, self._solar)]
+        found += [*self._supply, *drop_watches(self._site, self._solar), *suspect_watches(self._site, self._suspects)]
         found += certificate_watches(self._site, self._certificates, now_ns)
         self._watches = {watch.key: watch for watch in found}
         self._withdraw(now_ns)

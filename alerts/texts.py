@@ -24,6 +24,7 @@ from alerts.rules import (
     SILENT,
     STORE,
     SUPPLY,
+    SUSPECT,
     TARIFF,
     Watch,
 )
@@ -80,6 +81,10 @@ _RULE: Mapping[str, Mapping[Language, str]] = {
         "en": "quality of the supply outside its limit (last 24 h)",
         "zh": "近24小时电能质量超限",
     },
+    SUSPECT: {
+        "en": "meter suspected of reading wrong: it disagrees with the others; energy misread yesterday",
+        "zh": "电表疑似计量错误:与其他电表不符;昨日误计电量",
+    },
     PV_DROP: {
         "en": "PV performance ratio of yesterday below that of the 30 days before, points",
         "zh": "昨日光伏性能比低于前30日(百分点)",
@@ -112,7 +117,7 @@ _LABEL = {
     "by": {"en": "by", "zh": "确认人"},
 }
 _COUNTED = {STORE: "", DROPPED: "dropped", LOST: "spans", CORRECTIONS: "slots"}  # words and at most a count, no limit
-_DECIMALS = {"kWh/t": 0, "%": 2, "Hz": 3, "s": 0, "": 0, "MWh": 0, "min/pot-day": 2}
+_DECIMALS = {"kWh/t": 0, "%": 2, "Hz": 3, "s": 0, "": 0, "MWh": 0, "kWh": 0, "min/pot-day": 2}
 
 
 def title(watch: Watch, notice: Notice, language: Language) -> str:
@@ -160,6 +165,8 @@ def _figures(watch: Watch, language: Language) -> list[tuple[str, str]]:
     if sample.low is not None and sample.high is not None:
         between = f" {_LABEL['to'][language]} "
         shown.append(("band", between.join(_number(edge, watch.unit) for edge in (sample.low, sample.high))))
+    if watch.rule == SUSPECT and watch.words:
+        shown.append(("words", watch.words))
     if watch.rule == TARIFF and watch.words:
         shown.append(("surcharge", watch.words))
     return shown
