@@ -148,10 +148,11 @@ def test_event_without_an_id_is_refused(found: object) -> None:
 
 
 @pytest.mark.parametrize("name", [p.id for p in shipped_profiles().values() if p.mqtt is not None and p.mqtt.format == "json"])
-@given(numbers=st.lists(st.integers(0, 10**6), min_size=8, max_size=8), t_ms=st.integers(10**12, 2 * 10**12))
+@given(numbers=st.lists(st.integers(0, 10**6), min_size=16, max_size=16), t_ms=st.integers(10**12, 2 * 10**12))
 def test_shipped_devices_messages_come_back(name: str, numbers: list[int], t_ms: int) -> None:
     shipped = shipped_profiles()[name]
     assert shipped.mqtt is not None
+    assert len(shipped.mqtt.points) <= len(numbers)
     points = zip(shipped.mqtt.points, numbers, strict=False)
     values = {p.name: float(next(iter(p.states.values())) if p.states else number) for p, number in points}
     document = write(shipped.mqtt, message(shipped.mqtt, values, t_ms * 10**6, event_id="e-1"))
