@@ -176,8 +176,24 @@ def _electricity(period: Period, found: Found) -> dict[str, Figure]:
     add("location", "grid-factor", None, "")
     for name, energy in MARKET.items():
         green = found.get(nodes.PLANT, {}).get(energy)
+        if energy == "contracted_energy":
+            green = _within_load(green, found.get(nodes.PLANT, {}).get("grid_to_load"))
         add(name, "grid-factor-residual", green, "" if green is not None else "no contract energy is settled")
     return figures
+
+
+def _within_load(green: Figure | None, load: Figure | None) -> Figure | None:
+    """Contracted energy up to the grid energy to load: what passes through to others no contract of this plant makes green."""
+    if green is None or load is None:
+        return green
+
+    def least(a: float | None, b: float | None) -> float | None:
+        return None if a is None or b is None else min(a, b)
+
+    high = load.high if green.high is None else green.high if load.high is None else min(green.high, load.high)
+    share = min(green.measured_share, load.measured_share)
+    value, low = least(green.value, load.value), least(green.low, load.low)
+    return replace(green, value=value, low=low, high=high, measured_share=share)
 
 
 def _with_intensity(name: str, emitted: Sum, metal: Sum | None) -> dict[str, Sum]:

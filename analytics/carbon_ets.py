@@ -5,21 +5,21 @@ Verified emissions where the ledger has them, else what the carbon account recko
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
-from analytics.carbon import deviation
+from analytics.carbon import AllowanceRule, deviation
 from analytics.carbon_chapter import KINDS, carbon_figures
 from analytics.carbon_factors import Factors
 from analytics.estimate import Sum
 from analytics.gather import PROCESS_FIELDS
-from analytics.period_metal import process_metal
+from analytics.period_metal import process_metal, subjects_of
 from analytics.period_rows import Period
-from analytics.period_sums import because
-from analytics.process_documents import by_kind
+from analytics.period_sums import because, figure_of, independent_ratio
+from analytics.process_documents import by_kind, of_subjects
 from analytics.process_pots import KINDS as POT_KINDS
 from analytics.process_pots import pot_figures
 from analytics.study import Material, Question, Studied, Study, Wants
@@ -28,6 +28,7 @@ from plant.indicators import Figure
 from plant.ports import LedgerEntry
 from plant.series import Span
 from plant.settings.carbon import BalanceValue
+from plant.site import Site
 
 CENT = Decimal("0.01")
 
@@ -50,20 +51,18 @@ def compute(material: Material) -> Studied:
     inside = [e for e in material.entries if e.start_ns < material.span.end_ns]
     period = Period(site, question.rulebook, material.span, "year", material.rows, "provisional", inside, material.efficiency)
     balance = site.carbon.balance_of(year)
-    verified = _verified(by_kind(material.entries).get("verified_emissions", []), question.span)
+    verified = _verified(site, by_kind(material.entries).get("verified_emissions", []), question.span)
     body: dict[str, Any] = {"year": year, "balance_value": None if balance is None else balance.model_dump()}
     if not site.potlines or material.span.end_ns <= material.span.start_ns:
         return Studied(body=body | {"reason": "no potline" if not site.potlines else "nothing is settled"})
-    direct = _direct(period)
-    emitted = direct if verified is None else Sum(verified, verified, verified, 1.0)
     metal = process_metal(period, nodes.PLANT, list(site.potlines))
-    said = "reckoned, not verified" if verified is None else "verified"
-    figures, more = _allowances(_of_compliance_year(period, year), balance, emitted, metal, said)
+    emitted = _reckoned(period, metal) if verified is None else _of_verified(verified, metal)
+    figures, more = _allowances(_of_compliance_year(period, year), balance, emitted)
     elapsed = (material.span.end_ns - material.span.start_ns) / (question.span.end_ns - question.span.start_ns)
     if verified is None and elapsed < 1 and (surplus := figures["ets_surplus"].value) is not None:
         more["projected_surplus_t"] = surplus / elapsed
         more["projection"] = f"as the {elapsed:.0%} of the year so far"
-    return Studied({nodes.PLANT: figures}, body | more | {"emissions": said})
+    return Studied({nodes.PLANT: figures}, body | more | {"emissions": emitted.said})
 
 
 def _of_compliance_year(period: Period, year: int) -> Period:
@@ -73,62 +72,97 @@ def _of_compliance_year(period: Period, year: int) -> Period:
     return replace(period, span=Span(period.span.start_ns, end_ns))
 
 
-def _verified(entries: Sequence[LedgerEntry], year: Span) -> float | None:
-    """Verified emissions of a year, t: those whose span begins in it."""
-    own = [e.amount / 1000 for e in entries if year.start_ns <= e.start_ns < year.end_ns]
-    return sum(own) if own else None
+def _verified(site: Site, entries: Sequence[LedgerEntry], year: Span) -> float | None:
+    """Verified emissions of a year, t: those whose span begins in it; of the plant, else of all its lines together."""
+    of_year = [e for e in entries if year.start_ns <= e.start_ns < year.end_ns]
+    own = of_subjects(of_year, (nodes.PLANT,))
+    by_line = [of_subjects(of_year, subjects_of([line])) for line in site.potlines]
+    if not own and all(by_line):
+        own = [e for line in by_line for e in line]
+    return sum(e.amount / 1000 for e in own) if own else None
 
 
-def _direct(period: Period) -> Sum:
+@dataclass(frozen=True, slots=True)
+class _Emitted:
+    """Emissions of the year as an amount times its rate: what was verified (rate 1) or the metal (its intensity). The two err
+    apart, while emissions that follow from the metal do not err apart from it."""
+
+    intensity: Sum  # t a tonne of metal
+    amount: Sum
+    per_amount: Literal["one", "intensity"]
+    said: str
+
+    @property
+    def tonnes(self) -> float | None:
+        """Emissions, t."""
+        value, rate = self.amount.value, self.intensity.value
+        return None if value is None or rate is None else value * (1.0 if self.per_amount == "one" else rate)
+
+
+def _of_verified(tonnes: float, metal: Sum) -> _Emitted:
+    sure = Sum(tonnes, tonnes, tonnes, 1.0)
+    return _Emitted(independent_ratio(sure, metal), sure, "one", "verified")
+
+
+def _reckoned(period: Period, metal: Sum) -> _Emitted:
     """Direct emissions as the carbon account has them."""
     found = carbon_figures(period, pot_figures(period, {}).figures).figures
-    figure = found[nodes.PLANT]["direct_emissions"]
-    return Sum(figure.value, figure.low, figure.high, figure.measured_share)
+    figure = found[nodes.PLANT]["direct_emissions_intensity"]
+    rate = Sum(figure.value, figure.low, figure.high, figure.measured_share)
+    return _Emitted(rate, metal, "intensity", "reckoned, not verified")
 
 
-def _allowances(
-    period: Period, balance: BalanceValue | None, emitted: Sum, metal: Sum, said: str
-) -> tuple[dict[str, Figure], dict[str, Any]]:
+def _allowances(period: Period, balance: BalanceValue | None, emitted: _Emitted) -> tuple[dict[str, Figure], dict[str, Any]]:
     factors = Factors(period)
     rule, price = factors.allowances(), factors.value("ets-price")
-    share = min(emitted.measured_share, metal.measured_share)
-    if balance is None or rule is None or emitted.value is None or not metal.value:
+    share = min(emitted.intensity.measured_share, emitted.amount.measured_share)
+    tonnes, own = emitted.tonnes, emitted.intensity.value
+    nothing = Sum(None, None, None, share)
+    if balance is None or rule is None or tonnes is None or not own:
         why = factors.reason or "emissions or metal are not known"
         if balance is None:
             why = "no balance value of the year is set ([carbon] ets_balance)"
         names = ("ets_surplus", "ets_surplus_value")
-        return {name: Figure(name, None, None, None, share, share, why) for name in names}, {"reason": why}
-    own = emitted.value / metal.value
+        return {name: replace(figure_of(period, nodes.PLANT, name, nothing), reason=why) for name in names}, {"reason": why}
     x = deviation(balance.t_per_t, own)
     alpha = rule.alpha(x)
-    surplus = emitted.value * alpha
-    edges = _edges(emitted, metal, balance, rule.alpha)
-    editions = tuple(factors.editions)
-    trust = period.completeness(nodes.PLANT)
-    found = {"ets_surplus": Figure("ets_surplus", surplus, *edges, trust, share, f"emissions {said}", {}, editions)}
+    slots = max(emitted.intensity.estimated_slots, emitted.amount.estimated_slots)
+    surplus = Sum(tonnes * alpha, *_edges(emitted, balance, rule), share, slots)
+    found = {"ets_surplus": _figure(period, "ets_surplus", surplus, emitted, factors)}
     body: dict[str, Any] = {"own_intensity_t_per_t": own, "deviation_percent": 100 * x, "alpha": alpha}
-    if price is not None:
-        yuan = [None if t is None else (Decimal(repr(t)) * Decimal(repr(price))).quantize(CENT) for t in (surplus, *edges)]
+    if price is None:
+        found["ets_surplus_value"] = because(figure_of(period, nodes.PLANT, "ets_surplus_value", nothing), factors.reason)
+        return found, body
+    ends = (surplus.value, surplus.low, surplus.high)
+    yuan = [None if t is None else (Decimal(repr(t)) * Decimal(repr(price))).quantize(CENT) for t in ends]
+    value, low, high = (None if y is None else float(y) for y in yuan)
+    found["ets_surplus_value"] = _figure(period, "ets_surplus_value", Sum(value, low, high, share, slots), emitted, factors)
+    if found["ets_surplus_value"].value is not None:
         body["value_yuan"] = str(yuan[0])
-        value, low, high = (None if y is None else float(y) for y in yuan)
-        found["ets_surplus_value"] = Figure(
-            "ets_surplus_value", value, low, high, trust, share, f"emissions {said}", {}, editions
-        )
-    else:
-        nothing = Figure("ets_surplus_value", None, None, None, trust, share)
-        found["ets_surplus_value"] = because(nothing, factors.reason)
     return found, body
 
 
-def _edges(emitted: Sum, metal: Sum, balance: BalanceValue, alpha: Callable[[float], float]) -> tuple[float | None, float | None]:
-    """Least and most of the surplus over the corners of emissions and metal."""
-    corners = []
-    for t in (emitted.low, emitted.high):
-        for m in (metal.low, metal.high):
-            if t is None or not m:
+def _figure(period: Period, name: str, amount: Sum, emitted: _Emitted, factors: Factors) -> Figure:
+    figure = because(figure_of(period, nodes.PLANT, name, amount), f"emissions {emitted.said}")
+    return replace(figure, editions=tuple(factors.editions))
+
+
+def _edges(emitted: _Emitted, balance: BalanceValue, rule: AllowanceRule) -> tuple[float | None, float | None]:
+    """Least and most of the surplus over what the intensity and the amount may be: at their ends, and where alpha bends."""
+    least, most = emitted.intensity.low, emitted.intensity.high
+    amounts = (emitted.amount.low, emitted.amount.high)
+    if least is None or most is None:
+        return None, None
+    bends = [balance.t_per_t * (1 + sign * rule.deviation_cap) for sign in (-1, 1)]
+    inner = [rate for rate in (*bends, balance.t_per_t / 2) if least < rate < most]
+    found = []
+    for rate in (least, most, *inner):
+        for amount in amounts:
+            if amount is None:
                 return None, None
-            corners.append(t * alpha(deviation(balance.t_per_t, t / m)))
-    return min(corners), max(corners)
+            tonnes = amount if emitted.per_amount == "one" else amount * rate
+            found.append(tonnes * rule.alpha(deviation(balance.t_per_t, rate)))
+    return min(found), max(found)
 
 
 STUDY = Study("ets", wants, compute, kinds=("year",), in_reports=("year",))

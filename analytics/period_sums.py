@@ -20,6 +20,8 @@ SIGNED = (
     "storage_saving",
     "tariff_surcharge_accrued",
     "power_factor_adjustment",
+    "ets_surplus",
+    "ets_surplus_value",
 )  # what may be below 0
 
 
