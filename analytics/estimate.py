@@ -44,7 +44,7 @@ def summed(amount: Banded, measured_share: F64, start_ns: I64, profile: Profile 
         whole = _chosen(~known & np.isfinite(estimate.best), estimate, whole)
     # by what may have flowed: a slot that shows little and may hold much must not weigh little
     weight = np.where(known, np.fmax(np.abs(amount.best), np.abs(amount.high)), np.abs(whole.best))
-    share = np.where(known, np.nan_to_num(measured_share), 0.0)
+    share = np.where(known & ~np.isnan(measured_share), measured_share, 0.0)
     proven = float((weight * share).sum() / weight.sum()) if weight.sum() > 0 else float(share.mean())
     low, high = float(np.sum(whole.low)), float(np.sum(whole.high))
     return Sum(
@@ -109,6 +109,8 @@ def close_gaps(amount: Banded, measured_share: F64, flags: F64, class_percent: f
     its band, since how much of it falls inside is not known.
     """
     spread = (np.nan_to_num(flags).astype(np.int64) & int(IntervalFlag.SPREAD)) > 0
+    if not spread.any():
+        return amount, measured_share
     edges = np.flatnonzero(np.diff(np.concatenate([[0], spread.astype(np.int8), [0]])))
     inside = np.zeros(len(spread), bool)
     for first, end in edges.reshape(-1, 2):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from plant.rulebook import Rulebook
 from plant.series import Span
 from plant.site import Site
 
+Found = TypeVar("Found")
 SOLAR = ("renewable_generation", "green_to_load", "renewable_export")
 SOURCES = ("grid_import", "renewable_generation", "captive_generation", "storage_discharge")
 SINKS = ("storage_charge", "grid_export")
@@ -39,11 +41,19 @@ class Period:
     entries: Sequence[LedgerEntry] = field(default_factory=tuple)
     efficiency: Mapping[str, Fits] = field(default_factory=dict)
     beside: Sequence[LedgerEntry] = field(default_factory=tuple)  # of the days around it: that a record of events goes on
+    _found: dict[type, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def day(self) -> date:
         """The plant's date at the end of the span: the rules of that day are held against the figures."""
         return self.site.calendar.local(max(self.span.end_ns - 1, self.span.start_ns)).date()
+
+    def once(self, kind: type[Found], compute: Callable[[], Found]) -> Found:
+        """What several figures of the period rest on, computed when the first of them asks for it."""
+        if kind not in self._found:
+            self._found[kind] = compute()
+        found: Found = self._found[kind]
+        return found
 
     def part(self, span: Span, kind: PeriodKind) -> Period:
         """A span inside this one, cut at 15-min bounds."""

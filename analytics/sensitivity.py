@@ -33,7 +33,8 @@ class Sensitivity:
     def of(period: Period) -> Sensitivity:
         """Of a period with the rows of its points."""
         balanced = all(part.has_sources for part in components(period.site))
-        return Sensitivity(period, supplies_of(period.site, period.rows), balanced)
+        supplies = period.once(Supplies, lambda: supplies_of(period.site, period.rows))
+        return Sensitivity(period, supplies, balanced)
 
     def plant(self, name: str, found: Sum) -> Spread:
         """A sum of the plant's balance with its sharp band."""

@@ -76,19 +76,18 @@ def from_block(block: DerivedBlock, start_ns: I64, step_ns: int) -> Table:
     rows = np.searchsorted(start_ns, block.start_ns)
     rows = np.minimum(rows, max(len(start_ns) - 1, 0))
     good = np.flatnonzero(block.valid & (start_ns[rows] == block.start_ns)) if len(start_ns) else np.zeros(0, np.intp)
-    order = good[np.argsort(block.node_index[good], kind="stable")]
-    ends = np.searchsorted(block.node_index[order], np.arange(len(block.nodes) + 1))
+    in_order = len(good) == len(block) and not np.any(np.diff(block.node_index) < 0)
+    order = good if in_order else good[np.argsort(block.node_index[good], kind="stable")]
+    ends = np.searchsorted(block.node_index[order], np.arange(len(block.nodes) + 1)).tolist()
     for i, node in enumerate(block.nodes):
-        mine = order[ends[i] : ends[i + 1]]
-        if not len(mine):
+        first, end = ends[i], ends[i + 1]
+        if first == end:
             continue
-        fields: Columns = {}
-        for k, field in enumerate(block.fields):
-            value = block.value[mine, k]
-            if np.isfinite(value).any():
-                fields[field] = np.full(len(start_ns), np.nan)
-                fields[field][rows[mine]] = value
-        columns[node] = fields
+        value = block.value[first:end] if in_order else block.value[order[first:end]]
+        laid = np.full((len(block.fields), len(start_ns)), np.nan)
+        laid[:, rows[order[first:end]]] = value.T
+        known = np.isfinite(laid).any(axis=1).tolist()
+        columns[node] = {field: column for field, column, any_known in zip(block.fields, laid, known, strict=True) if any_known}
     return Table(block.resolution, start_ns, step_ns, columns)
 
 

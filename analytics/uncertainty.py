@@ -16,6 +16,7 @@ import numpy as np
 from analytics.balance import Banded
 from analytics.counters import F64, I64, Mask
 from analytics.estimate import Sum, close_gaps
+from analytics.flags import IntervalFlag
 from analytics.intervals import PointIntervals
 from analytics.ownership import owned, owners
 from analytics.table import Table
@@ -153,6 +154,8 @@ def supplies_of(site: Site, rows: Table) -> Supplies:
                 for i, point in enumerate(ranked):
                     for part, kwh in parts_of(site, point, direction, energy, rows.column):
                         found += _of_point(part, feed, np.where(owner == i, kwh, 0.0), owner == i, rows)
+                if not (picked.flags & int(IntervalFlag.SPREAD)).any():
+                    continue
                 shares = np.array([_class_shares(p, rows) for p in ranked])
                 metered = np.array([bool(p.mountings) for p in ranked])[owner]  # a formula proves no total over a gap
                 less, more = _closed(picked, direction, shares[owner, np.arange(len(owner))])

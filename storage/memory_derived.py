@@ -71,7 +71,7 @@ class DerivedRows:
             for run in self._runs.get((plant, resolution, node), ()):
                 first, end = np.searchsorted(run.start_ns, [span.start_ns, span.end_ns])
                 part = run.take(slice(int(first), int(end)))
-                found.append((nodes.index(node), part.take(np.flatnonzero(part.valid))))
+                found.append((nodes.index(node), part if part.valid.all() else part.take(np.flatnonzero(part.valid))))
         index = [np.full(len(run.start_ns), i, np.int32) for i, run in found]
         runs = [run for _, run in found]
         return DerivedBlock(
