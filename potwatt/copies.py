@@ -16,6 +16,7 @@ from potwatt.load import Loaded
 from storage.table_file import Format
 
 EXPORTS = "exports"
+UNFINISHED = (".unfinished", ".scratch")
 # what nobody has fetched is removed before the next one is made
 UNFETCHED_MAX = 2
 UNFETCHED_NS = 24 * 3_600_000_000_000
@@ -48,12 +49,22 @@ class Copies:
         return self._loaded.data_dir / folder / instant
 
 
-def _clear(folder: Path, now_ns: int) -> None:
-    """Make the folder, and remove what a killed process left unfinished there, or nobody fetched."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for pattern in ("*.unfinished", "*.scratch"):
-        for path in folder.glob(pattern):
+def clear_unfinished(data_dir: Path) -> None:
+    """Remove what a killed process left unfinished. Only for whoever holds the files: nobody else makes copies there."""
+    for name in (STAGED, EXPORTS):
+        _drop_unfinished(data_dir / name)
+
+
+def _drop_unfinished(folder: Path) -> None:
+    for path in folder.glob("*"):
+        if path.suffix in UNFINISHED:
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _clear(folder: Path, now_ns: int) -> None:
+    """Make the folder, and remove what broke off there or nobody fetched."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _drop_unfinished(folder)
     newest_first = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for place, path in enumerate(newest_first):
         if place >= UNFETCHED_MAX or now_ns - path.stat().st_mtime_ns > UNFETCHED_NS:

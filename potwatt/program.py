@@ -29,13 +29,13 @@ from collector.poller import Poller
 from collector.quarantine import Quarantine
 from collector.spool import Spool
 from collector.wire_checks import tls_faults
-from plant.errors import ConfigError, Fault, SpoolError, StoreError
+from plant.errors import ConfigError, Fault, SpoolFull, StoreError, StoreUnavailable
 from plant.ports import HealthBoard, Ledger, SeriesStore
 from plant.site import Endpoint, Meter, Site, best_effort_sinks, required_sinks
 from potwatt.board import Board
 from potwatt.claims import ClaimedEndpoint
 from potwatt.clock import SystemClock
-from potwatt.copies import Copies
+from potwatt.copies import Copies, clear_unfinished
 from potwatt.history import HistoryImporter
 from potwatt.live_bus import LiveBus
 from potwatt.load import Loaded
@@ -174,6 +174,8 @@ class Program:
             assert self.spool is not None
             self.intake = Intake(self.spool, self.loaded.profiles, self.bus, self.health)
             await asyncio.gather(*(claimed.take() for claimed in self._claims.values()))
+        if "serve" in self.roles:  # by now nobody else holds the files: what lies half made there is a dead process's
+            await asyncio.to_thread(clear_unfinished, self.loaded.data_dir)
         loops = self._loops()
         gc.collect()
         gc.freeze()  # what is built now stays for good; to look through it again and again would hold up the polls
@@ -198,9 +200,7 @@ class Program:
             try:
                 await opening()
                 return self.health.set(part, "ok", "open")
-            except (StoreError, SpoolError) as error:
-                if not error.transient:
-                    raise
+            except (StoreUnavailable, SpoolFull) as error:
                 free_kib = shutil.disk_usage(self.loaded.data_dir).free >> 10
                 self.health.set(part, "down", f"{error}; the start waits for it ({free_kib} KiB are free in data_dir)")
             await self.clock.sleep(STORE_RETRY_S)

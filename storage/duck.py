@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -127,6 +128,7 @@ class Database:
             )
         except (duckdb.Error, OSError) as error:
             raise self._refusal(error) from error
+        shutil.rmtree(f"{self._path}.tmp", ignore_errors=True)  # what a killed process sorted there; nobody else has the file now
         try:
             self._migrate(connection)
         except BaseException:

@@ -25,8 +25,8 @@ _OPTIONS: Mapping[Format, str] = {
 class TableFile:
     """Rows of one value each: two names (of a meter and quantity, or a node and field), instant, value, an integer."""
 
-    def __init__(self, database: Database, columns: tuple[str, str, str]) -> None:
-        self._database, self._columns = database, columns
+    def __init__(self, database: Database, scratch: Path, columns: tuple[str, str, str]) -> None:
+        self._database, self._scratch, self._columns = database, scratch, columns
 
     async def begin(self) -> None:
         """Make the empty table."""
@@ -57,14 +57,16 @@ class TableFile:
         await self._database.run(lambda: self._database.execute(statement, incoming=columns))
 
     async def finish(self, path: Path, kind: Format) -> int:
-        """Write the file, by the names and then by time; the number of rows."""
+        """Make the file, by the names and then by time, in one step; the number of rows. Raises OSError."""
         first, second, whole = self._columns
-        quoted = "'" + str(path).replace("'", "''") + "'"
+        draft = self._scratch / path.name
+        quoted = "'" + str(draft).replace("'", "''") + "'"
         copy = (
             f"COPY (SELECT first AS {first}, second AS {second}, unit, make_timestamp(t_ms * 1000) AS time_utc, value, "
             f"whole AS {whole} FROM exported JOIN named ON id = name ORDER BY first, second, t_ms) TO {quoted} ({_OPTIONS[kind]})"
         )
         [(rows,)] = await self._database.run(lambda: self._database.execute(copy))
+        await asyncio.to_thread(draft.replace, path)
         return int(rows)
 
 
@@ -74,7 +76,7 @@ async def table_file(scratch: Path, columns: tuple[str, str, str]) -> AsyncItera
     await asyncio.to_thread(scratch.mkdir, mode=0o700)
     database = Database(scratch / "scratch.duckdb")
     try:
-        table = TableFile(database, columns)
+        table = TableFile(database, scratch, columns)
         await table.begin()
         yield table
     except BaseException:

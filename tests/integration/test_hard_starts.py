@@ -223,3 +223,28 @@ def test_a_start_that_waits_ends_when_it_is_asked_to(tmp_path: Path) -> None:
                 said += line
             running_program.terminate()
             assert running_program.wait(30) == 0
+
+
+async def test_what_a_killed_program_left_half_made_goes_and_a_running_ones_stays(
+    tmp_path: Path, broker: MosquittoServer
+) -> None:
+    data = tmp_path / "data"
+
+    def leave(*names: str) -> list[Path]:
+        for name in names:
+            (data / name).parent.mkdir(parents=True, exist_ok=True)
+            (data / name).write_bytes(b"half")
+        return [data / name for name in names]
+
+    half = leave("backups/a.unfinished/spool/1.seg", "exports/a.csv.scratch/scratch.duckdb", "series.duckdb.tmp/sorted-0")
+    whole = leave("exports/b.csv", "backups/b/backup.json")
+    async with running(tmp_path, broker):
+        assert not [path for path in half if path.exists() or path.parent.exists()]
+        assert all(path.exists() for path in whole)
+        again = leave("backups/c.unfinished/1.seg", "exports/c.csv.scratch/scratch.duckdb")
+        (tmp_path / "site.toml").write_text(SITE.format(broker=broker.port, api=free_port()))
+        command = [sys.executable, "-c", "from potwatt.cli import main; main()", "run", str(tmp_path / "site.toml")]
+        second = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60, check=False)
+        assert second.returncode == 2
+        assert "held by another process" in second.stderr
+        assert all(path.exists() for path in again)
