@@ -9,7 +9,7 @@ from pathlib import Path
 from api.render.table import note
 
 ROOT = Path(__file__).parents[3]
-VALUES = ("7", "50%", "2026")  # what a form may hold in its places
+VALUES = ("7", "50%", "2026", "verified")  # what a form may hold in its places
 NAMES = ("reason", "reasons", "why", "doubt", "without", "until")  # variables whose texts become reasons
 
 
