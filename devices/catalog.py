@@ -14,6 +14,11 @@ from plant.errors import ConfigError, Fault
 
 def shipped_profiles() -> dict[str, Profile]:
     """The profiles of the package by id. Raises ConfigError, which for shipped files is a fault of the package."""
+    return dict(_shipped())
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> dict[str, Profile]:
     folder = resources.files("devices") / "profiles"
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
     return profiles_from_texts({f.name: f.read_text("utf-8") for f in files})

@@ -28,6 +28,8 @@ from plant.quality import ABSENT
 BASE = shipped_profiles()["sim_feeder_mqtt"]
 T_MS = 1_795_000_000_123
 
+SHIPPED = shipped_profiles()
+
 
 def profile(
     time: PayloadTime | None = PayloadTime("/t", "unix_ms"), event_id: str = "", quantity: str = "active_power"
@@ -147,10 +149,10 @@ def test_event_without_an_id_is_refused(found: object) -> None:
         JsonDecoder(profile(event_id="/id", quantity="metal_tapped")).decode("scale", payload(id=found), 0)
 
 
-@pytest.mark.parametrize("name", [p.id for p in shipped_profiles().values() if p.mqtt is not None and p.mqtt.format == "json"])
+@pytest.mark.parametrize("name", [p.id for p in SHIPPED.values() if p.mqtt is not None and p.mqtt.format == "json"])
 @given(numbers=st.lists(st.integers(0, 10**6), min_size=16, max_size=16), t_ms=st.integers(10**12, 2 * 10**12))
 def test_shipped_devices_messages_come_back(name: str, numbers: list[int], t_ms: int) -> None:
-    shipped = shipped_profiles()[name]
+    shipped = SHIPPED[name]
     assert shipped.mqtt is not None
     assert len(shipped.mqtt.points) <= len(numbers)
     points = zip(shipped.mqtt.points, numbers, strict=False)
@@ -162,9 +164,9 @@ def test_shipped_devices_messages_come_back(name: str, numbers: list[int], t_ms:
     assert block.t_ns.tolist() == [t_ms * 10**6]
 
 
-@pytest.mark.parametrize("name", [p.id for p in shipped_profiles().values() if p.mqtt is not None])
+@pytest.mark.parametrize("name", [p.id for p in SHIPPED.values() if p.mqtt is not None])
 def test_the_golden_messages_of_shipped_profiles_prove_this_decoder_too(name: str) -> None:
-    shipped = shipped_profiles()[name]
+    shipped = SHIPPED[name]
     file = Path(profiles.__path__[0]) / f"{name}.toml"
     assert shipped.mqtt is not None
     for golden in tomllib.loads(file.read_text("utf-8"))["golden"] if shipped.mqtt.format != "sparkplug" else ():
