@@ -64,3 +64,18 @@ def truth(
         raise typer.Exit(2) from None
     if not holds:
         raise typer.Exit(1)
+
+
+@selftest_app.command()
+def suspects(
+    healthy: Annotated[int, typer.Option(help="Plants in order.", min=1)] = 300,
+    faulty: Annotated[int, typer.Option(help="Plants of each kind of fault.", min=1)] = 20,
+    seed: Annotated[int | None, typer.Option(help="Repeat the plants of a run.", min=0)] = None,
+) -> None:
+    """Seeded plants with one faulty meter and with none: is the right meter named, and never a healthy one."""
+    from potwatt.selftest.suspects import run  # noqa: PLC0415  (help stays quick)
+
+    chosen = random.randrange(10**6) if seed is None else seed  # noqa: S311
+    console.print(f"seed {chosen}")
+    if not run(healthy, faulty, chosen, console):
+        raise typer.Exit(1)
