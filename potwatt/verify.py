@@ -1,7 +1,7 @@
-"""What the spool still keeps beside what the store has, reading by reading.
+"""What the spool still keeps beside what the store, or a mirror, has, reading by reading.
 
 The cursor is taken first, then the spool, then the store: what lies before the cursor was stored before we looked, so that
-its absence is a loss and not a matter of time. Instants and values are compared; qualities and mirrors are not.
+its absence is a loss and not a matter of time. Instants and values are compared; qualities are not.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collector import segments
 from collector.disk import OS_DISK
 from plant.ports import SeriesStore
 from plant.series import Series, Span
+from plant.site import MAIN_SINK
 from potwatt.verify_spool import Kept, Pair, SpoolReading, Unread, lost_spans
 
 SLICE_NS = 3_600 * 10**9
@@ -64,10 +65,10 @@ class SpoolVerifier:
         return asdict(await verify(self.spool, self.store, span))
 
 
-async def verify(spool: Path, store: SeriesStore, span: Span) -> Verification:
+async def verify(spool: Path, store: SeriesStore, span: Span, sink: str = MAIN_SINK) -> Verification:
     """Counts by meter over [start, end), each instant once; meters without a reading in the spool are left out. Events are the
     ledger's and are not looked at. Raises StoreError, SpoolError."""
-    cursor = await store.cursor() or await asyncio.to_thread(segments.load_cursor, OS_DISK, spool, "store")
+    cursor = await store.cursor() or await asyncio.to_thread(segments.load_cursor, OS_DISK, spool, sink)
     counts: dict[str, MeterCount] = {}
     seen: dict[Pair, list[npt.NDArray[np.int64]]] = {}
     reading = SpoolReading(spool, cursor, span)
@@ -83,7 +84,7 @@ async def verify(spool: Path, store: SeriesStore, span: Span) -> Verification:
     await _count_extra(
         store, counts, {pair: (int(min(t[0] for t in ts)), int(max(t[-1] for t in ts))) for pair, ts in seen.items()}
     )
-    lost = await asyncio.to_thread(lost_spans, spool, span, reading.unread)
+    lost = await asyncio.to_thread(lost_spans, spool, span, reading.unread, sink)
     return Verification(dict(sorted(counts.items())), reading.unread, lost)
 
 

@@ -92,14 +92,14 @@ class SpoolReading:
             offset = chunk.end
 
 
-def lost_spans(spool: Path, span: Span, unread: Sequence[Unread]) -> list[str]:
-    """What was told lost for the store and may be of ``span``, in words; places that are still ``unread`` are left out.
+def lost_spans(spool: Path, span: Span, unread: Sequence[Unread], sink: str = MAIN_SINK) -> list[str]:
+    """What was told lost for a sink and may be of ``span``, in words; places that are still ``unread`` are left out.
     Raises SpoolError."""
     here = {(place.segment, place.start) for place in unread}
     return [
         in_words(lost)
         for lost in read_losses(OS_DISK, spool).spans
-        if lost.sink in (ANY_SINK, MAIN_SINK) and (lost.segment, lost.offset) not in here and _overlaps(lost, span)
+        if lost.sink in (ANY_SINK, sink) and (lost.segment, lost.offset) not in here and _overlaps(lost, span)
     ]
 
 

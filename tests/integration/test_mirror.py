@@ -67,6 +67,22 @@ async def until(site: Path, condition: Callable[[dict[str, Any]], bool]) -> dict
     return found
 
 
+async def verified(site: Path, code: int) -> str:
+    """What `potwatt verify` tells of the mirror while the program runs."""
+    command = [*MAIN, "verify", "1h", "--site", str(site), "--mirror", "group"]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+async def forget(port: int, database: str, t_ms: int) -> None:
+    """Take every value of one instant away from the mirror."""
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        query = {"db": f"{database}_raw", "q": f"DELETE WHERE time = {t_ms}ms"}
+        answer = await client.post("/query", params=query)
+    assert "error" not in answer.text, answer.text
+
+
 def behind(found: dict[str, Any], sink: str) -> int:
     return int(found["sinks"][sink]["backlog_bytes"])
 
@@ -98,6 +114,10 @@ async def test_mirror_that_is_away_twice_has_every_reading_in_the_end(tmp_path: 
             await until(site, lambda s: behind(s, "mirror-group") < 2000)
             first = await mirrored(influx, database)
             assert first
+            gone_ms = min(first)
+            assert "values that the mirror group should have are there" in await verified(site, 0)
+            await forget(influx, database, gone_ms)
+            assert "5 values are missing from the mirror group, 0 differ" in await verified(site, 1)
         await until(site, lambda s: behind(s, "store") < behind(s, "mirror-group") > 2000)
     await devices.stop()  # nothing more comes, so that both can be compared once they are done
     with influxd(tmp_path / "influx", port=influx):
@@ -108,4 +128,4 @@ async def test_mirror_that_is_away_twice_has_every_reading_in_the_end(tmp_path: 
     assert (found["told_by"], found["lost"], behind(found, "mirror-group")) == ("files", [], 0)
     with duckdb.connect(str(tmp_path / "data" / "series.duckdb"), read_only=True) as store:
         stored = {int(t_ms) for (t_ms,) in store.execute("SELECT DISTINCT t_ms FROM reading").fetchall()}
-    assert first < last == stored
+    assert first - {gone_ms} < last == stored - {gone_ms}
