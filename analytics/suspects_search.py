@@ -64,7 +64,7 @@ class Accused:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Findings:
-    """Faults that are clear, and the ranked rest: the best fault of each point, most telling first."""
+    """Faults that are clear, and all that were weighed when the first was sought: the best of each point, most telling first."""
 
     accused: tuple[Accused, ...]
     ranked: tuple[Fault, ...]
@@ -77,6 +77,7 @@ def search(equations: Sequence[Equation], kwh: Mapping[str, F64], class_share: M
     model = Model(equations, filled, {p: c / float(np.sqrt(3.0)) for p, c in class_share.items()})
     accused: list[Accused] = []
     ranked: list[Fault] = []
+    shown: list[Fault] = []
     while len(accused) < MOST and model.equations:
         taken = {a.fault.point for a in accused}
         ranked = _ranked(f for p in model.points if p not in taken for f in _of_point(model, p, class_share))
@@ -85,12 +86,13 @@ def search(equations: Sequence[Equation], kwh: Mapping[str, F64], class_share: M
         ranked = _compared(model, ranked)
         if not ranked:
             break
+        shown = shown or ranked
         lead = ranked[0].score - max((f.score for f in ranked[1:]), default=0.0)
         if ranked[0].point == NOBODY or ranked[0].score < SCORE_LEAST or lead < LEAD_LEAST:
             break
         accused.append(Accused(ranked[0], lead))
         model = _knowing(model, ranked[0])
-    return Findings(tuple(accused), tuple(ranked))
+    return Findings(tuple(accused), tuple(shown or ranked))
 
 
 def _ranked(faults: Iterable[Fault]) -> list[Fault]:

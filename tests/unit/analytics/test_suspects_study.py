@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -68,6 +69,7 @@ def test_the_suspect_comes_with_what_to_check_and_what_mends_it() -> None:
     assert suspect["annotation"]["verdict"] == "wrong_ratio x1.5"
     assert suspect["annotation"]["from"] == "2026-11-01T00:00+08:00" and suspect["annotation"]["to"] == "2026-11-08T00:00+08:00"
     assert suspect["confidence"] == 0.999
+    assert json.loads(json.dumps(studied.body))["ranked"][0]["shows_of_truth"] == suspect["shows_of_truth"]
     # a third of the truth is missing of the day asked about: half of what was shown
     shown = week.kwh["rect-1-2-ac"][-DAY:].sum()
     figure = studied.figures["point:rect-1-2-ac"]["suspect_energy"]
