@@ -47,7 +47,7 @@ def _furthest(figures: Figures, indicator: str, choose: Callable[..., str]) -> l
 
 
 MONTH = "month"  # the running month of the live figures; any other source is a study
-_STUDIES = {"tariff": "year", "certificates": "year", "outlook": "month", "solar": "month"}
+_STUDIES = {"tariff": "year", "certificates": "year", "outlook": "month", "solar": "month", "suspects": "month"}
 _SUPPLY = ("frequency_deviation", "voltage_deviation_span", "voltage_deviation_up", "voltage_thd", "voltage_unbalance")
 _GROUPS: Mapping[str, tuple[tuple[str, str, Pick], ...]] = {
     "green": (
@@ -96,6 +96,7 @@ _GROUPS: Mapping[str, tuple[tuple[str, str, Pick], ...]] = {
         ("solar", "performance_ratio_drop", _highest),
         ("solar", "solar_lost", _highest),
     ),
+    "suspects": (("suspects", "suspect_meters", _plant),),
     "supply": (*((MONTH, name, _highest) for name in _SUPPLY), (MONTH, "islanded_time", _plant)),
 }
 

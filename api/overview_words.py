@@ -28,6 +28,7 @@ def words_of(site: Site, bodies: Mapping[str, Body]) -> dict[str, list[dict[str,
     return {
         "outlook": list(_outlook(site, bodies.get("outlook", {}))),
         "solar": list(_solar(site, bodies.get("solar", {}))),
+        "suspects": list(_suspects(bodies.get("suspects", {}))),
         "green": list(_certificates(bodies.get("certificates", {}))),
         "tariff": list(_tariff(bodies.get("tariff", {}))),
     }
@@ -62,6 +63,14 @@ def _solar(site: Site, body: Body) -> Iterator[dict[str, Any]]:
                 "mood": "bad",
                 "placeholder": False,
             }
+
+
+def _suspects(body: Body) -> Iterator[dict[str, Any]]:
+    for meter in body.get("suspects", ()):
+        title, check = meter["title"], meter["check"]
+        yield _plain(
+            f"{title['en']}, since {meter['since']}: {check['en']}", f"{title['zh']},自 {meter['since']}:{check['zh']}", "bad"
+        )
 
 
 def _certificates(body: Body) -> Iterator[dict[str, Any]]:

@@ -135,6 +135,18 @@ _STUDIES = {
             ]
         },
     ),
+    "suspects": Studied(
+        {nodes.PLANT: {"suspect_meters": Figure("suspect_meters", 1.0, 1.0, 1.0, 1.0, 1.0)}},
+        {
+            "suspects": [
+                {
+                    "title": {"en": "Casthouse", "zh": "铸造电表"},
+                    "since": "2026-05-20T08:00+08:00",
+                    "check": {"en": "look at its CT wiring", "zh": "检查电流互感器接线"},
+                }
+            ]
+        },
+    ),
     "solar": Studied(
         {"branch:pv-3": {"performance_ratio_drop": Figure("performance_ratio_drop", 7.5, 6.0, 9.0, 1.0, 1.0)}},
         {

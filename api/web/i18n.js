@@ -30,7 +30,7 @@ const texts = {
     judged_year: "judged by the year", coupler: "Coupler", unmetered: "{count} of {all} branches not metered now", band: "band {low} to {high}",
     overview_title: "Month and year", overview_hint: "{month} so far; tariff and certificates of {year}", to: "to", placeholder: "placeholder",
     group_green: "Green share", group_tonne: "Per tonne", group_tariff: "Electricity price", group_carbon: "Carbon per tonne",
-    group_outlook: "Outlook to the end of the month", group_solar: "PV performance", group_supply: "Quality of the supply",
+    group_outlook: "Outlook to the end of the month", group_solar: "PV performance", group_supply: "Quality of the supply", group_suspects: "Meters under suspicion",
     origin: "Where it comes from", period_month: "month so far", period_year: "year so far",
   },
   zh: {
@@ -63,7 +63,7 @@ const texts = {
     judged_year: "按年度考核", coupler: "母联", unmetered: "{all} 条支路中 {count} 条当前无计量", band: "区间 {low} 至 {high}",
     overview_title: "本月与本年", overview_hint: "{month} 截至目前；电价与绿证按 {year} 年", to: "至", placeholder: "占位值",
     group_green: "绿电占比", group_tonne: "吨铝指标", group_tariff: "电价", group_carbon: "吨铝碳排放",
-    group_outlook: "月末预计", group_solar: "光伏性能", group_supply: "电能质量",
+    group_outlook: "月末预计", group_solar: "光伏性能", group_supply: "电能质量", group_suspects: "可疑表计",
     origin: "数据来源与计算", period_month: "本月截至目前", period_year: "本年截至目前",
   },
 };

@@ -56,12 +56,13 @@ async def test_what_must_happen_is_said_and_what_is_kept_of_a_line_is_not(client
     assert words["outlook"][0]["en"].count("cannot be reached") == 1
     assert "无法达到" in words["outlook"][0]["zh"]
     assert "无输出" in words["solar"][0]["zh"]
+    assert words["suspects"][0]["en"] == "Casthouse, since 2026-05-20T08:00+08:00: look at its CT wiring"
 
 
 async def test_a_study_that_fails_takes_no_other_figure_away(client: httpx.AsyncClient, sample: Sample) -> None:
     sample.analytics.study_error = StoreUnavailable("influxdb is away")
     document = await _asked(client)
-    assert set(document["faults"]) == {"tariff", "certificates", "outlook", "solar"}
+    assert set(document["faults"]) == {"tariff", "certificates", "outlook", "solar", "suspects"}
     assert "green_share_physical_percent" in _rows(document)
     sample.analytics.study_error = None
     assert (await _asked(client))["faults"], "kept for a minute"
