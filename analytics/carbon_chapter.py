@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from analytics.anode_effects import Effects, effects_of
-from analytics.carbon import AnodeFactors, electricity_t
-from analytics.carbon_factors import Factors
+from analytics.carbon import AnodeFactors, PfcMethod, electricity_t
+from analytics.carbon_factors import ANODE_DEFAULT, ANODES, Factors, parts_by_edition, pfc_rules
 from analytics.chapter import Chapter, Chaptered
 from analytics.estimate import Sum
 from analytics.period_metal import process_metal, subjects_of
@@ -71,21 +71,35 @@ def _anodes(period: Period, node: str, lines: Sequence[str], metal: Sum, entries
 
     For the plant its own documents, else its lines one by one: what one of them booked says nothing of the others.
     """
-    factors, said = Factors(period), []
-    formula, default = factors.anodes(), factors.value("anode-net-consumption")
-    if formula is None or default is None:
-        return NOTHING, replace(figure_of(period, node, "anode_emissions", NOTHING), reason=factors.reason)
+    factors = Factors(period)
+    said: list[str] = []
+    emitted = []
+    for part in parts_by_edition(period, (*ANODES, ANODE_DEFAULT)):
+        of_part = Factors(part, factors.editions, factors.missing, factors.national)
+        formula, default = of_part.anodes(), of_part.value(ANODE_DEFAULT)
+        if formula is None or default is None:
+            return NOTHING, replace(figure_of(period, node, "anode_emissions", NOTHING), reason=factors.reason)
+        amount, words = _anodes_of_part(part, node, lines, entries, formula, default)
+        emitted.append(amount)
+        said += words
+    whole = replace(_added(*emitted), measured_share=metal.measured_share, estimated_slots=metal.estimated_slots)
+    figure = _because_of(figure_of(period, node, "anode_emissions", whole), dict.fromkeys(said))
+    return whole, replace(figure, editions=tuple(dict.fromkeys(factors.editions)))
+
+
+def _anodes_of_part(
+    period: Period, node: str, lines: Sequence[str], entries: Sequence[LedgerEntry], formula: AnodeFactors, default: float
+) -> tuple[Sum, list[str]]:
+    """CO2 of anode carbon of a time with one set of factors, and what it rests on."""
     whole = of_subjects(entries, (nodes.PLANT,)) if node == nodes.PLANT else []
-    parts = []
+    parts, said = [], []
     for own_lines, own in [(lines, whole)] if whole else [([n], of_subjects(entries, subjects_of([n]))) for n in lines]:
         carbon, word = _anode_carbon(period, node if whole else nodes.line(own_lines[0]), own_lines, own, formula, default)
         parts.append(carbon)
         said.append(word)
     carbon = _added(*parts)
     value, low, high = (None if x is None else formula.co2_t(x) for x in (carbon.value, carbon.low, carbon.high))
-    emitted = Sum(value, low, high, metal.measured_share, metal.estimated_slots)
-    figure = _because_of(figure_of(period, node, "anode_emissions", emitted), dict.fromkeys(said))
-    return emitted, replace(figure, editions=tuple(factors.editions))
+    return replace(carbon, value=value, low=low, high=high), said
 
 
 def _because_of(figure: Figure, reasons: Iterable[str]) -> Figure:
@@ -126,27 +140,34 @@ def _less(whole: Sum, part: Sum) -> Sum:
 
 def _pfc(period: Period, node: str, lines: Sequence[str]) -> tuple[Sum, Figure]:
     """CF4 and C2F6 of each line's metal by its anode-effect minutes; by the set's default where they are not recorded."""
-    factors, default = Factors(period), []
-    method, parts = factors.pfc(), []
-    if method is None:
-        return NOTHING, replace(figure_of(period, node, "pfc_emissions", NOTHING), reason=factors.reason)
-    for line in lines:
-        metal = process_metal(period, nodes.line(line), [line])
-        effects = effects_of(period, line, line_pots(period, line).running)
-        heard = _heard_share(period, line, effects)
-        if heard and effects.minutes is not None:
-            parts.append(_scaled(metal, heard * method.of_effects(effects.minutes)))
-        if heard >= WHOLE:
-            continue
-        masses = factors.pfc_default()
-        default.append(line if not heard else f"{line} for {1 - heard:.0%} of the time")
-        parts.append(NOTHING if masses is None else _scaled(metal, (1 - heard) * method.co2e_t_per_t(*masses)))
-    whole = _added(*parts)
+    factors, amounts = Factors(period), []
+    for part in parts_by_edition(period, pfc_rules(period)):
+        of_part = Factors(part, factors.editions, factors.missing, factors.national)
+        method = of_part.pfc()
+        if method is None:
+            return NOTHING, replace(figure_of(period, node, "pfc_emissions", NOTHING), reason=factors.reason)
+        amounts += [_pfc_of_line(part, line, method, of_part) for line in lines]
+    whole = _added(*amounts)
+    heard = {line: _heard_share(period, line, effects_of(period, line, line_pots(period, line).running)) for line in lines}
+    default = [f"{n} for {1 - share:.0%} of the time" if share else n for n, share in heard.items() if share < WHOLE]
     figure = replace(figure_of(period, node, "pfc_emissions", whole), editions=tuple(dict.fromkeys(factors.editions)))
     said = f"method set {period.site.carbon.pfc_method}"
     if default:
         said += f", default for {', '.join(default)} without a record of anode effects"
     return whole, because(figure, factors.reason or said)
+
+
+def _pfc_of_line(period: Period, line: str, method: PfcMethod, factors: Factors) -> Sum:
+    """By the minutes of the time that was listened to, and by the default for the rest of the metal."""
+    metal = process_metal(period, nodes.line(line), [line])
+    effects = effects_of(period, line, line_pots(period, line).running)
+    heard, parts = _heard_share(period, line, effects), []
+    if heard and effects.minutes is not None:
+        parts.append(_scaled(metal, heard * method.of_effects(effects.minutes)))
+    if heard < WHOLE:
+        masses = factors.pfc_default()
+        parts.append(NOTHING if masses is None else _scaled(metal, (1 - heard) * method.co2e_t_per_t(*masses)))
+    return _added(*parts)
 
 
 def _heard_share(period: Period, line: str, effects: Effects) -> float:
@@ -165,10 +186,10 @@ def _electricity(period: Period, found: Found) -> dict[str, Figure]:
 
     def add(name: str, rule: str, green: Figure | None, said: str) -> None:
         factors = Factors(period)
-        factor = factors.value(rule)
+        factor = factors.by_slot(rule, period.rows.column(nodes.PLANT, "grid_import"))
         emitted = NOTHING if factor is None else _emitted(bought, green, factor)
         for indicator, amount in _with_intensity(name, emitted, metal).items():
-            figure = because(figure_of(period, nodes.PLANT, indicator, amount), factors.reason or said)
+            figure = _because_of(figure_of(period, nodes.PLANT, indicator, amount), (factors.reason or said, factors.stand_in))
             figures[indicator] = replace(figure, editions=(*figure.editions, *factors.editions))
 
     if bought.value is None and bought.high is None:
@@ -201,18 +222,23 @@ def _with_intensity(name: str, emitted: Sum, metal: Sum | None) -> dict[str, Sum
     return found if metal is None else found | {f"electricity_intensity_{name}": _per_tonne(emitted, metal)}
 
 
-def _emitted(bought: Sum, green: Figure | None, kg_per_kwh: float) -> Sum:
-    """CO2 of what was bought less what is green. Green energy that is not known makes the value unknown, between none and all."""
+def _emitted(bought: Sum, green: Figure | None, kg_per_kwh: tuple[float, float, float]) -> Sum:
+    """CO2 of what was bought less what is green, by the mean factor, which lies between its least and most as nobody says when
+    the green was. Green energy that is not known makes the value unknown, between none and all."""
+    mean, least_factor, most_factor = kg_per_kwh
 
-    def of(kwh: float | None, less: float | None) -> float | None:
-        return None if kwh is None or less is None else electricity_t(kwh, less, kg_per_kwh)
+    def of(kwh: float | None, less: float | None, factor: float = mean) -> float | None:
+        return None if kwh is None or less is None else electricity_t(kwh, less, factor)
 
     if green is None:
         return Sum(
             of(bought.value, 0.0), of(bought.low, 0.0), of(bought.high, 0.0), bought.measured_share, bought.estimated_slots
         )
     share = min(bought.measured_share, green.measured_share)
-    least, most = of(bought.low, bought.low if green.high is None else green.high), of(bought.high, green.low or 0.0)
+    least, most = (
+        of(bought.low, bought.low if green.high is None else green.high, least_factor),
+        of(bought.high, green.low or 0.0, most_factor),
+    )
     return Sum(of(bought.value, green.value), least, most, share, bought.estimated_slots)
 
 

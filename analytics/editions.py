@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
+import numpy as np
+
 from analytics.chapter import Found
+from analytics.counters import F64, I64
 from plant import nodes
 from plant.indicators import INDICATORS, Figure
 from plant.rulebook import Rule, Rulebook
@@ -21,6 +24,19 @@ def editions_within(site: Site, rulebook: Rulebook, rule_id: str, first: date, l
     days = [first, *sorted(changes), last]
     found = [rulebook.in_force(rule_id, day, (site.province, "CN")) for day in days] if of_rule else []
     return list({rule.edition: rule for rule in found if rule is not None}.values())
+
+
+def values_by_slot(site: Site, rulebook: Rulebook, rule_id: str, start_ns: I64) -> tuple[F64, tuple[str, ...]]:
+    """Values of a rule as it is in force when each slot [m] starts, NaN where it is not, and the editions used."""
+    if not len(start_ns):
+        return np.zeros(0), ()
+    days = {day for r in rulebook.rules if r.id == rule_id for day in (r.valid_from, r.valid_to) if day is not None}
+    first, last = int(start_ns[0]), int(start_ns[-1])
+    edges = [first, *sorted(t for t in map(site.calendar.instant_ns, days) if first < t <= last)]
+    found = [rulebook.in_force(rule_id, site.calendar.local(t).date(), (site.province, "CN")) for t in edges]
+    values = np.array([np.nan if rule is None else float(rule.value) for rule in found])
+    used = tuple(dict.fromkeys(rule.edition for rule in found if rule is not None))
+    return values[np.searchsorted(np.array(edges, np.int64), start_ns, "right") - 1], used
 
 
 def with_editions(site: Site, rulebook: Rulebook, span: Span, figures: Mapping[str, Mapping[str, Figure]]) -> Found:

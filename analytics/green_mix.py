@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from analytics.counters import F64
+from analytics.editions import values_by_slot
 from analytics.green_matching import coarser
 from analytics.green_supply import ENDS, Kwh, Supply
 from analytics.period_rows import Period
@@ -16,17 +17,17 @@ GRID_CFE = "grid-cfe-fraction"
 
 def grid_cfe(period: Period) -> tuple[F64, tuple[str, ...]]:
     """Carbon-free share 0..1 of grid energy per slot [m], NaN where none is known, and the editions used: the site's own dated
-    rows, before the first of them the rule ``grid-cfe-fraction`` in force at the end of the period."""
+    rows, before the first of them the rule ``grid-cfe-fraction`` in force as each slot starts."""
     start_ns, rows = period.rows.start_ns, period.site.green.grid_cfe
-    rule = period.rulebook.in_force(GRID_CFE, period.day, (period.site.province, "CN"))
-    share = np.full(len(start_ns), np.nan if rule is None else float(rule.value) / 100)
+    percent, editions = values_by_slot(period.site, period.rulebook, GRID_CFE, start_ns)
+    share = percent / 100
     if not rows:
-        return share, () if rule is None else (rule.edition,)
+        return share, editions
     since = np.array([round(row.valid_from.timestamp()) * 1_000_000_000 for row in rows], np.int64)
     at = np.searchsorted(since, start_ns, "right") - 1
     own = np.array([row.percent for row in rows])[np.maximum(at, 0)] / 100
     used = sorted({rows[i].valid_from.date().isoformat() for i in at.tolist() if i >= 0})
-    before = () if rule is None or (at >= 0).all() else (rule.edition,)
+    _, before = values_by_slot(period.site, period.rulebook, GRID_CFE, start_ns[at < 0])
     return np.where(at >= 0, own, share), (*before, *(f"{GRID_CFE}@{day}" for day in used))
 
 

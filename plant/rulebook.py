@@ -17,6 +17,7 @@ from plant.errors import ConfigError, Fault, IncomparableError
 from plant.indicators import INDICATORS
 from plant.provinces import PROVINCES
 
+NATION = "CN"
 MET, EXCEEDED, MISSED, UNDECIDABLE, UNKNOWN = "met", "exceeded", "missed", "not decidable", "unknown"
 
 
@@ -55,8 +56,11 @@ class Rule(BaseModel):
 
     @property
     def edition(self) -> str:
-        """Name of this edition, as a report pins it."""
-        return f"{self.id}@{self.valid_from.isoformat()}"
+        """Name of this edition, as a report pins it: with its scope where that is not the nation, and with the day on which it
+        was published where that came after it held, as another publication may have said otherwise before."""
+        scope = "" if self.scope == NATION else f"/{self.scope}"
+        late = f"/{self.published.isoformat()}" if self.published > self.valid_from else ""
+        return f"{self.id}@{self.valid_from.isoformat()}{scope}{late}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,7 @@ _REASONS = (
         r"入炉铝液 \1 吨与不含冷料铝锭 \2 吨相差超过 \3",
     ),
     (re.compile(r"no coal factor is in force"), "无有效的折标煤系数"),
+    (re.compile(r"no (\S+) of (\S+) is in force, the nation's stands in"), r"\2 无有效的 \1,采用全国值"),
     (re.compile(r"no rule (.+) is in force"), r"无有效规则 \1"),
     (
         re.compile(r"no balance value of the year is set \(\[carbon\] ets_balance\)"),

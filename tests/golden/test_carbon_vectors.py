@@ -105,7 +105,17 @@ def test_c11_electricity_of_a_tonne(province: str, expected: float) -> None:
 def test_factors_are_of_the_year_of_the_energy_and_the_newest_stands_for_later_ones(year: int, expected: float) -> None:
     factors = _factors(day=date(year, 6, 1))
     assert factors.value("grid-factor") == expected
-    assert factors.editions == [f"grid-factor@{min(year, 2023)}-01-01"]
+    (edition,) = factors.editions
+    assert edition.startswith(f"grid-factor@{min(year, 2023)}-01-01/guizhou/")
+    assert factors.stand_in == ""
+
+
+def test_the_nations_factor_stands_in_for_a_province_and_is_told_apart() -> None:
+    own, nation = _factors("yunnan", day=date(2023, 6, 1)), _factors("yunnan", day=date(2022, 6, 1))
+    assert own.value("grid-factor") != nation.value("grid-factor")
+    assert (own.stand_in, nation.stand_in) == ("", "no grid-factor of yunnan is in force, the nation's stands in")
+    assert nation.editions == ["grid-factor@2022-01-01/2024-12-26"]
+    assert _factors("").stand_in == ""
 
 
 def test_a_year_without_a_factor_has_none() -> None:

@@ -51,7 +51,7 @@ def test_the_study_says_what_is_missing_and_what_it_costs() -> None:
     assert found.body["total_use_kwh"] == 6_700_000_000
     figures = found.figures[nodes.PLANT]
     assert [figures[n].value for n in ("certificate_gap", "certificates_to_buy", "certificate_cost")] == [66_000, 66_000, 367_620]
-    assert figures["certificate_cost"].editions == ("target: site", "certificate-price@2025-01-01")
+    assert figures["certificate_cost"].editions == ("target: site", "certificate-price@2025-01-01/2026-01-01")
     assert figures["certificate_gap"].status == {"certificate-quota": "missed"}
 
 

@@ -32,5 +32,5 @@ async def test_the_report_of_2025_knows_nothing_of_2026(tmp_path: Path) -> None:
         await plant.work()
         ratio = (await plant.analytics.report("year", "2025")).body["figures"]["plant"]["certificate_ratio"]
         assert ratio["value"] == pytest.approx(30.0, abs=1e-6)
-        assert list(ratio["editions"]) == ["certificate-quota@2025-01-01"]
+        assert list(ratio["editions"]) == ["certificate-quota@2025-01-01/inner_mongolia/2025-07-01"]
         assert ratio["status"]["certificate-quota"] in ("missed", "not decidable")

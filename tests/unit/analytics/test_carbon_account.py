@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -11,11 +12,15 @@ from process_rows import DAY, METAL_T, RULES, period_of, rows_of, site_of
 
 from analytics.carbon_chapter import carbon_figures
 from analytics.carbon_ets import STUDY
+from analytics.green_mix import grid_cfe
 from analytics.period_metal import process_metal
+from analytics.period_rows import Period
 from analytics.study import Material, Question
 from plant import nodes
 from plant.indicators import Figure
 from plant.ports import LedgerEntry
+from plant.rulebook import Rulebook
+from plant.series import QUARTER_NS, Span
 
 
 def _ets(entries: list[LedgerEntry], balance: float, more: str = "") -> Any:
@@ -83,3 +88,45 @@ def test_contracts_make_green_no_more_than_the_load_took(settled_kwh: float, exp
     found = {name: Figure(name, x, x, x, 1.0, 1.0) for name, x in kwh.items()}
     figure = carbon_figures(period_of(), {nodes.PLANT: found}).figures[nodes.PLANT]["electricity_emissions_volumetric"]
     assert figure.value == pytest.approx(expected_t)
+
+
+def _changed(rule_id: str, factor: float) -> Rulebook:
+    """The shipped rules with a new edition of one from the second day on."""
+    newest = max((r for r in RULES.rules if r.id == rule_id), key=lambda r: (r.scope == "guizhou", r.valid_from))
+    later = newest.model_copy(update={"valid_from": date(2026, 6, 2), "value": newest.value * round(factor)})
+    return Rulebook((*RULES.rules, later), "changed")
+
+
+def _days(book: Rulebook) -> tuple[Period, list[Period]]:
+    """Two days, and each of them."""
+    rows = rows_of(Span(DAY.start_ns, 2 * DAY.end_ns - DAY.start_ns))
+    both = Period(site_of(), book, Span(DAY.start_ns, int(rows.start_ns[-1]) + QUARTER_NS), "interval", rows, "provisional")
+    return both, [both.part(span, "day") for span in (DAY, Span(DAY.end_ns, both.span.end_ns))]
+
+
+@pytest.mark.parametrize(
+    ("rule_id", "indicator"),
+    [
+        ("grid-factor", "electricity_emissions_location"),
+        ("anode-net-consumption", "anode_emissions"),
+        ("pfc-china-2024-default-cf4", "pfc_emissions"),
+    ],
+)
+def test_energy_and_metal_take_the_factor_of_their_own_time(rule_id: str, indicator: str) -> None:
+    both, days = _days(_changed(rule_id, 3))
+    found = [carbon_figures(period, {}).figures[nodes.PLANT][indicator] for period in (both, *days)]
+    whole, first, second = (figure.value for figure in found)
+    assert first is not None
+    assert second is not None
+    assert second > 1.5 * first
+    assert whole == pytest.approx(first + second)
+    assert sum(edition.startswith(f"{rule_id}@") for edition in found[0].editions) == 2
+
+
+def test_the_grids_own_carbon_free_part_is_of_its_time() -> None:
+    rule = next(r for r in RULES.rules if r.id == "anode-ash").model_copy(update={"id": "grid-cfe-fraction", "value": 40})
+    later = rule.model_copy(update={"valid_from": date(2026, 6, 2), "value": 50})
+    both, _ = _days(Rulebook((rule, later), "two"))
+    share, editions = grid_cfe(both)
+    assert (share[0], share[95], share[96]) == (0.40, 0.40, 0.50)
+    assert len(editions) == 2

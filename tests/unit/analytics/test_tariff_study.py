@@ -232,7 +232,7 @@ def test_a_stated_share_lowers_the_addition_once_the_weight_is_known() -> None:
     rules = parse_rules(shipped_rule_texts() | {"own.toml": INCENTIVE})
     known = compute(material("2026", per_tonne, share, rules=rules))
     assert figure(known, "tariff_adder")[0] == 0.0485
-    assert "non-hydro-incentive@2025-01-01" in known.figures[nodes.PLANT]["tariff_adder"].editions
+    assert "non-hydro-incentive@2025-01-01/guizhou/2025-07-01" in known.figures[nodes.PLANT]["tariff_adder"].editions
 
 
 def test_without_a_statement_the_share_is_that_of_the_site_to_date() -> None:
