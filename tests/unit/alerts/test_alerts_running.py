@@ -64,7 +64,8 @@ def test_current_efficiency_is_low_when_its_whole_band_is(value: float | None, w
 
 def test_anode_effects_are_watched_against_a_limit_of_the_plant_alone() -> None:
     day = {LINE: {"anode_effect_minutes": _figure("anode_effect_minutes", 0.4)}}
-    assert [w for w in running_watches(SITE, day, {}) if w.rule == EFFECTS] == []
+    unlimited: Site = replace(SITE, alerts=replace(SITE.alerts, anode_effect_minutes_max=None))
+    assert [w for w in running_watches(unlimited, day, {}) if w.rule == EFFECTS] == []
     limited: Site = replace(SITE, alerts=replace(SITE.alerts, anode_effect_minutes_max=0.3))
     watch = _one(list(running_watches(limited, day, {})), EFFECTS, LINE)
     assert watch.condition is Condition.BREACHED
