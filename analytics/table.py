@@ -13,6 +13,7 @@ from analytics.counters import F64, I64
 from plant.series import DerivedBlock, dense_block
 
 Columns = dict[str, F64]
+BLOCK_ROWS = 2**18  # a store may be held to a few hundred MB
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,12 +43,16 @@ class Table:
         return int(self.start_ns[np.argmax(known)])
 
     def blocks(self, plant: str, version: int) -> list[DerivedBlock]:
-        """Blocks for the store: nodes of the same fields together."""
+        """Blocks for the store: nodes of the same fields together, up to ``BLOCK_ROWS``."""
         groups: dict[tuple[str, ...], list[str]] = {}
         for node, columns in self.columns.items():
             groups.setdefault(tuple(columns), []).append(node)
         found = []
-        for fields, nodes in groups.items():
+        at_once = max(BLOCK_ROWS // max(len(self.start_ns), 1), 1)
+        # few rows of many fields come first: a store adds a column the more cheaply the fewer rows it holds
+        few_first = sorted(groups.items(), key=lambda g: len(g[1]))
+        parts = [(f, n[i : i + at_once]) for f, n in few_first for i in range(0, len(n), at_once)]
+        for fields, nodes in parts:
             cube = np.empty((len(nodes), len(self.start_ns), len(fields)))  # as the block holds it, so that it is filled once
             for rows, node in zip(cube, nodes, strict=True):
                 for k, field in enumerate(fields):
