@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from api import (
     problem,
     routes_alerts,
+    routes_annotations,
     routes_copies,
     routes_explain,
     routes_health,
@@ -42,6 +43,7 @@ _ROUTES = (
     routes_studies,
     routes_explain,
     routes_ledger,
+    routes_annotations,
     routes_alerts,
     routes_copies,
     routes_imports,

@@ -15,6 +15,7 @@ from rich.console import Console
 
 from plant.errors import ConfigError, PotwattError
 from potwatt import logs
+from potwatt.annotate_cli import annotate
 from potwatt.copies_cli import backup, export, restore
 from potwatt.devices_cli import devices_app
 from potwatt.explain_cli import explain
@@ -42,6 +43,7 @@ app.add_typer(dashboards_app, name="dashboards")
 app.add_typer(keys_app, name="keys")
 app.add_typer(devices_app, name="devices")
 app.add_typer(selftest_app, name="selftest")
+app.command()(annotate)
 app.command()(probe)
 app.command()(read)
 app.command()(backup)

@@ -87,6 +87,18 @@ def test_a_ledger_file_counts_once(site: Path) -> None:
     assert "1 entries stand in the ledger with another subject, time or amount: metal_tapped" in " ".join(third.stderr.split())
 
 
+def test_a_verdict_is_recorded_or_refused_in_a_sentence(site: Path) -> None:
+    meter = next(
+        line.split('"')[1] for line in site.read_text("utf-8").split("[[meter]]")[1].splitlines() if line.startswith("id")
+    )
+    more = ("--site", "site.toml", "--who", "Li", "--cause", "blown fuse")
+    done = potwatt("annotate", meter, "bad", "2026-11-01T08:00", "2026-11-01T09:00", *more, cwd=site.parent)
+    assert f"verdict 1: {meter} all quantities bad, 2026-11-01T08:00:00+08:00" in " ".join(done.stdout.split()), done.stderr
+    odd = potwatt("annotate", meter, "odd", "2026-11-01T08:00", "2026-11-01T09:00", *more, cwd=site.parent)
+    assert odd.returncode == 2
+    assert "expected one of stuck" in " ".join(odd.stderr.split())
+
+
 def test_devices_and_dashboards(site: Path) -> None:
     listed = potwatt("devices", cwd=site.parent)
     assert "sunspec_inverter_103" in listed.stdout
