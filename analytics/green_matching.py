@@ -21,21 +21,37 @@ class Offer:
 
 
 def matched(offers: Sequence[Offer], grid_to_load: Mapping[str, F64]) -> dict[str, F64]:
-    """Matched energy min(W, grid energy attributed to load) by offer, kWh [m]: a kWh of a tie is matched once.
+    """Matched energy by offer, kWh [m]: together as much as the ties can bring, a kWh of a tie once, none above its offer.
 
-    ``grid_to_load`` by tie, kWh [m]. Offers bound to few ties come first, then in the order given; NaN where either is unknown.
-    Source: 10.4.
+    ``grid_to_load`` by tie, kWh [m]. Of what can be matched together offers bound to few ties have theirs first, then those given
+    first: each has what it adds to what the ones before it reach. NaN where one of them is unknown. Source: 10.4.
     """
-    left = {tie: energy.copy() for tie, energy in grid_to_load.items()}
+    ordered = sorted(offers, key=lambda o: len(o.ties))
+    m = len(next(iter(grid_to_load.values()), offers[0].energy_kwh if offers else ()))
+    room = {tie: np.maximum(energy, 0.0) for tie, energy in grid_to_load.items()}
+    cuts = {ties: np.sum([np.zeros(m), *(room[tie] for tie in ties)], axis=0) for ties in _unions(offers)}
     found = {offer.name: np.zeros(0) for offer in offers}
-    for offer in sorted(offers, key=lambda o: len(o.ties)):
-        room = np.sum([left[tie] for tie in offer.ties], axis=0) if offer.ties else np.zeros_like(offer.energy_kwh)
-        c = np.minimum(np.maximum(offer.energy_kwh, 0.0), np.maximum(room, 0.0))
-        countable = np.isfinite(room) & np.isfinite(c) & (room > 0)  # of an endless room as much is left
-        rest = 1.0 - np.divide(c, room, out=np.zeros_like(room), where=countable)
-        for tie in offer.ties:
-            left[tie] = left[tie] * rest
-        found[offer.name] = c
+    before = np.zeros(m)
+    for offer in ordered:
+        energy = np.maximum(offer.energy_kwh, 0.0)
+        cuts = {ties: cut if ties.issuperset(offer.ties) else cut + energy for ties, cut in cuts.items()}
+        reached = np.min(list(cuts.values()), axis=0)
+        more = np.subtract(reached, before, out=np.full(m, np.inf), where=~np.isposinf(before))  # endless less endless
+        most = np.minimum(energy, np.sum([np.zeros(m), *(room[tie] for tie in offer.ties)], axis=0))
+        found[offer.name] = np.clip(more, 0.0, most)
+        before = reached
+    return found
+
+
+def _unions(offers: Sequence[Offer]) -> set[frozenset[str]]:
+    """Sets of ties that may be the bottleneck: none, and the unions of those that offers are bound to.
+
+    The most that offers bring over ties is the least, over such sets, of what the set can take and what offers not bound to it
+    have (the least cut of the flow from offers over ties).
+    """
+    found = {frozenset[str]()}
+    for ties in {frozenset(offer.ties) for offer in offers}:
+        found |= {ties | other for other in found}
     return found
 
 

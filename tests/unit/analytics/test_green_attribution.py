@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from green_rows import NS, START_NS, contract_entry, period_of, site_of
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analytics.checkpoints import Checkpoints
@@ -146,6 +146,22 @@ def test_a_kwh_of_a_tie_is_matched_once() -> None:
     assert (found["one"][0], found["any"][0]) == (3.0, 7.0)
 
 
+def test_contracts_on_different_ties_bring_together_what_the_ties_can_bring() -> None:
+    # A over 1 and 2, B over 2 and 3: A takes tie 1 so that tie 2 is left for B; tie 3 brings nothing
+    grid = {tie: np.array([energy]) for tie, energy in (("1", 10.0), ("2", 10.0), ("3", 0.0))}
+    found = matched([Offer("A", ("1", "2"), np.array([10.0])), Offer("B", ("2", "3"), np.array([10.0]))], grid)
+    assert (found["A"][0], found["B"][0]) == (10.0, 10.0)
+
+
+def test_where_one_contract_is_unknown_what_it_may_take_is_not_known_either() -> None:
+    grid = {"1": np.array([10.0, 10.0, np.nan])}
+    found = matched([Offer("A", ("1",), np.array([np.nan, 4.0, 4.0])), Offer("B", ("1",), np.array([9.0, 9.0, 9.0]))], grid)
+    assert found["A"].tolist() == pytest.approx([np.nan, 4.0, np.nan], nan_ok=True)
+    assert found["B"].tolist() == pytest.approx([np.nan, 6.0, np.nan], nan_ok=True)
+    endless = matched([Offer("A", ("1",), np.array([np.inf])), Offer("B", ("1",), np.array([9.0]))], {"1": np.array([np.inf])})
+    assert (endless["A"][0], endless["B"][0]) == (np.inf, 9.0)
+
+
 def test_transit_between_ties_changes_no_share() -> None:
     # 5 more come in over one tie and leave over the other
     contract = '[[green.contract]]\nid = "w"\nsource = "wind"\n'
@@ -174,3 +190,40 @@ def test_coarser_matching_never_matches_less_and_splitting_changes_nothing(pairs
         assert (whole <= coarser(load, first) + 1e-9).all()
         sums.append(whole.sum())
     assert sums[0] <= sums[1] + 1e-9 <= sums[2] + 2e-9
+
+
+TIES = ("a", "b", "c")
+OFFERS = st.lists(
+    st.tuples(st.lists(st.sampled_from(TIES), min_size=1, unique=True), st.lists(st.integers(0, 20), min_size=4, max_size=4)),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(OFFERS, st.lists(st.lists(st.integers(0, 12), min_size=4, max_size=4), min_size=3, max_size=3))
+@example([(["b", "a"], [6, 0, 0, 0]), (["a", "c"], [6, 20, 0, 0])], [[1, 9, 0, 0], [9, 2, 0, 0], [4, 5, 0, 0]])
+def test_contracts_bound_to_ties_of_their_own_are_matched_no_less_when_coarser(
+    bound: list[tuple[list[str], list[int]]], grid: list[list[int]]
+) -> None:
+    totals = []
+    for slots in (1, 2, 4):
+        ties = {tie: np.array(row, float).reshape(-1, slots).sum(axis=1) for tie, row in zip(TIES, grid, strict=True)}
+        offers = [
+            Offer(str(i), tuple(over), np.array(energy, float).reshape(-1, slots).sum(axis=1))
+            for i, (over, energy) in enumerate(bound)
+        ]
+        found = matched(offers, ties)
+        assert all((found[o.name] <= o.energy_kwh + 1e-9).all() and (found[o.name] >= 0).all() for o in offers)
+        assert _fits(offers, found, ties)
+        totals.append(sum(energy.sum() for energy in found.values()))
+    assert totals[0] <= totals[1] + 1e-9 <= totals[2] + 2e-9
+
+
+def _fits(offers: list[Offer], found: dict[str, np.ndarray], ties: dict[str, np.ndarray]) -> bool:
+    """Whether the ties can bring what was matched (Hall): no set of offers has more than its ties together."""
+    for some in range(1, 1 << len(offers)):
+        chosen = [o for i, o in enumerate(offers) if some >> i & 1]
+        room = np.sum([ties[tie] for tie in {tie for o in chosen for tie in o.ties}], axis=0)
+        if (np.sum([found[o.name] for o in chosen], axis=0) > room + 1e-9).any():
+            return False
+    return True
