@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from analytics.counters import F64, I64
+from analytics.counters import F64, I64, Mask
 from plant.series import QUARTER_NS
 from plant.settings.baseline import OutlookSettings
 
 SLOTS_A_DAY = 96
+HORIZON_DEG = -1.0  # the air lifts the sun by half a degree, and its disc is half a degree wide
 J2000_NS = 946_728_000_000_000_000
 
 
@@ -50,6 +51,13 @@ def clear_slots(start_ns: I64, settings: OutlookSettings) -> F64 | None:
     if settings.latitude_deg is None or settings.longitude_deg is None:
         return None
     return clear_irradiance(start_ns + QUARTER_NS // 2, settings.latitude_deg, settings.longitude_deg, settings.tilt_deg)
+
+
+def dark_slots(start_ns: I64, latitude_deg: float, longitude_deg: float) -> Mask:
+    """Whether the sun is below the horizon from start to end of 15-min slots, bool[m]."""
+    ends = [sun_elevation(start_ns + past, latitude_deg, longitude_deg)[0] for past in (0, QUARTER_NS)]
+    below: Mask = np.maximum(*ends) < np.sin(np.radians(HORIZON_DEG))
+    return below
 
 
 def envelope(start_ns: I64, energy: F64, days: int) -> F64:

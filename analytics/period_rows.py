@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from analytics.balance import Banded
+from analytics.clear_sky import dark_slots
+from analytics.counters import Mask
 from analytics.estimate import Profile, Sum, filled, summed
 from analytics.figures import PeriodStatus
 from analytics.limits import PeriodKind
@@ -68,7 +70,8 @@ class Period:
         """Sum of a column of a node over the span."""
         share = self.rows.column(node, "measured_share")
         estimate = self._load_of_sources() if (node, name) == (nodes.PLANT, "load_energy") else None
-        return summed(self._amount(node, name), share, self.rows.start_ns, _profile(name), estimate)
+        amount, profile = self._amount(node, name), _profile(name)
+        return summed(amount, share, self.rows.start_ns, profile, estimate, self._dark(amount, profile))
 
     def _amount(self, node: str, name: str) -> Banded:
         amount = self.rows.banded(node, name)
@@ -88,7 +91,15 @@ class Period:
         return load
 
     def _filled(self, name: str) -> Banded:
-        return filled(self._amount(nodes.PLANT, name), self.rows.start_ns, _profile(name))
+        amount, profile = self._amount(nodes.PLANT, name), _profile(name)
+        return filled(amount, self.rows.start_ns, profile, self._dark(amount, profile))
+
+    def _dark(self, amount: Banded, profile: Profile) -> Mask | None:
+        """Slots without sun, where that is asked and the site says where it lies."""
+        place, start_ns = self.site.outlook, self.rows.start_ns
+        if profile != "solar" or place.latitude_deg is None or place.longitude_deg is None or np.isfinite(amount.best).all():
+            return None
+        return dark_slots(start_ns, place.latitude_deg, place.longitude_deg)
 
     def completeness(self, node: str) -> float:
         """Mean of the slots' completeness, a slot without a row counting 0."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from typer.testing import CliRunner
 
 from analytics.figures import PeriodFigures
@@ -81,7 +82,13 @@ async def test_noon_deleted_from_pv_widens_the_band_and_keeps_the_truth_inside(t
         assert after.low is not None and after.high is not None and before.low is not None and before.high is not None
         assert after.high - after.low > 1.5 * (before.high - before.low), name
         assert after.low <= truth <= after.high, name
-        assert "estimated" in after.reason and not before.reason, name
+        assert after.measured_share < before.measured_share - 0.2, name
+        if after.value is None:
+            assert "measured share" in after.reason, name
+        else:
+            assert after.value == pytest.approx(truth, rel=0.1), name
+            assert "estimated" in after.reason, name
+        assert not before.reason, name
 
 
 def test_a_gate_that_fails_is_told() -> None:

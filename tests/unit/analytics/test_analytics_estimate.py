@@ -51,6 +51,44 @@ def test_an_hour_of_the_day_never_seen_lies_between_its_neighbours() -> None:
     assert found.value == pytest.approx(sun.sum(), rel=0.002)
 
 
+def test_a_noon_never_seen_is_no_night() -> None:
+    sun = _sun(2)
+    hour = np.tile(np.arange(96) / 4, 2)
+    best = np.where((hour >= 10) & (hour < 14), np.nan, sun)
+    for bound in (np.nan, 150.0):
+        amount = Banded(best, best, np.where(np.isnan(best), bound, best))
+        found = summed(amount, np.isfinite(best).astype(float), np.arange(192) * QUARTER_NS, "solar")
+        assert found.value == pytest.approx(sun.sum(), rel=0.05)
+        assert found.low is not None and found.high is not None and found.low < sun.sum() < found.high
+        assert found.measured_share < np.nansum(best) / sun.sum()
+
+
+def test_only_the_night_seen_is_no_dark_day() -> None:
+    hour = np.arange(96) / 4
+    best = np.where((hour > 5) & (hour < 20), np.nan, 0.0)
+    found = summed(Banded(best, best, np.where(np.isnan(best), 250.0, 0.0)), np.isfinite(best).astype(float), DAY, "solar")
+    assert (found.high, found.measured_share) == (59 * 250.0, pytest.approx(37 / 96))
+
+
+def test_below_the_horizon_nothing_is_missed() -> None:
+    hour = np.arange(96) / 4
+    best = np.where((hour > 8) & (hour < 12), 100.0, np.nan)
+    dark = (hour < 6) | (hour >= 18)
+    amount = Banded(best, best, np.where(np.isnan(best), 250.0, best))
+    found = summed(amount, np.isfinite(best).astype(float), DAY, "solar", dark=dark)
+    missing = np.isnan(best) & ~dark
+    assert found.high == pytest.approx(np.nansum(best) + 250.0 * missing.sum())
+    assert found.measured_share < 0.5
+
+
+def test_missing_slots_of_what_seldom_flows_count_as_much_as_the_known_ones() -> None:
+    best = np.full(96, np.nan)
+    best[:10], best[4] = 0.0, 50.0
+    found = summed(Banded(best, best, best), np.isfinite(best).astype(float), DAY)
+    assert found.value == 50.0
+    assert found.measured_share == pytest.approx(50 / (50 + 86 * 5))
+
+
 def test_a_slot_that_may_hold_much_does_not_weigh_little() -> None:
     amount = Banded(np.array([100.0, 0.0]), np.array([100.0, 0.0]), np.array([100.0, 300.0]))
     assert summed(amount, np.array([1.0, 0.0]), DAY[:2]).measured_share == pytest.approx(0.25)

@@ -49,7 +49,7 @@ KNOWN = {
 }
 
 
-async def _day(folder: Path, *, sky_until_s: int = DAY_S, second_runs: bool = True) -> PeriodFigures:
+async def _day(folder: Path, *, blind_h: tuple[int, int] = (25, 25), second_runs: bool = True) -> PeriodFigures:
     """A day in which the sun shines at 600 W/m2 from 0 to 9 h and 0 after; the roof makes 466.666 kW while it does."""
     t_s = np.arange(0, DAY_S + 3600, 60)
     t_ns = START_NS + t_s * NS
@@ -60,7 +60,7 @@ async def _day(folder: Path, *, sky_until_s: int = DAY_S, second_runs: bool = Tr
         zero = np.zeros(len(t_s))
         await plant.feed("m-tie", t_ns, active_power=zero + 100, energy_import=t_s / 36.0, energy_export=zero)
         await plant.feed("m-roof", t_ns, active_power=-power, energy_import=zero, energy_export=energy)
-        seen = t_s < sky_until_s
+        seen = (t_s < blind_h[0] * 3600) | (t_s >= blind_h[1] * 3600)
         await plant.feed("sky", t_ns[seen], irradiance=np.where(sun, 600.0, 0.0)[seen], module_temperature=zero[seen] + 48.0)
         await plant.feed("inv-1", t_ns, active_power=0.6 * power)
         await plant.feed("inv-2", t_ns, active_power=0.4 * power * second_runs)
@@ -86,7 +86,7 @@ async def test_ratio_yield_and_temperature(tmp_path: Path) -> None:
 
 
 async def test_without_irradiance_the_ratio_is_null_and_the_yield_stays(tmp_path: Path) -> None:
-    field = (await _day(tmp_path, sky_until_s=0)).figures["branch:roof"]
+    field = (await _day(tmp_path, blind_h=(0, 25))).figures["branch:roof"]
     assert field["performance_ratio"].value is None and field["performance_ratio"].reason
     assert field["specific_yield"].value == pytest.approx(4.2, rel=1e-3)
     assert field["solar_availability"].value is None
@@ -95,11 +95,17 @@ async def test_without_irradiance_the_ratio_is_null_and_the_yield_stays(tmp_path
 async def test_missing_sun_widens_the_band(tmp_path: Path) -> None:
     whole = (await _day(tmp_path / "a" if (tmp_path / "a").mkdir() is None else tmp_path)).figures["branch:roof"]
     (tmp_path / "b").mkdir()
-    part = (await _day(tmp_path / "b", sky_until_s=6 * 3600)).figures["branch:roof"]["performance_ratio"]
+    part = (await _day(tmp_path / "b", blind_h=(6, 9))).figures["branch:roof"]["performance_ratio"]
     assert part.value == pytest.approx(77.7778, abs=0.02)
     assert part.low is not None and part.high is not None
     assert part.low <= 77.7 <= part.high
     assert part.high - part.low >= (whole["performance_ratio"].high or 0.0) - (whole["performance_ratio"].low or 0.0)
+
+
+async def test_sun_that_was_not_seen_is_not_night(tmp_path: Path) -> None:
+    field = (await _day(tmp_path, blind_h=(6, 25))).figures["branch:roof"]
+    for name in ("solar_irradiation", "performance_ratio"):
+        assert field[name].value is None and "measured share" in field[name].reason, name
 
 
 async def test_an_inverter_that_stands_in_the_sun_lowers_availability(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from analytics.clear_sky import clear_irradiance, clear_slots, envelope, sun_elevation
+from analytics.clear_sky import clear_irradiance, clear_slots, dark_slots, envelope, sun_elevation
 from plant.series import QUARTER_NS
 from plant.settings.baseline import OutlookSettings
 
@@ -41,6 +41,13 @@ def test_days_are_as_long_as_they_are() -> None:
     # half the day length: cos H = -tan(26.6 deg) tan(-23.44 deg), 10.3 h
     assert np.count_nonzero(light) / 4 == pytest.approx(10.3, abs=0.5)
     assert clear_slots(slots, OutlookSettings()) is None
+
+
+def test_the_dark_is_where_the_sun_cannot_be() -> None:
+    slots = at("2026-12-21T00:00")[0] + np.arange(96, dtype=np.int64) * QUARTER_NS
+    dark = dark_slots(slots, 26.6, 106.7)
+    assert np.count_nonzero(dark) / 4 == pytest.approx(24 - 10.3, abs=0.75)
+    assert not (dark & (clear_irradiance(slots + QUARTER_NS // 2, 26.6, 106.7, 0.0) > 5.0)).any()
 
 
 def test_tilt_turns_to_the_equator_on_both_sides_of_it() -> None:
