@@ -19,6 +19,7 @@ from plant.errors import InputError, StoreError, StoreMisconfigured, StoreUnavai
 
 FORMAT_VERSION = 3
 MEMORY_LIMIT = "256MB"
+MEMORY_BYTES = 256_000_000
 THREADS = 2
 CHECKPOINT = "128MiB"  # the log is folded into the file at this size: at the usual 16 MB a history spends its time doing it
 
@@ -207,6 +208,18 @@ class Database:
                 self.execute("ROLLBACK")
             raise
         return answer
+
+    @contextmanager
+    def memory(self, byte_count: int) -> Iterator[None]:
+        """From the worker thread: for a while at least so much memory, where that is more than usual."""
+        if byte_count <= MEMORY_BYTES // 2:
+            yield
+            return
+        self.execute(f"SET memory_limit = '{(MEMORY_BYTES + byte_count) >> 20}MiB'")
+        try:
+            yield
+        finally:
+            self.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
 
     def checkpoint(self) -> None:
         """From the worker thread: fold the log into the file, so that what was deleted can be written over."""

@@ -16,6 +16,8 @@ from storage.coverage import Coverage
 from storage.duck import Columns, Database, floats
 from storage.readings import check_derived, newest_of_each
 
+MANY_ROWS = 1_000_000
+BYTES_A_CELL = 16  # of a new column while it is made
 _KEYS = ("node", "start_ms", "version", "valid")
 
 
@@ -46,17 +48,17 @@ class DerivedTables:
         block = newest_of_each(block)
         if len(block) == 0:
             return
-        nodes, fields = dict(self._nodes), set(self._fields[block.resolution])
+        self._add_fields(block)
+        nodes = dict(self._nodes)
         try:
             touched = self._database.transaction(lambda: self._replace(block))
         except BaseException:
-            self._nodes, self._fields[block.resolution] = nodes, fields
+            self._nodes = nodes
             raise
         for node, first_ms, last_ms in touched:
             self._coverage[block.resolution, node].add(first_ms, last_ms)
 
     def _replace(self, block: DerivedBlock) -> list[tuple[int, int, int]]:
-        self._add_fields(block)
         node = self._numbers(block)[block.node_index]
         start_ms = block.start_ns // NS_PER_MS
         value = np.where(np.isinf(block.value), np.nan, block.value) if np.isinf(block.value).any() else block.value
@@ -90,10 +92,19 @@ class DerivedTables:
         self._append(resolution, columns, f"WHERE NOT EXISTS (SELECT 1 FROM derived_{resolution} old WHERE {same})")
 
     def _add_fields(self, block: DerivedBlock) -> None:
-        for name in block.fields:
-            if name not in self._fields[block.resolution]:
-                self._database.execute(f'ALTER TABLE derived_{block.resolution} ADD COLUMN "{name}" DOUBLE')
+        """Columns of fields that are new, each for itself: until it is in the file, one of a table of many rows fills memory,
+        and several at once, as a new version of the program brings them, are more than there is."""
+        missing = [name for name in block.fields if name not in self._fields[block.resolution]]
+        if not missing:
+            return
+        table = f"derived_{block.resolution}"
+        [(rows,)] = self._database.execute("SELECT estimated_size FROM duckdb_tables() WHERE table_name = ?", [table])
+        with self._database.memory(rows * BYTES_A_CELL):
+            for name in missing:
+                self._database.execute(f'ALTER TABLE {table} ADD COLUMN "{name}" DOUBLE')
                 self._fields[block.resolution].add(name)
+                if rows > MANY_ROWS:
+                    self._database.checkpoint()
 
     def _numbers(self, block: DerivedBlock) -> npt.NDArray[np.int32]:
         for node in block.nodes:
