@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from analytics.certificate_gap import Price, Target, gap_mwh, price_of, target_of, to_buy
+from analytics.certificate_gap import QUOTA, Price, Target, gap_mwh, price_of, target_of, to_buy
 from analytics.certificate_stock import Issued, expiring, held, issue, self_use_by_month, stock
 from analytics.estimate import Sum
 from analytics.green import certificates_of_year, ratio_of_year, total_use
@@ -33,14 +33,17 @@ def _wants(question: Question) -> Wants:
     flows = [flow_node(b.id, sink) for b in _generators(site) for sink in _own_sinks(site)]
     columns = [([nodes.PLANT], (*_FIELDS, "completeness", "measured_share")), (flows, ("flow_energy",))]
     documents = Span(calendar.instant_ns(first), calendar.instant_ns(end))
-    return Wants(question.span, columns, documents, ("certificate",))
+    start_ns = calendar.year(max(year - 1, 1970)).start_ns  # what its December left over counts for January
+    return Wants(Span(start_ns, question.span.end_ns), columns, documents, ("certificate",))
 
 
 def _compute(material: Material) -> Studied:
     asked = material.question
     site, year = asked.site, asked.site.calendar.local(asked.span.start_ns).year
     today = site.calendar.local(asked.now_ns).date()
-    period = Period(site, asked.rulebook, material.span, "year", material.rows, "provisional", material.entries)
+    own = Span(asked.span.start_ns, max(asked.span.start_ns, material.span.end_ns))
+    rows = material.rows.take(slice(int(np.searchsorted(material.rows.start_ns, own.start_ns)), None))
+    period = Period(site, asked.rulebook, own, "year", rows, "provisional", material.entries)
     batches, unreadable = held(material.entries)
     counted = certificates_of_year(material.entries, year)
     use = total_use(period)
@@ -83,20 +86,20 @@ def _own_sinks(site: Site) -> list[str]:
 
 
 def _issued(material: Material, generator: Branch) -> list[Issued]:
-    """Self-used energy of a generator by calendar month, and its certificates. What goes into a battery is used by the plant;
-    what a battery gives gets no certificate."""
+    """Self-used energy of a generator by calendar month of the year, and its certificates; the year before is counted through for
+    what its last month leaves over. What goes into a battery is used by the plant; what a battery gives gets no certificate."""
     asked, rows = material.question, material.rows
     flows = [rows.column(flow_node(generator.id, sink), "flow_energy") for sink in _own_sinks(asked.site)]
     energy = np.sum(flows, axis=0)
     year = asked.site.calendar.local(asked.span.start_ns).year
     months: list[tuple[str, int | None]] = []
-    for number in range(1, 13):
-        span = asked.site.calendar.month(year, number)
+    for one, number in [(one, number) for one in (year - 1, year) for number in range(1, 13)]:
+        span = asked.site.calendar.month(one, number)
         first, end = np.searchsorted(rows.start_ns, [span.start_ns, span.end_ns])
         part = energy[first:end]
         whole = len(part) == (span.end_ns - span.start_ns) // QUARTER_NS and bool(np.isfinite(part).all())
-        months.append((f"{year}-{number:02}", round(float(part.sum())) if whole else None))
-    return issue(months)
+        months.append((f"{one}-{number:02}", round(float(part.sum())) if whole else None))
+    return issue(months)[-12:]
 
 
 def _faults(
@@ -141,7 +144,7 @@ def _figures(
         value, low, high = (None if end is None else float(end) for end in ends)
         return Figure(name, value, low, high, completeness, share, reason, words, used)
 
-    words = {} if target is None else {"certificate-quota": _word(gaps)}
+    words = {} if target is None else {"target" if target.origin == "site" else QUOTA: _word(gaps)}
     return {
         "certificate_gap": figure("certificate_gap", gaps, reasons[0], editions, words),
         "certificates_to_buy": figure("certificates_to_buy", buy, reasons[0], editions, {}),

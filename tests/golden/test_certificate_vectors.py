@@ -52,7 +52,19 @@ def test_the_study_says_what_is_missing_and_what_it_costs() -> None:
     figures = found.figures[nodes.PLANT]
     assert [figures[n].value for n in ("certificate_gap", "certificates_to_buy", "certificate_cost")] == [66_000, 66_000, 367_620]
     assert figures["certificate_cost"].editions == ("target: site", "certificate-price@2025-01-01/2026-01-01")
-    assert figures["certificate_gap"].status == {"certificate-quota": "missed"}
+    assert figures["certificate_gap"].status == {"target": "missed"}
+
+
+def test_a_rule_of_the_province_stands_under_its_own_name() -> None:
+    rows = {"tie": ([1.0], [0.0]), "pv": ([0.0], [0.0]), "bat": ([0.0], [0.0])}
+    site = replace(site_of(PLANT), province="inner_mongolia")
+    period = period_of(site, rows, (), "year", at(2025, 6, 1))
+    asked = material_of(period, at(2025, 12, 1), site.calendar.year(2025))
+    gap = STUDY.compute(asked).figures[nodes.PLANT]["certificate_gap"]
+    assert (gap.status, gap.editions) == (
+        {"certificate-quota": "missed"},
+        ("certificate-quota@2025-01-01/inner_mongolia/2025-07-01",),
+    )
 
 
 def test_without_a_target_nothing_is_said_of_a_gap() -> None:
@@ -100,6 +112,22 @@ def test_the_meters_say_what_may_be_issued() -> None:
         ("2026-02", 1_100_600, 1_101, 300),
         ("2026-03", None, None, 0),
     ]
+
+
+def test_what_december_left_over_counts_for_january() -> None:
+    # 1234.7 MWh in December 2025 and 1100.6 in January 2026: 1234 and 1101 certificates, 300 kWh go to February
+    december, january, end = at(2025, 11, 30, 16), at(2025, 12, 31, 16), at(2026, 1, 31, 16)
+    slots, first = (end - december) // QUARTER_NS, (january - december) // QUARTER_NS
+    sun, zero = np.zeros(slots), np.zeros(slots)
+    sun[50], sun[first + 50] = 1234.7, 1100.6
+    mwh = {"tie": (2_000.0 - sun, zero), "pv": (zero, sun), "bat": (zero, zero)}
+    period = period_of(site_of(PLANT, QUOTA_38), mwh, [], "year", december)  # type: ignore[arg-type]
+    asked = material_of(period, at(2026, 2, 10), Span(january, at(2026, 12, 31, 16)))
+    assert STUDY.wants(asked.question).span.start_ns == at(2024, 12, 31, 16)
+    found = STUDY.compute(asked)
+    row = found.body["issue"]["pv"][0]
+    assert (row["month"], row["certificates"], row["carried_kwh"]) == ("2026-01", 1_101, 300)
+    assert found.body["total_use_kwh"] == pytest.approx(2_000_000 * 31 * 96)  # of the year that was asked about alone
 
 
 def test_a_month_with_a_hole_has_no_certificates_yet() -> None:
