@@ -10,7 +10,7 @@ from plant.series import QUARTER, QUARTER_NS, Span, dense_block
 from storage.duck import Database
 from storage.embedded_derived import MANY_ROWS, DerivedTables
 
-ROWS = 12_000_000  # eight new columns of as many numbers are three times the memory there is
+ROWS = 20_000_000  # eight new columns of as many numbers are five times the memory there is
 
 
 async def test_many_new_fields_over_many_rows(tmp_path: Path) -> None:
