@@ -17,7 +17,7 @@ from analytics.chapter import Chapter, Chaptered, Found, NodeFields
 from analytics.counters import F64, I64, Mask
 from analytics.estimate import Profile, Sum, filled
 from analytics.period_rows import Period
-from analytics.period_sums import figure_of
+from analytics.period_sums import because, figure_of
 from analytics.tariff import yuan
 from analytics.wall_clock import WallClock, wall_clock
 from plant import nodes
@@ -38,12 +38,27 @@ class Priced:
     price: Decimal
 
 
+Edges = tuple[Decimal | None, Decimal | None, Decimal | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Bought:
-    """Energy by band, and what it costs: each [value, low, high] in yuan."""
+    """Energy by band, and by price what of it each price is paid for."""
 
     energy: Mapping[Band, Sum]
-    cost: tuple[Decimal, Decimal, Decimal]
+    parts: Sequence[tuple[Decimal, Sum]]
+
+    @property
+    def cost(self) -> Edges:
+        """[value, low, high] in yuan, whole kWh pay; None where a part of the energy has none."""
+        prices = [price for price, _ in self.parts]
+        value, low, high = (_worth(prices, edge) for edge in zip(*((s.value, s.low, s.high) for _, s in self.parts), strict=True))
+        return value, low, high
+
+
+def _worth(prices: Sequence[Decimal], energy: Sequence[float | None]) -> Decimal | None:
+    known = [kwh for kwh in energy if kwh is not None]
+    return sum((p * round(kwh) for p, kwh in zip(prices, known, strict=True)), Decimal(0)) if len(known) == len(energy) else None
 
 
 def prices(period: Period) -> list[Priced]:
@@ -84,10 +99,20 @@ def time_of_use(period: Period, _: Mapping[str, Mapping[str, Figure]]) -> Chapte
         found[node] = _figures(period, node, bought)
     whole = _together(all_ties)
     found[nodes.PLANT] = _figures(period, nodes.PLANT, whole) | _savings(period, priced)
-    priced_slots = int(sum(p.rows.sum() for p in priced))
-    return Chaptered(
-        found, {"bands": _table(period, priced, whole), "quarters_without_price": len(period.rows.start_ns) - priced_slots}
-    )
+    slots = len(period.rows.start_ns)
+    unpriced = slots - int(sum(p.rows.sum() for p in priced))
+    if unpriced:
+        why = f"{unpriced} of {slots} quarters of an hour have no price"
+        found = {node: {name: _open(figure, why) for name, figure in by.items()} for node, by in found.items()}
+    return Chaptered(found, {"bands": _table(period, priced, whole), "quarters_without_price": unpriced})
+
+
+def _open(figure: Figure, why: str) -> Figure:
+    """A figure that leaves quarters out for which there is no price: what was counted is the least of a cost, and no mean."""
+    if figure.indicator.startswith("grid_import_"):
+        return because(figure, why)
+    low = figure.low if figure.indicator == "energy_cost" else None
+    return because(replace(figure, value=None, low=low, high=None), why)
 
 
 def _bought(amount: Banded, period: Period, node: str, priced: Sequence[Priced], profile: Profile) -> Bought:
@@ -95,24 +120,23 @@ def _bought(amount: Banded, period: Period, node: str, priced: Sequence[Priced],
     share = period.rows.column(node, "measured_share")
     known, whole = np.isfinite(amount.best), filled(amount, period.rows.start_ns, profile)
     energy: dict[Band, Sum] = {}
-    cost = [Decimal(0)] * 3
+    parts = []
     for one in priced:
         part = _part(whole, known, share, one.rows)
         energy[one.band] = _plus(energy.get(one.band), part)
-        for i, kwh in enumerate((part.value, part.low, part.high)):
-            cost[i] += one.price * round(kwh or 0.0)
-    return Bought(energy, (cost[0], cost[1], cost[2]))
+        parts.append((one.price, part))
+    return Bought(energy, parts)
 
 
 def _part(whole: Banded, known: Mask, share: F64, rows: Mask) -> Sum:
-    """Sum over some of the rows; None where nothing is known."""
+    """Sum over some of the rows; without a value where nothing is known, with such edges as there are."""
     best, low, high = (float(np.sum(c[rows])) for c in (whole.best, whole.low, whole.high))
+    least, most = (e if np.isfinite(e) else None for e in (low, high))
     if not np.isfinite(best):
-        return Sum(None, None, None, 0.0, int(rows.sum()))
+        return Sum(None, least, most, 0.0, int(rows.sum()))
     weight = np.abs(whole.best[rows])
     measured = np.where(known, np.nan_to_num(share), 0.0)[rows]
     proven = float((weight * measured).sum() / weight.sum()) if weight.sum() > 0 else float(measured.mean())
-    least, most = (e if np.isfinite(e) else None for e in (low, high))
     return Sum(best, least, most, proven, int((~known[rows]).sum()))
 
 
@@ -136,8 +160,7 @@ def _together(ties: Sequence[Bought]) -> Bought:
     for band in dict.fromkeys(b for t in ties for b in t.energy):
         for tie in ties:
             energy[band] = _plus(energy.get(band), tie.energy[band])
-    first, low, high = (sum((t.cost[i] for t in ties), Decimal(0)) for i in range(3))
-    return Bought(energy, (first, low, high))
+    return Bought(energy, [part for tie in ties for part in tie.parts])
 
 
 def _figures(period: Period, node: str, bought: Bought) -> dict[str, Figure]:
@@ -151,45 +174,60 @@ def _figures(period: Period, node: str, bought: Bought) -> dict[str, Figure]:
     return {name: figure_of(period, node, name, found) for name, found in sums.items()}
 
 
-def _money(amount: tuple[Decimal, Decimal, Decimal], energy: Sum) -> Sum:
+def _money(amount: Edges, energy: Sum) -> Sum:
     """Yuan of an energy: unknown where the energy is."""
-    edges = [
-        None if kwh is None else float(yuan(money))
-        for money, kwh in zip(amount, (energy.value, energy.low, energy.high), strict=True)
-    ]
-    return Sum(edges[0], edges[1], edges[2], energy.measured_share, energy.estimated_slots)
+    value, low, high = (None if money is None else float(yuan(money)) for money in amount)
+    return Sum(value, low, high, energy.measured_share, energy.estimated_slots)
 
 
 def _mean_price(bought: Bought, total: Sum) -> Sum:
-    """Between the least and the most that any band costs; the band of its energy moves it little, and is not told apart."""
-    kwh = round(total.value) if total.value is not None else 0
-    if not kwh:
+    """Between the prices of the cheapest and the dearest energies that lie within the bands of what each price is paid for."""
+    cost, kwh = bought.cost[0], round(total.value) if total.value is not None else 0
+    if not kwh or cost is None:
         return replace(total, value=None, low=None, high=None)
-    mean = float(bought.cost[0] / kwh)
-    return Sum(mean, mean, mean, total.measured_share, total.estimated_slots)
+    mean = float(cost / kwh)
+    prices = np.array([float(p) for p, _ in bought.parts])
+    bounds = [(s.low, s.high) for _, s in bought.parts]
+    low, high = np.array([(np.nan if a is None else a, np.nan if b is None else b) for a, b in bounds]).T
+    least, most = _mean_edges(prices, np.fmax(low, 0.0), high)
+    return Sum(mean, min(least, mean), max(most, mean), total.measured_share, total.estimated_slots)
+
+
+def _mean_edges(prices: F64, low: F64, high: F64) -> tuple[float, float]:
+    """(least, most) mean of ``prices`` [n] weighed by energies between ``low`` [n] and ``high`` [n]: one end of the prices has
+    its most and the other its least. Without an edge energies bound nothing, and the prices themselves are the edges."""
+    if not np.isfinite(low).all() or not np.isfinite(high).all():
+        return float(prices.min()), float(prices.max())
+    order = np.argsort(prices)
+    prices, low, high = prices[order], low[order], high[order]
+    dear = np.tri(len(prices) + 1, len(prices), -1, bool)  # row k: the k cheapest
+    means = []
+    for energy in (np.where(dear, high, low), np.where(dear, low, high)):
+        whole = energy.sum(axis=1)
+        means.append((energy @ prices)[whole > 0] / whole[whole > 0])
+    return float(means[0].min(initial=prices[-1])), float(means[1].max(initial=prices[0]))
 
 
 def _savings(period: Period, priced: Sequence[Priced]) -> dict[str, Figure]:
     """What renewable generation and storage spared at the price of each quarter: their own figures, of no other's cost."""
-    parts = {
-        "renewable_saving": (("renewable_generation", 1, "solar"), ("renewable_export", -1, "solar")),
-        "storage_saving": (("storage_discharge", 1, "load"), ("storage_charge", -1, "load")),
+    parts: dict[str, tuple[tuple[str, Profile], tuple[str, Profile]]] = {
+        "renewable_saving": (("renewable_generation", "solar"), ("renewable_export", "solar")),
+        "storage_saving": (("storage_discharge", "load"), ("storage_charge", "load")),
     }
     return {
         name: figure_of(period, nodes.PLANT, name, found) for name, of in parts.items() if (found := _saved(period, priced, of))
     }
 
 
-def _saved(period: Period, priced: Sequence[Priced], of: Sequence[tuple[str, int, Any]]) -> Sum | None:
-    """None where the plant has nothing of the kind."""
-    bought = [(_bought(period.rows.banded(nodes.PLANT, n), period, nodes.PLANT, priced, p), sign) for n, sign, p in of]
-    total = [sum((abs(s.value) for s in b.energy.values() if s.value is not None), 0.0) for b, _ in bought]
-    if not total[0]:
+def _saved(period: Period, priced: Sequence[Priced], of: Sequence[tuple[str, Profile]]) -> Sum | None:
+    """None where the plant has nothing of the kind; without a value where either side has none."""
+    more, less = (_bought(period.rows.banded(nodes.PLANT, n), period, nodes.PLANT, priced, p) for n, p in of)
+    if all(not s.value and not s.high for s in more.energy.values()):
         return None
-    (more, _), (less, _) = bought
-    value, low, high = (float(yuan(a - b)) for a, b in zip(more.cost, (less.cost[0], less.cost[2], less.cost[1]), strict=True))
-    share = min((s.measured_share for s in more.energy.values()), default=0.0)
-    return Sum(value, low, high, share, max(s.estimated_slots for s in more.energy.values()))
+    edges = zip(more.cost, (less.cost[0], less.cost[2], less.cost[1]), strict=True)
+    value, low, high = (None if a is None or b is None else float(yuan(a - b)) for a, b in edges)
+    sums = [s for both in (more, less) for s in both.energy.values()]
+    return Sum(value, low, high, min(s.measured_share for s in sums), max(s.estimated_slots for s in sums))
 
 
 def _table(period: Period, priced: Sequence[Priced], whole: Bought) -> list[dict[str, Any]]:

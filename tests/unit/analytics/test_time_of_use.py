@@ -153,6 +153,68 @@ def test_a_battery_that_costs_more_than_it_spares_says_so() -> None:
     assert figure.low == figure.value == figure.high
 
 
+def test_what_was_exported_is_not_known_so_neither_is_what_was_saved() -> None:
+    there = site()
+    found = period(there, there.calendar.day(date(2026, 3, 4)), renewable_generation=4000, renewable_export=0)
+    columns = found.rows.columns[nodes.PLANT]
+    columns["renewable_export"][:] = np.nan
+    columns["renewable_export_high"][:] = 1000.0
+    figure = time_of_use(found, {}).figures[nodes.PLANT]["renewable_saving"]
+    # all of it may have been exported, or nothing: 96 MWh at 0.5 x (7 x 1.7 + 9 + 8 x 0.38) / 24
+    assert (figure.value, figure.low) == (None, 0.0)
+    assert figure.high == pytest.approx(4000 * 11.97)
+    columns["renewable_export_high"][:] = np.nan
+    assert time_of_use(found, {}).figures[nodes.PLANT]["renewable_saving"].low is None
+
+
+def test_a_silent_tie_keeps_the_edge_that_its_rating_gives() -> None:
+    there = site()
+    found = period(there, there.calendar.day(date(2026, 3, 4)))
+    columns = found.rows.columns["branch:t1"]
+    columns["energy_import"][:] = np.nan
+    columns["energy_import_low"][:] = 0.0
+    columns["energy_import_high"][:] = 500.0
+    figures = time_of_use(found, {}).figures
+    for node, low, high in (("branch:t1", 0, 2), (nodes.PLANT, 3 * 0.998, 2 + 3 * 1.002)):
+        cost = figures[node]["energy_cost"]
+        assert cost.value is None
+        assert (cost.low, cost.high) == (pytest.approx(low * 11970, abs=2), pytest.approx(high * 11970, abs=2))
+
+
+def test_the_mean_price_lies_between_what_the_cheapest_and_the_dearest_energies_make() -> None:
+    there = site()
+    found = period(there, there.calendar.day(date(2026, 3, 4)))
+    columns = found.rows.columns["branch:t1"]
+    columns["energy_import"][40:48] = np.nan  # 10-12, peak
+    columns["energy_import_low"][40:48] = 0.0
+    columns["energy_import_high"][40:48] = 1000.0
+    mean = time_of_use(found, {}).figures["branch:t1"]["energy_price_mean"]
+    assert mean.value == pytest.approx(11970 / 24000)
+    # by hand, MWh of peak (0.85), flat (0.5), valley (0.19): what costs more than the mean has its least or most
+    cheap = {"peak": 5 * 0.998, "flat": 9 * 0.998, "valley": 8 * 1.002}
+    dear = {"peak": 5 * 1.002 + 8, "flat": 9 * 0.998, "valley": 8 * 0.998}
+    price = {"peak": 0.85, "flat": 0.5, "valley": 0.19}
+    low, high = (sum(price[b] * e for b, e in of.items()) / sum(of.values()) for of in (cheap, dear))
+    assert mean.low == pytest.approx(low)
+    assert mean.high == pytest.approx(high)
+    columns["energy_import_high"][0] = np.inf
+    mean = time_of_use(found, {}).figures["branch:t1"]["energy_price_mean"]
+    assert (mean.low, mean.high) == (pytest.approx(0.19), pytest.approx(0.85))
+
+
+def test_quarters_before_the_first_price_leave_no_cost_and_say_so() -> None:
+    there = site()
+    days = [there.calendar.day(date(2025, 12, 31)), there.calendar.day(date(2026, 1, 1))]
+    figures = time_of_use(period(there, Span(days[0].start_ns, days[1].end_ns)), {}).figures["branch:t1"]
+    cost = figures["energy_cost"]
+    assert (cost.value, cost.high) == (None, None)
+    assert cost.low == pytest.approx(11970 * 0.998, abs=1)
+    assert cost.reason == "96 of 192 quarters of an hour have no price"
+    assert figures["energy_price_mean"].value is None
+    assert figures["grid_import_peak"].value == 7000
+    assert figures["grid_import_peak"].reason == cost.reason
+
+
 def test_without_prices_nothing_is_claimed() -> None:
     there = site(prices="")
     assert time_of_use(period(there, there.calendar.day(date(2026, 3, 4))), {}).figures == {}
