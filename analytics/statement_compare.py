@@ -32,8 +32,8 @@ class Stated:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A statement with our sum over its span: ``difference_percent`` is ours less the statement, of the statement. ``verdict``
-    says whether the statement lies in the band that the class of our meters leaves."""
+    """A statement with our sum over its span: ``difference_percent`` is ours less the statement, of the statement, and
+    None of a statement of nothing. ``verdict`` says whether the statement lies in the band that our meters leave."""
 
     stated: Stated
     ours: Sum
@@ -70,11 +70,18 @@ def compared(stated: Stated, ours: Sum, measured_share_min: float) -> Compared:
     """A statement beside our sum; without a difference where too little was measured."""
     enough = ours.value is not None and ours.measured_share >= measured_share_min
     difference = ours.value - stated.energy_kwh if enough and ours.value is not None else None
-    percent = None if difference is None or stated.energy_kwh <= 0 else 100.0 * difference / stated.energy_kwh
+    percent = None if difference is None else _percent(difference, stated.energy_kwh)
     verdict = OPEN
-    if enough and ours.low is not None and ours.high is not None:
-        verdict = WITHIN if ours.low <= stated.energy_kwh <= ours.high else BEYOND
+    if enough and ours.low is not None and ours.high is not None:  # a statement is of whole kWh
+        verdict = WITHIN if round(ours.low) <= stated.energy_kwh <= round(ours.high) else BEYOND
     return Compared(stated, ours, difference, percent, verdict)
+
+
+def _percent(difference_kwh: float, stated_kwh: int) -> float | None:
+    """Of the statement; of one of nothing none, unless nothing was ours too."""
+    if stated_kwh > 0:
+        return 100.0 * difference_kwh / stated_kwh
+    return None if round(difference_kwh) else 0.0
 
 
 def our_sum(rows: Table, node: str, direction: str, span: Span) -> Sum:

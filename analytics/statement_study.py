@@ -60,7 +60,7 @@ def _ours(material: Material, stated: Stated) -> Sum:
     energy = settled_energy(contract, material.entries, start_ns).energy_kwh
     if not len(energy) or not np.isfinite(energy).all():
         return Sum(None, None, None, 0.0)
-    total = float(energy.sum())
+    total = float(round(energy.sum()))  # settled in whole kWh
     return Sum(total, total, total, 1.0)
 
 
@@ -93,24 +93,33 @@ def _reported(material: Material, tie: str, direction: str, stated: Sequence[Sta
 def _difference(material: Material, tie: str, rows: Sequence[Compared]) -> Figure:
     """Size of the largest difference of a tie's statements, held against the limit that names it."""
     asked = material.question
-    known = [row for row in rows if row.difference_percent is not None]
-    share = min((row.ours.measured_share for row in rows), default=0.0)
+    known = [row for row in rows if row.difference_kwh is not None]
+    share, completeness = min((row.ours.measured_share for row in rows), default=0.0), _completeness(material, tie)
     if not known:
-        return Figure("statement_difference", None, None, None, _completeness(material, tie), share, "nothing was measured")
-    worst = max(known, key=lambda row: abs(row.difference_percent or 0.0))
+        return Figure("statement_difference", None, None, None, completeness, share, "nothing was measured")
+    worst = max(known, key=_size)
     low, value, high = _sizes(worst)
     day = asked.site.calendar.local(worst.stated.span.end_ns - 1).date()
     # the limit is about the two figures as they are, not about what their meters might have shown
     held = standing(asked.rulebook, asked.site, "statement_difference", value, value, value, day, asked.kind)
-    return Figure("statement_difference", value, low, high, _completeness(material, tie), share, "", held.status, held.editions)
+    if worst.difference_percent is None:
+        reason = f"the statement says 0 kWh, our meters {worst.ours.value:.0f} kWh"
+        return Figure("statement_difference", None, None, None, completeness, share, reason, held.status, held.editions)
+    return Figure("statement_difference", value, low, high, completeness, share, "", held.status, held.editions)
+
+
+def _size(row: Compared) -> float:
+    """Size of a difference in %: endless where the statement says nothing."""
+    return np.inf if row.difference_percent is None else abs(row.difference_percent)
 
 
 def _sizes(row: Compared) -> tuple[float, float, float]:
     """Least, stated and largest size of a difference in %, over the band of our sum."""
-    stated = row.stated.energy_kwh
+    stated, value = row.stated.energy_kwh, _size(row)
+    if not stated:
+        return value, value, value
     ends = [end for end in (row.ours.low, row.ours.high) if end is not None]
     sizes = [100.0 * abs(end - stated) / stated for end in ends]
-    value = abs(row.difference_percent or 0.0)
     inside = len(ends) == 2 and ends[0] <= stated <= ends[1]
     return (0.0 if inside else min([value, *sizes])), value, max([value, *sizes])
 

@@ -112,3 +112,23 @@ def test_a_tie_that_was_not_measured_has_no_difference() -> None:
     found = _asked([np.nan] * 4, [statement(1, 410, 0, 4)])
     assert found.figures["branch:tie"]["statement_difference"].value is None
     assert found.body["statements"][0]["verdict"] == "unknown"
+
+
+def test_a_statement_of_nothing_against_measured_energy_is_beyond_any_limit() -> None:
+    found = _asked([1_250.0] * 4, [statement(1, 0, 0, 4), statement(2, 0, 0, 4, direction="export")])
+    figure = found.figures[nodes.branch("tie")]["statement_difference"]
+    assert (figure.value, figure.reason) == (None, "the statement says 0 kWh, our meters 5000 kWh")
+    assert figure.status == {"statement-difference-max": "exceeded"}
+    by_direction = {row["direction"]: row for row in found.body["statements"]}
+    assert (by_direction["import"]["difference_kwh"], by_direction["import"]["difference_percent"]) == (5_000.0, None)
+    assert (by_direction["export"]["difference_percent"], by_direction["export"]["verdict"]) == (0.0, "within class")
+
+
+@pytest.mark.parametrize("kwh", [1_000_001, 123_457, 7_000_001, 31_415_927])
+def test_a_contract_that_is_stated_as_it_was_settled_is_within_class(kwh: int) -> None:
+    # spread over a month of 2976 slots such energies add up to a little more or less
+    entries = [contract_entry("wind-farm", 0, 2_976, kwh / 1000), statement(1, kwh, 0, 2_976, "wind-farm")]
+    (row,) = _asked([0.0] * 2_976, entries, CONTRACT).body["statements"]
+    assert (row["difference_kwh"], row["verdict"]) == (0.0, "within class")
+    (other,) = _asked([0.0] * 2_976, [entries[0], statement(1, kwh + 1, 0, 2_976, "wind-farm")], CONTRACT).body["statements"]
+    assert (other["difference_kwh"], other["verdict"]) == (-1.0, "beyond class")
