@@ -15,6 +15,7 @@ from analytics.figures import PeriodFigures
 from analytics.gather import Gather, inside
 from analytics.period import period_figures
 from analytics.period_rows import Period
+from analytics.reader import documents
 from analytics.restatement import Restatement
 from analytics.slow_registers import reaches
 from analytics.state import State
@@ -72,7 +73,8 @@ class Minutes:
         edges = np.array([recent.start_ns, recent.end_ns])
         law = lawful(self._model, self._rulebook, edges[:1])
         rows = (await self._apart(derive, law, evidence, edges, 1)).coarse
-        period = Period(site, self._rulebook, recent, "interval", rows, "live", (), efficiency)
+        entries = await documents(self._ledger, site.id, recent)
+        period = Period(site, self._rulebook, recent, "interval", rows, "live", entries, efficiency)
         self._recent = await self._apart(period_figures, period)
         if minute > done_ns:
             bounds = Span(done_ns, minute).bounds(MINUTE_NS)

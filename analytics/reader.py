@@ -20,6 +20,12 @@ EFFECTS_REACH_NS = (QUIET_DAYS + 1) * 86_400_000_000_000
 QUOTA_YEARS = 2  # a certificate's documents lie within this many years of the year that it is cancelled for
 
 
+async def documents(ledger: Ledger, plant: str, span: Span) -> list[LedgerEntry]:
+    """Metal and what chapters read of the ledger, of a span."""
+    kinds = tuple(dict.fromkeys(("metal_tapped", "metal_in_pots", *entry_kinds())))
+    return [e for e in await ledger.entries(plant, kinds, span) if e.start_ns < span.end_ns]
+
+
 class Reader:
     """Reads rows, metal and certificates of a span."""
 
@@ -34,10 +40,7 @@ class Reader:
     async def period(self, span: Span, kind: PeriodKind) -> Period:
         """A span as it is."""
         rows = await self._gather.rows(span)
-        entries = await self._ledger.entries(
-            self._site.id, tuple(dict.fromkeys(("metal_tapped", "metal_in_pots", *entry_kinds()))), span
-        )
-        inside = [e for e in entries if e.start_ns < span.end_ns]
+        inside = await documents(self._ledger, self._site.id, span)
         if kind == "year":
             inside += await self._certificates(span)
         beside = await self._effects_beside(span) if self._site.potlines else []

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from collector.quarantine import Rejected
 from collector.spool_format import encode_block
 from plant import nodes
+from plant.entry_data import marked_entry
 from plant.frame import ERA_FROM_NS, FrameBlock
 from plant.ports import LEDGER_KINDS, LedgerEntry
 from plant.quality import usable
@@ -27,10 +28,12 @@ EVENT_KINDS: Mapping[str, str] = {"metal_tapped": "metal_tapped", "anode_effect_
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """What the readings of each meter enter: ``nodes`` by meter, and the potline by meter of its events."""
+    """What the readings of each meter enter: ``nodes`` by meter, and the potline by meter of its events. ``site`` says what an
+    event cannot be."""
 
     nodes: Mapping[str, tuple[str, ...]]
     potline_of: Mapping[str, str]
+    site: Site | None = None
 
     @staticmethod
     def of(site: Site) -> Owners:
@@ -44,7 +47,7 @@ class Owners:
                 found[line.feed_meter][nodes.line(line.id)] = None
         lines = site.potlines.values()
         events = {meter: line.id for line in lines for meter in (line.scale_meter, line.effect_meter) if meter}
-        return Owners({meter: tuple(names) for meter, names in found.items()}, events)
+        return Owners({meter: tuple(names) for meter, names in found.items()}, events, site)
 
 
 def late_slots(
@@ -108,7 +111,7 @@ def event_entries(block: FrameBlock, owners: Owners) -> tuple[list[LedgerEntry],
                     data=_details(block.quantities, block.value[row], good[row]),
                 )
             )
-    return entries, rejected
+    return entries if owners.site is None else [marked_entry(owners.site, e) for e in entries], rejected
 
 
 def _details(quantities: Sequence[str], value: npt.NDArray[np.float64], good: npt.NDArray[np.bool_]) -> dict[str, object]:

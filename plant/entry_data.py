@@ -36,12 +36,16 @@ def plausible_entry(site: Site, entry: LedgerEntry) -> LedgerEntry:
         raise ValueError(wrong)
     if entry.kind == "certificate" and (wrong := serials_fault(entry)):
         raise ValueError(wrong)
+    marked = marked_entry(site, entry)
+    if site.process.implausible_taps == "refuse" and not counts(marked):
+        raise ValueError(marked.data[IMPLAUSIBLE])
+    return marked
+
+
+def marked_entry(site: Site, entry: LedgerEntry) -> LedgerEntry:
+    """The entry, a tap that cannot be one marked: a device cannot be asked again, so what it said is kept and not counted."""
     fault = _tap_fault(site, entry) if entry.kind == "metal_tapped" else ""
-    if not fault:
-        return entry
-    if site.process.implausible_taps == "refuse":
-        raise ValueError(fault)
-    return replace(entry, data={**entry.data, IMPLAUSIBLE: fault})
+    return replace(entry, data={**entry.data, IMPLAUSIBLE: fault}) if fault else entry
 
 
 def counts(entry: LedgerEntry) -> bool:

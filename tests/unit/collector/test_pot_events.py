@@ -11,6 +11,7 @@ import pytest
 from collector.late import Owners, event_entries
 from plant.calendar import PlantCalendar
 from plant.config import parse_site
+from plant.entry_data import counts
 from plant.errors import ConfigError
 from plant.frame import FrameBlock
 from plant.quality import ABSENT
@@ -142,3 +143,13 @@ def test_a_line_that_names_others_is_told(old: str, new: str, message: str) -> N
     with pytest.raises(ConfigError) as caught:
         parse_site(SITE_TEXT.replace(old, new, 1), "site.toml")
     assert message in str(caught.value)
+
+
+def test_a_tap_that_no_ladle_holds_is_kept_and_does_not_count() -> None:
+    site = replace(SITE, potlines={"p1": replace(LINE, scale_meter="scale")})
+    masses = np.array([[2_400.0], [240_000.0]])
+    index, t_ns = np.zeros(2, np.int32), T_NS + np.arange(2, dtype=np.int64) * 10**9
+    taps = FrameBlock("smelter", "x", ("metal_tapped",), ("scale",), index, t_ns, masses, np.zeros((2, 1), np.int16), ("a", "b"))
+    entries, rejected = event_entries(taps, Owners.of(site))
+    assert not rejected
+    assert [(e.amount, counts(e)) for e in entries] == [(2_400, True), (240_000, False)]
