@@ -21,7 +21,7 @@ from analytics.reactive import tie_points
 from analytics.tariff import yuan
 from plant import nodes
 from plant.indicators import Figure
-from plant.settings.tariff import in_force
+from plant.settings.tariff import PowerFactorRule, in_force
 from plant.site import Branch, MeteringPoint, Site
 
 IMPORTED = ("energy_import", "energy_import_low", "energy_import_high")
@@ -86,26 +86,39 @@ def _power_factor(period: Period, tie: Branch, node: str) -> dict[str, Figure]:
     point = _measuring(period, tie)
     if point is None:
         return {}
-    imported, exported, into, out = (
-        period.rows.column(nodes.point(point.id), name) for name in ("energy_import", "energy_export", *REACTIVE)
-    )
-    rows = np.isfinite(imported) & np.isfinite(exported) & np.isfinite(into) & np.isfinite(out)
-    active, reactive = float((imported + exported)[rows].sum()), float((into + out)[rows].sum())
-    if active + reactive <= 0:
+    at = nodes.point(point.id)
+    into, out = (period.rows.column(at, name) for name in REACTIVE)
+    imported, exported = (period.rows.banded(at, name) for name in ("energy_import", "energy_export"))
+    both, reactive = imported + exported, into + out
+    rows = np.isfinite(both.best) & np.isfinite(reactive)
+    active_kwh, reactive_kvarh = float(both.best[rows].sum()), float(reactive[rows].sum())
+    if active_kwh + reactive_kvarh <= 0:
         return {}
     mounting = point.mounting_at(period.span.end_ns - 1)
-    accuracy = (mounting.class_percent if mounting else 0.0) + period.site.tariff.reactive_class_percent
-    edges = [_factor(active, reactive * (1 + sign * accuracy / 100)) for sign in (1, -1)]
-    share = float(rows.mean())
-    mean = Sum(_factor(active, reactive), edges[0], edges[1], share, int((~rows).sum()))
+    accuracy = ((mounting.class_percent if mounting else 0.0) + period.site.tariff.reactive_class_percent) / 100
+    # what is not known of the rest: from all of it reactive, as much as the rating lets through, to none
+    rated = point.rated_power_kw * period.rows.step_ns / H_NS or np.inf
+    most_kvarh = float(np.where(np.isfinite(reactive), reactive, rated)[~rows].sum())
+    least_kwh, most_kwh = (float(np.where(np.isfinite(both.best), both.best, e)[~rows].sum()) for e in (both.low, both.high))
+    low = _factor(active_kwh + np.nan_to_num(least_kwh), reactive_kvarh * (1 + accuracy) + most_kvarh)
+    high = _factor(active_kwh + (most_kwh if np.isfinite(most_kwh) else np.inf), reactive_kvarh * (1 - accuracy))
+    mean = Sum(_factor(active_kwh, reactive_kvarh), low, high, float(rows.mean()))
     figures = {"power_factor_mean": figure_of(period, node, "power_factor_mean", mean)}
     rule = in_force(period.site.tariff.power_factor, period.day)
     if rule is not None and period.kind == "month":
-        # a table in hundredths is read with the factor rounded to hundredths
-        percents = [float(rule.percent(Decimal(f"{x:.2f}"))) for x in (_factor(active, reactive), *edges)]
-        found = Sum(percents[0], min(percents), max(percents), share)
-        figures["power_factor_adjustment"] = figure_of(period, node, "power_factor_adjustment", found)
+        figures["power_factor_adjustment"] = figure_of(period, node, "power_factor_adjustment", _adjustment(rule, mean))
+    if not rows.all():
+        why = f"reactive energy is known of {mean.measured_share:.1%} of the intervals"
+        figures = {name: because(figure, why) for name, figure in figures.items()}
     return figures
+
+
+def _adjustment(rule: PowerFactorRule, mean: Sum) -> Sum:
+    """Percent of a power factor, and of every row that its band touches; a table in hundredths is read with it so rounded."""
+    value, low, high = (Decimal(f"{x:.2f}") for x in (mean.value, mean.low, mean.high))
+    touched = [low, high, *(row.below for row in rule.rows if low <= row.below <= high)]
+    percents = [float(rule.percent(x)) for x in (value, *touched)]
+    return Sum(percents[0], min(percents), max(percents), mean.measured_share)
 
 
 def _measuring(period: Period, tie: Branch) -> MeteringPoint | None:
@@ -116,7 +129,8 @@ def _measuring(period: Period, tie: Branch) -> MeteringPoint | None:
 
 
 def _factor(active: float, reactive: float) -> float:
-    return active / float(np.hypot(active, reactive))
+    """1 for an active energy without bound: no reactive energy counts beside it."""
+    return active / float(np.hypot(active, reactive)) if np.isfinite(active) else 1.0
 
 
 def _columns(site: Site) -> Sequence[NodeFields]:

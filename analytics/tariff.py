@@ -118,12 +118,22 @@ def adder(count: int, price: TieredPrice, points: Decimal = Decimal(0)) -> Decim
     return count * price.adder * (1 - points / 100)
 
 
-def overdue_factor(rulebook: Rulebook, notified: date, looked: date, scope: Sequence[str]) -> Decimal:
-    """Factor on a surcharge that was notified and, ``looked`` at, is not paid; 1 before the days of grace are over."""
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Factor on a surcharge for paying late, and the editions of the rules that it comes from: none while it is in time."""
+
+    factor: Decimal = Decimal(1)
+    editions: tuple[str, ...] = ()
+    reason: str = ""
+
+
+def overdue(rulebook: Rulebook, notified: date, looked: date, scope: Sequence[str]) -> Late:
+    """What raises a surcharge that was notified and, ``looked`` at, is not paid; nothing before the days of grace are over."""
     days, factor = (rulebook.in_force(name, notified, scope) for name in ("tariff-late-after", "tariff-late-factor"))
     if days is None or factor is None or (looked - notified).days < days.value:
-        return Decimal(1)
-    return factor.value
+        return Late()
+    reason = f"overdue: notified {notified}, not paid within {days.value} days, times {factor.value}"
+    return Late(factor.value, (days.edition, factor.edition), reason)
 
 
 def yuan(amount: Decimal) -> Decimal:

@@ -12,7 +12,7 @@ from typing import Any
 from analytics.estimate import Sum
 from analytics.period_rows import Period
 from analytics.study import Material, Question
-from analytics.tariff import Discount, TieredPrice, adder, edge_below, overdue_factor, rounded, steps, yuan
+from analytics.tariff import Discount, Late, TieredPrice, adder, edge_below, overdue, rounded, steps, yuan
 from analytics.tariff_projection import DAY_NS, AssessedUnit, Rest
 from plant import nodes
 from plant.series import Span
@@ -93,14 +93,15 @@ class Bill:
         edges = zip((rate.value, rate.low, rate.high), base_kwh, strict=True)
         return Edges(*(yuan(r * round(kwh)) for r, kwh in edges))
 
-    def late_factor(self) -> Decimal:
-        """Factor on the year's surcharge where it was notified and is, or was, paid too late."""
+    @property
+    def late(self) -> Late:
+        """What raises the year's surcharge where it was notified and is, or was, paid too late."""
         site, question = self.to_date.site, self.material.question
         for notice in site.tariff.notice:
             if notice.year == year_of(question):
                 looked = notice.paid or site.calendar.local(question.now_ns).date()
-                return overdue_factor(question.rulebook, notice.notified, looked, (site.province, "CN"))
-        return Decimal(1)
+                return overdue(question.rulebook, notice.notified, looked, (site.province, "CN"))
+        return Late()
 
     def accrued_before(self) -> Decimal:
         """What the months of the year before the period asked for have accrued."""
@@ -144,7 +145,7 @@ class Bill:
         yield "specific_energy_projected", banded(*one.projected)
         yield "tariff_steps", banded(*self.steps)
         yield "tariff_adder", money(self.adders)
-        yield "tariff_surcharge_year", money(self.surcharge(one.base_year), self.late_factor())
+        yield "tariff_surcharge_year", money(self.surcharge(one.base_year), self.late.factor)
         to_date, before = self.surcharge(one.base_to_date), self.accrued_before()
         yield "tariff_surcharge_to_date", money(to_date)
         yield "tariff_surcharge_accrued", banded(to_date.value - before, to_date.low - before, to_date.high - before)
@@ -179,7 +180,7 @@ class Bill:
             "surcharge_to_date_yuan": str(to_date.value),
             "accrued_before_yuan": str(self.accrued_before()),
             **({"months": self.by_month()} if self.material.question.kind == "year" else {}),
-            "late_factor": str(self.late_factor()),
+            "late_factor": str(self.late.factor),
             "running_hours": round(one.running_h, 2),
             "days_left": round(self.days_left, 4),
             "projected_after": one.rest.basis if one.rest else "",

@@ -112,7 +112,7 @@ class ContractedDemand(SettingsTable):
 
 
 class PowerFactorRow(SettingsTable):
-    """Below ``below`` the bill changes by ``percent`` (more is a penalty)."""
+    """Below ``below`` the bill changes by ``percent`` (more is a penalty); a row below 1 holds at 1 too."""
 
     below: Annotated[Decimal, Field(gt=0, le=1)]
     percent: Decimal
@@ -127,7 +127,7 @@ class PowerFactorRule(SettingsTable):
 
     def percent(self, power_factor: Decimal) -> Decimal:
         """Change of the bill in %; 0 where no row holds."""
-        held = [row for row in self.rows if power_factor < row.below]
+        held = [row for row in self.rows if power_factor < row.below or row.below == 1]
         return min(held, key=lambda row: row.below).percent if held else Decimal(0)
 
 
@@ -155,7 +155,7 @@ class TariffSettings(SettingsTable):
         return in_force([row for row in self.demand if row.tie == tie], at)
 
     def faults(self, site: SiteFile) -> Iterator[tuple[str, object, str]]:
-        """Ties that do not exist, and two editions from one date."""
+        """Ties that do not exist, two editions from one date, and a year of which two things are stated."""
         ties = [b.id for b in site.branch if b.kind == "grid_tie"]
         for number, row in enumerate(self.demand, start=1):
             if row.tie not in ties:
@@ -165,6 +165,14 @@ class TariffSettings(SettingsTable):
             yield from (
                 (f"tariff.{name}", str(d), "one edition a date") for d in sorted({d for d in dates if dates.count(d) > 1})
             )
+        contracts = [(row.tie, row.valid_from) for row in self.demand]
+        yield from (
+            ("tariff.demand", f"{tie} {d}", "one edition a tie and date")
+            for tie, d in sorted({c for c in contracts if contracts.count(c) > 1})
+        )
+        for name in ("notice", "non_hydro_share"):
+            years = [row.year for row in getattr(self, name)]
+            yield from ((f"tariff.{name}", y, "one row a year") for y in sorted({y for y in years if years.count(y) > 1}))
 
 
 def in_force(rows: Sequence[Row], at: date) -> Row | None:

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from analytics.tariff import TieredPrice, adder, discount, overdue_factor, specific_energy, steps, tiered_price, yuan
+from analytics.tariff import TieredPrice, adder, discount, overdue, specific_energy, steps, tiered_price, yuan
 from plant.rulebook import parse_rules, shipped_rule_texts
 from plant.settings.tariff import Assessment
 
@@ -80,8 +80,8 @@ def test_yuan_of_a_year() -> None:
 
 def test_late_factor_from_the_ninetieth_day_on() -> None:
     notified = date(2026, 3, 1)
-    assert overdue_factor(RULEBOOK, notified, date(2026, 5, 29), ("CN",)) == 1
-    assert overdue_factor(RULEBOOK, notified, date(2026, 5, 30), ("CN",)) == Decimal("1.5")
+    assert overdue(RULEBOOK, notified, date(2026, 5, 29), ("CN",)).factor == 1
+    assert overdue(RULEBOOK, notified, date(2026, 5, 30), ("CN",)).factor == Decimal("1.5")
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,19 @@ import numpy as np
 import pytest
 from analytics_plant import HEAD, NS, SmallPlant, meter_toml, small_plant
 
+from analytics.demand import demand
 from analytics.figures import PeriodFigures
 from analytics.limits import PeriodKind
+from analytics.period_rows import Period
 from analytics.reactive import reactive_columns
+from analytics.table import Table
 from plant import nodes
 from plant.config import parse_site
 from plant.errors import ConfigError
+from plant.indicators import Figure
 from plant.ports import Annotation
-from plant.series import QUARTER_NS, Series, Span
+from plant.rulebook import Rulebook
+from plant.series import QUARTER, QUARTER_NS, Series, Span
 
 BRANCHES = """
 branch = [
@@ -126,6 +131,34 @@ async def test_a_month_has_its_charge_and_its_adjustment_a_day_has_none(plant: S
     # 0.8953 -> 0.90 is not below 0.90; its band from 0.8932 on reaches into the next row
     adjustment = month.figures["branch:tie"]["power_factor_adjustment"]
     assert (adjustment.value, adjustment.low, adjustment.high) == (0.0, 0.0, 0.5)
+
+
+def half_known(rated_kw: float, kind: PeriodKind = "month") -> dict[str, Figure]:
+    """A day of 5 000 kWh in each quarter of an hour; the reactive energy of the first half is not known, that of the other 0."""
+    text = SITE.replace("rated_power_kw = 5000, class_percent = 0.2", f"rated_power_kw = {rated_kw}, class_percent = 0.2")
+    site = parse_site(HEAD.replace("ZONE", "Asia/Shanghai") + text, "site.toml")
+    start_ns = DAY.bounds(QUARTER_NS)[:-1]
+    zero, one = np.zeros(len(start_ns)), np.ones(len(start_ns))
+    reactive = np.where(np.arange(len(start_ns)) < len(start_ns) // 2, np.nan, 0.0)
+    point = {f"energy_import{e}": 5000 * one for e in ("", "_low", "_high")} | {
+        f"energy_export{e}": zero for e in ("", "_low", "_high")
+    }
+    point |= {"reactive_import": reactive, "reactive_export": reactive}
+    rows = Table(QUARTER, start_ns, QUARTER_NS, {nodes.point("tie"): point, "branch:tie": {"completeness": one}})
+    return demand(Period(site, Rulebook((), "none"), DAY, kind, rows, "provisional"), {}).figures["branch:tie"]
+
+
+def test_reactive_energy_that_is_not_known_opens_the_power_factor_by_its_share() -> None:
+    found = half_known(20000)
+    factor, adjustment = found["power_factor_mean"], found["power_factor_adjustment"]
+    # the rating lets 5 000 kvarh through a quarter of an hour: 2 : 1, so that 0.5 kvarh/kWh in that half (0.970) lies inside
+    assert (factor.value, factor.high) == (1, 1)
+    assert factor.low == pytest.approx(2 / np.hypot(2, 1))
+    assert factor.measured_share == 0.5
+    assert factor.reason == "reactive energy is known of 50.0% of the intervals"
+    assert (adjustment.value, adjustment.low, adjustment.high) == (0, 0, 0.5)  # 0.89 at least
+    unrated = half_known(0)["power_factor_mean"]
+    assert (unrated.low, unrated.high) == (0, 1)
 
 
 def ramp(kvar: float, first_ns: int, n: int = 61) -> Series:

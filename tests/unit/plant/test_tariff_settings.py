@@ -47,7 +47,21 @@ def test_the_lowest_row_that_holds_is_the_adjustment() -> None:
     assert got == [Decimal(x) for x in ("0", "0", "0.5", "1", "3")]
 
 
-def test_two_editions_from_one_date_are_a_fault() -> None:
-    row = "[[tariff.assessment]]\nvalid_from = 2026-01-01\n"
-    with pytest.raises(ConfigError, match="one edition a date"):
+def test_a_row_up_to_1_holds_at_1() -> None:
+    rows = (PowerFactorRow(below=Decimal(1), percent=Decimal("-0.75")), PowerFactorRow(below=Decimal("0.95"), percent=Decimal(0)))
+    rule = PowerFactorRule(valid_from=date(2026, 1, 1), rows=rows)
+    assert [rule.percent(Decimal(x)) for x in ("0.94", "0.95", "1.00")] == [0, Decimal("-0.75"), Decimal("-0.75")]
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ("[[tariff.assessment]]\nvalid_from = 2026-01-01\n", "one edition a date"),
+        ('[[tariff.demand]]\ntie = "tie"\nvalid_from = 2026-01-01\ncontracted_kw = 1\n', "one edition a tie and date"),
+        ("[[tariff.notice]]\nyear = 2025\nnotified = 2026-03-01\n", "one row a year"),
+        ("[[tariff.non_hydro_share]]\nyear = 2025\npercent = 18\n", "one row a year"),
+    ],
+)
+def test_what_is_stated_twice_is_a_fault(row: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected):
         parse_site(TEMPLATE + row + row, "site.toml")
