@@ -13,6 +13,7 @@ import numpy as np
 from analytics.derive import Evidence, PlantModel, assemble
 from analytics.figures import BranchNow, Flow, PeriodFigures
 from analytics.intervals import MeteredPoint, PointIntervals, missing
+from analytics.mending import mended
 from analytics.ownership import owners
 from analytics.period import period_figures
 from analytics.period_rows import Period
@@ -23,6 +24,7 @@ from plant import nodes
 from plant.indicators import INDICATORS
 from plant.ports import Annotation, LastFrame
 from plant.quality import usable
+from plant.quantities import QUANTITIES
 from plant.rulebook import Rulebook
 from plant.series import Series, Span
 from plant.site import Mounting
@@ -55,13 +57,11 @@ def now(model: PlantModel, rulebook: Rulebook, frames: Frames, t_ns: int, eviden
     so does each quantity of a meter that reports by exception.
 
     ``evidence`` brings current efficiency, storage pools and verdicts; its readings are not looked at. What a verdict rejects
-    is null as well.
+    is null as well, what one mends is mended.
     """
     bounds = np.array([t_ns, t_ns + HOUR_NS], np.int64)
     fresh = {m: f for m, f in frames.items() if m in model.site.meters and f.is_fresh(t_ns, model.site.meters[m].silent_after_s)}
-    fresh = {
-        m: _unrejected(f.fresh_part(t_ns, model.site.meters[m].silent_after_s), evidence.annotations) for m, f in fresh.items()
-    }
+    fresh = {m: _judged(f.fresh_part(t_ns, model.site.meters[m].silent_after_s), evidence.annotations) for m, f in fresh.items()}
     per_point = {name: _instant(p, fresh, t_ns) for name, p in model.points.items()}
     per_point = {n: of[0] for n, of in with_virtual(model.site, {n: [p] for n, p in per_point.items()}, (1.0,)).items()}
     fed = replace(evidence, readings=_feeds(model, fresh, t_ns))
@@ -90,9 +90,19 @@ def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _unrejected(frame: LastFrame, annotations: Sequence[Annotation]) -> LastFrame:
-    kept = {q: v for q, v in frame.value.items() if not rejected(np.array([frame.instant_ns(q)]), frame.meter, q, annotations)[0]}
-    return frame if len(kept) == len(frame.value) else replace(frame, value=kept)
+def _judged(frame: LastFrame, annotations: Sequence[Annotation]) -> LastFrame:
+    """The frame without what a verdict rejects, powers that one mends mended."""
+    if all(note.meter != frame.meter for note in annotations):
+        return frame
+    kept = {}
+    for quantity, value in frame.value.items():
+        at_ns = np.array([frame.instant_ns(quantity)])
+        if not rejected(at_ns, frame.meter, quantity, annotations)[0]:
+            known = quantity in QUANTITIES
+            kept[quantity] = (
+                float(mended(at_ns, np.array([value]), frame.meter, quantity, annotations, {})[0]) if known else value
+            )
+    return replace(frame, value=kept)
 
 
 def _feeds(model: PlantModel, frames: Frames, t_ns: int) -> dict[tuple[str, str], Series]:

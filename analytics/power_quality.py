@@ -19,10 +19,13 @@ from analytics.gauges import (
     BETWEEN_PHASES,
     DECIDED,
     ISLANDED,
+    KNOWN_MIN,
     TO_NEUTRAL,
     UNBALANCE,
     VOLTAGE_THD,
+    received,
     supply_meters,
+    supply_slots,
 )
 from analytics.limits import standing
 from analytics.period_rows import Period
@@ -36,7 +39,9 @@ DEAD_PERCENT = 10.0  # of the nominal voltage, below which a section is out of s
 SHARE = 0.95  # of the intervals, that a 95 % value holds for
 SLOT_MIN = 15.0
 _FIELDS = tuple(
-    f"{q}{e}" for q in ("frequency", *BETWEEN_PHASES, *TO_NEUTRAL, *VOLTAGE_THD, UNBALANCE) for e in ("", "_min", "_max")
+    f"{q}{e}"
+    for q in ("frequency", *BETWEEN_PHASES, *TO_NEUTRAL, *VOLTAGE_THD, UNBALANCE)
+    for e in ("", "_min", "_max", "_count")
 )
 
 
@@ -62,6 +67,12 @@ class Shown:
         """Whether there is any reading."""
         return bool(np.isfinite(self.mean).any())
 
+    @property
+    def seen(self) -> F64:
+        """Share of each interval of which the readings tell, 0..1: of one with few readings so much alone."""
+        told = np.where(self.received >= KNOWN_MIN, 1.0, self.received)
+        return np.where(np.isfinite(self.mean), told, 0.0)
+
 
 def thd_percent(harmonics_percent: Sequence[float]) -> float:
     """Total harmonic distortion from the harmonics, each in % of the fundamental: the root of the sum of squares."""
@@ -72,7 +83,7 @@ def minutes_above(shown: Shown, limit: float) -> Sum:
     """Minutes of the intervals [m] with the value above a limit, as mean, least and most tell.
 
     The bounds hold whatever the values in between were; the estimate spreads half of the time evenly on either side of the
-    mean. An interval without a reading may have been above all the time.
+    mean. What an interval has no readings of may have been above all the time.
     """
     mean, least, most = shown.mean, shown.least, shown.most
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
@@ -84,54 +95,59 @@ def minutes_above(shown: Shown, limit: float) -> Sum:
     lower = np.select([inside, outside], [0.0, 1.0], lower)
     upper = np.select([inside, outside], [0.0, 1.0], upper)
     best = np.clip(np.select([inside, outside], [0.0, 1.0], below), lower, upper)
-    known = np.isfinite(mean)
-    return _of_intervals(best, lower, upper, known)
+    return _of_intervals(best, lower, upper, shown.seen)
 
 
-def _of_intervals(best: F64, lower: F64, upper: F64, known: Mask) -> Sum:
-    missing = int((~known).sum())
-    if missing == len(known):
-        return Sum(None, 0.0, SLOT_MIN * len(known), 0.0, missing)
-    edges = [SLOT_MIN * float(edge[known].sum()) for edge in (best, lower, upper)]
-    return Sum(edges[0], edges[1], edges[2] + SLOT_MIN * missing, float(known.mean()), missing)
-
-
-def largest(value: F64, off: float = 0.0) -> Sum:
-    """Largest of the known values [m], each right within ``off``; its upper end is open while some are missing."""
-    known = np.isfinite(value)
+def _of_intervals(best: F64, lower: F64, upper: F64, seen: F64) -> Sum:
+    missing, known = int((seen < 1.0).sum()), seen > 0
     if not known.any():
-        return Sum(None, None, None, 0.0, len(value))
+        return Sum(None, 0.0, SLOT_MIN * len(known), 0.0, missing)
+    edges = [SLOT_MIN * float((edge * seen)[known].sum()) for edge in (best, lower, upper)]
+    return Sum(edges[0], edges[1], edges[2] + SLOT_MIN * float((1.0 - seen).sum()), float(seen.mean()), missing)
+
+
+def largest(value: F64, off: float = 0.0, seen: F64 | None = None) -> Sum:
+    """Largest of the known values [m], each right within ``off``; its upper end is open while some are missing, or ``seen``
+    in part alone."""
+    known = np.isfinite(value)
+    told = known.astype(float) if seen is None else np.where(known, seen, 0.0)
+    missing = int((told < 1.0).sum())
+    if not known.any():
+        return Sum(None, None, None, 0.0, missing)
     found = float(value[known].max())
-    return Sum(found, found - off, found + off if known.all() else None, float(known.mean()), int((~known).sum()))
+    return Sum(found, found - off, None if missing else found + off, float(told.mean()), missing)
 
 
-def value_95(value: F64) -> Sum:
-    """The value [m] that 95 % of the intervals do not pass; those without a reading may lie below or above all others."""
-    known = np.sort(value[np.isfinite(value)])
+def value_95(value: F64, seen: F64 | None = None) -> Sum:
+    """The value [m] that 95 % of the intervals do not pass; those without a reading, or ``seen`` in part alone, may lie below
+    or above all others."""
+    told = np.isfinite(value).astype(float) if seen is None else np.where(np.isfinite(value), seen, 0.0)
+    known = np.sort(value[told >= 1.0])
     missing = len(value) - len(known)
     if not len(known):
-        return Sum(None, None, None, 0.0, missing)
+        return Sum(None, None, None, float(told.mean()), missing)
 
     def at(position: int) -> float | None:
         return float(known[position]) if 0 <= position < len(known) else None
 
     whole = int(np.ceil(SHARE * len(value))) - 1
     low = at(max(whole - missing, 0))
-    return Sum(at(int(np.ceil(SHARE * len(known))) - 1), low, at(whole), len(known) / len(value), missing)
+    return Sum(at(int(np.ceil(SHARE * len(known))) - 1), low, at(whole), float(told.mean()), missing)
 
 
 def shown_of(period: Period, bus: str, quantity: str) -> Shown:
     """A gauge of a bus section: of each interval what the first of its meters showed that has a reading."""
     m = len(period.rows.start_ns)
-    mean, least, most, received = (np.full(m, np.nan) for _ in range(4))
-    for mounting in supply_meters(period.site, bus):
+    mean, least, most, share = (np.full(m, np.nan) for _ in range(4))
+    for meter, mounted in supply_slots(period.site, bus, period.rows.start_ns, period.rows.step_ns).items():
         if np.isfinite(mean).all():
             break
-        found = [period.rows.column(nodes.meter(mounting.meter), quantity + e) for e in ("", "_min", "_max")]
-        fresh = ~np.isfinite(mean) & np.isfinite(found[0])
+        found = [period.rows.column(nodes.meter(meter), quantity + e) for e in ("", "_min", "_max")]
+        fresh = ~np.isfinite(mean) & np.isfinite(found[0]) & mounted
         mean, least, most = (np.where(fresh, new, old) for new, old in zip(found, (mean, least, most), strict=True))
-        received = np.where(fresh, period.rows.column(nodes.meter(mounting.meter), "completeness"), received)
-    return Shown(mean, least, most, np.nan_to_num(received))
+        told = received(period.rows, meter, quantity)
+        share = np.where(fresh, np.where(np.isfinite(told), told, 1.0), share)
+    return Shown(mean, least, most, np.nan_to_num(share))
 
 
 def _compute(period: Period, found: Mapping[str, Mapping[str, Figure]]) -> Chaptered:  # noqa: ARG001
@@ -199,21 +215,22 @@ class _Section:
         off = np.fmax(hertz.most - NOMINAL_HZ, NOMINAL_HZ - hertz.least)
         self._worst("frequency_deviation", off)
         if islanded.any():
-            self._put("frequency_deviation_islanded", largest(off[islanded]), hertz)
+            self._put("frequency_deviation_islanded", largest(off[islanded], seen=hertz.seen[islanded]), hertz)
         if islanded.all():
             return
-        self._put("frequency_deviation", largest(off[~islanded]), hertz)
+        self._put("frequency_deviation", largest(off[~islanded], seen=hertz.seen[~islanded]), hertz)
         limit, with_grid = self._limit("frequency_deviation"), hertz.of(~islanded)
         if limit is not None:
             over = [minutes_above(with_grid, NOMINAL_HZ + limit), minutes_above(with_grid.mirrored(), limit - NOMINAL_HZ)]
-            self._put("frequency_outside", either(over), hertz)
+            self._put("frequency_outside", either(over, len(with_grid.mean)), hertz)
 
     def voltage(self, percent: Sequence[Shown]) -> None:
         """Highest and lowest deviation of any phase; minutes outside where the limit is one of an instant."""
         off = max((m.class_percent for m in supply_meters(self._period.site, self._bus)), default=0.0)
         up = np.max([p.most for p in percent], axis=0)
         down = np.max([-p.least for p in percent], axis=0)
-        above, below = largest(up, off), largest(down, off)
+        seen = np.min([p.seen for p in percent], axis=0)
+        above, below = largest(up, off, seen), largest(down, off, seen)
         for name, found, column in (("voltage_deviation_up", above, up), ("voltage_deviation_down", below, down)):
             self._put(name, found, percent[0])
             self._worst(name, column)
@@ -221,18 +238,18 @@ class _Section:
         most, least = self._limit("voltage_deviation_up"), self._limit("voltage_deviation_down")
         if most is not None and least is not None:
             over = [minutes_above(p, most) for p in percent] + [minutes_above(p.mirrored(), least) for p in percent]
-            self._put("voltage_outside", either(over), percent[0])
+            self._put("voltage_outside", either(over, len(up)), percent[0])
 
     def ninety_five(self, indicator: str, phases: Sequence[Shown]) -> None:
         """The 95 % value of the largest of the phases, and the minutes beyond its limit."""
         if not phases:
             return
         most = np.max([p.most for p in phases], axis=0)
-        self._put(indicator, value_95(most), phases[0])
+        self._put(indicator, value_95(most, np.min([p.seen for p in phases], axis=0)), phases[0])
         self._worst(indicator, most)
         limit = self._limit(indicator)
         if limit is not None:
-            self._put(f"{indicator}_outside", either([minutes_above(p, limit) for p in phases]), phases[0])
+            self._put(f"{indicator}_outside", either([minutes_above(p, limit) for p in phases], len(most)), phases[0])
 
     def _limit(self, indicator: str) -> float | None:
         scope = (self._period.site.province, "CN")
@@ -255,7 +272,9 @@ class _Section:
             period.kind,
             self._voltage_kv,
         )
-        reason = f"{found.estimated_slots} of {len(shown.received)} intervals have no reading" if found.estimated_slots else ""
+        reason = (
+            f"{found.estimated_slots} of {len(shown.received)} intervals have too few readings" if found.estimated_slots else ""
+        )
         reason = "no reading of it in the period" if found.value is None else reason
         self.figures[indicator] = replace(
             figure,
@@ -282,15 +301,17 @@ def both_deviations(above: Sum, below: Sum) -> Sum:
     return Sum(value, max(value - off, 0.0), high, min(above.measured_share, below.measured_share), above.estimated_slots)
 
 
-def either(parts: Sequence[Sum]) -> Sum:
-    """Time in which any of the parts was outside: no less than the longest of them, no more than all one after another."""
+def either(parts: Sequence[Sum], intervals: int) -> Sum:
+    """Time in which any of the parts was outside: no less than the longest of them, no more than all one after another, nor
+    than the ``intervals`` last."""
     known = [p for p in parts if p.value is not None and p.low is not None and p.high is not None]
     if not known:
         return parts[0]
-    worst = max(known, key=lambda p: p.estimated_slots)
-    missing = worst.estimated_slots * SLOT_MIN
+    worst = min(known, key=lambda p: p.measured_share)
     values, lows = [p.value or 0.0 for p in known], [p.low or 0.0 for p in known]
-    most = missing + sum((p.high or 0.0) - p.estimated_slots * SLOT_MIN for p in known)
+    missing = SLOT_MIN * intervals * (1.0 - worst.measured_share)
+    most = missing + sum((p.high or 0.0) - SLOT_MIN * intervals * (1.0 - p.measured_share) for p in known)
+    most = max(min(most, SLOT_MIN * intervals), *values)
     return Sum(max(values), max(lows), most, worst.measured_share, worst.estimated_slots)
 
 

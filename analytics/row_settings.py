@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from analytics.faraday import RULE
-from analytics.gauges import gauge_pairs
+from analytics.gauges import Counts, gauge_pairs
 from plant.rulebook import Rulebook
 from plant.series import Span
 from plant.site import MeteringPoint, Site
@@ -116,15 +116,17 @@ def _mounted(site: Site, point: MeteringPoint) -> Timeline:
 
 
 def _gauges(site: Site) -> Settings:
-    """The gauges kept of a meter, from its first mounting on; of one that is mounted nowhere, as of the weather, always."""
-    first: dict[str, int] = {}
-    for point in site.points.values():
-        for mounting in point.mountings:
-            first[mounting.meter] = min(mounting.valid_from_ns, first.get(mounting.meter, END_NS))
-    kept: dict[str, list[str]] = {}
-    for (meter, quantity), factor in sorted(gauge_pairs(site).items()):
-        kept.setdefault(meter, []).append(f"{quantity} {factor}")
-    return {f"gauges of {meter}": _dated([(first.get(meter, 0), " ".join(said))]) for meter, said in kept.items()}
+    """The gauges kept of a meter, each while it is mounted where it counts; of one that is mounted nowhere, as of the weather,
+    always."""
+    kept: dict[str, list[tuple[str, Counts]]] = {}
+    for (meter, quantity), spans in sorted(gauge_pairs(site).items()):
+        kept.setdefault(meter, []).extend((quantity, span) for span in spans)
+    found: Settings = {}
+    for meter, said in kept.items():
+        instants = sorted({t for _, span in said for t in (span.start_ns, span.end_ns) if t < END_NS})
+        texts = [" ".join(f"{q} {span.factor}" for q, span in said if span.start_ns <= t < span.end_ns) for t in instants]
+        found[f"gauges of {meter}"] = _dated(list(zip(instants, texts, strict=True)))
+    return found
 
 
 def _in_force(site: Site, rulebook: Rulebook, rule_id: str) -> Timeline:

@@ -16,7 +16,7 @@ from analytics.balance import Banded
 from analytics.chapter import Chapter, Chaptered, Found, NodeFields
 from analytics.counters import F64
 from analytics.estimate import Sum, filled, summed
-from analytics.gauges import WEATHER
+from analytics.gauges import KNOWN_MIN, WEATHER, received
 from analytics.period_rows import Period
 from analytics.period_sums import figure_of
 from plant import nodes
@@ -25,17 +25,19 @@ from plant.settings.solar import SolarField, SolarInverter
 from plant.site import Site
 
 ENERGY_FIELDS = ("energy_export", "energy_export_low", "energy_export_high")
+SUN_FIELDS = (*WEATHER, "irradiance_count", "completeness")
 SLOT_H = 0.25
 REFERENCE_KW_PER_M2 = 1.0
 REFERENCE_DEGC = 25.0
 DAYLIGHT_W_PER_M2 = 100.0  # from which on an inverter that stands is one that failed
+TOLD_MIN = 0.5  # of the readings due, below which the mean of an interval is that of its few readings alone
 RUNNING_SHARE = 0.002  # of the DC capacity, from which on an inverter counts as running
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A field over m intervals: energy kWh with its band, irradiation kWh/m2 and the temperature factor, NaN where unknown.
-    ``share`` is the measured share of the energy."""
+    ``share`` is the measured share of the energy, ``sun_share`` that of the irradiance."""
 
     energy: F64
     low: F64
@@ -43,6 +45,7 @@ class Seen:
     share: F64
     irradiation: F64
     temperature_factor: F64
+    sun_share: F64
 
 
 def performance_ratio(
@@ -61,8 +64,17 @@ def seen(period: Period, field: SolarField) -> Seen:
     weather = nodes.meter(field.weather_meter)
     energy = rows.banded(node, "energy_export")
     factor = 1.0 + field.gamma_per_k * (rows.column(weather, "module_temperature") - REFERENCE_DEGC)
-    irradiation = np.maximum(rows.column(weather, "irradiance"), 0.0) / 1000.0 * SLOT_H
-    return Seen(energy.best, energy.low, energy.high, rows.column(node, "measured_share"), irradiation, factor)
+    told = told_of(period, field.weather_meter, "irradiance")
+    irradiation = np.where(told > 0, np.maximum(rows.column(weather, "irradiance"), 0.0) / 1000.0 * SLOT_H, np.nan)
+    return Seen(energy.best, energy.low, energy.high, rows.column(node, "measured_share"), irradiation, factor, told)
+
+
+def told_of(period: Period, meter: str, quantity: str) -> F64:
+    """Share of each interval of which the readings of a gauge tell, 0..1: none of one with less than half of what was due."""
+    share = received(period.rows, meter, quantity)
+    share = np.where(np.isfinite(share), share, 1.0)
+    known = np.isfinite(period.rows.column(nodes.meter(meter), quantity)) & (share >= TOLD_MIN)
+    return np.where(known, np.where(share >= KNOWN_MIN, 1.0, share), 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +150,11 @@ def _sums(period: Period, field: SolarField, of: Seen, energy: Sum) -> dict[str,
     found = {
         "solar_generation": energy,
         "specific_yield": _scaled(energy, 1.0 / field.dc_capacity_kw),
-        "solar_irradiation": _sun(period, of.irradiation, off),
+        "solar_irradiation": _sun(period, of, of.irradiation, off),
         "solar_availability": _availability(period, field, of),
     }
     if field.design_performance_ratio is not None:
-        found["solar_expected"] = _sun(period, _expected_kwh(field, of) * field.design_performance_ratio, off)
+        found["solar_expected"] = _sun(period, of, _expected_kwh(field, of) * field.design_performance_ratio, off)
     return found
 
 
@@ -150,10 +162,10 @@ def _energy(period: Period, of: Seen) -> Sum:
     return summed(Banded(of.energy, of.low, of.high), of.share, period.rows.start_ns, "solar")
 
 
-def _sun(period: Period, amount: F64, off: float) -> Sum:
+def _sun(period: Period, of: Seen, amount: F64, off: float) -> Sum:
     """Sum of an amount per interval that follows from irradiance."""
     band = Banded(amount, amount * (1.0 - off), amount * (1.0 + off))
-    return summed(band, np.isfinite(amount).astype(float), period.rows.start_ns, "solar")
+    return summed(band, of.sun_share, period.rows.start_ns, "solar")
 
 
 def _scaled(found: Sum, factor: float) -> Sum:
@@ -188,8 +200,8 @@ def _availability(period: Period, field: SolarField, of: Seen) -> Sum:
 
 def inverter_kw(period: Period, inverter: SolarInverter) -> F64:
     """Mean power of an inverter in each interval, whatever sign its meter gives to generation; NaN where unknown."""
-    power: F64 = np.abs(period.rows.column(nodes.meter(inverter.meter), "active_power"))
-    return power
+    power = np.abs(period.rows.column(nodes.meter(inverter.meter), "active_power"))
+    return np.where(told_of(period, inverter.meter, "active_power") > 0, power, np.nan)
 
 
 def _figure(period: Period, node: str, indicator: str, found: Sum) -> Figure:
@@ -235,8 +247,8 @@ def _columns(site: Site) -> Sequence[NodeFields]:
     inverters = [nodes.meter(i.meter) for field in site.solar for i in field.inverters]
     return (
         ([nodes.branch(f.branch) for f in site.solar], (*ENERGY_FIELDS, "measured_share", "completeness")),
-        (list(dict.fromkeys(nodes.meter(f.weather_meter) for f in site.solar)), WEATHER),
-        *([(list(dict.fromkeys(inverters)), ("active_power",))] if inverters else []),
+        (list(dict.fromkeys(nodes.meter(f.weather_meter) for f in site.solar)), SUN_FIELDS),
+        *([(list(dict.fromkeys(inverters)), ("active_power", "active_power_count", "completeness"))] if inverters else []),
     )
 
 

@@ -11,10 +11,9 @@ import numpy as np
 from analytics.chapter import Found, NodeFields
 from analytics.counters import F64, I64
 from analytics.estimate import Sum
-from analytics.gauges import WEATHER
 from analytics.period_rows import Period
 from analytics.period_sums import figure_of
-from analytics.solar import ENERGY_FIELDS, ratio_parts, seen
+from analytics.solar import ENERGY_FIELDS, SUN_FIELDS, ratio_parts, seen
 from analytics.solar_strings import Group, Suspect, judge, lost_kwh, median_slope, stacked
 from analytics.study import Material, Question, Studied, Study, Wants
 from plant import nodes
@@ -48,7 +47,7 @@ def _columns(site: Site) -> Sequence[NodeFields]:
     found: list[NodeFields] = []
     for field in site.solar:
         found.append(([nodes.branch(field.branch)], (*ENERGY_FIELDS, "measured_share", "completeness")))
-        found.append(([nodes.meter(field.weather_meter)], WEATHER))
+        found.append(([nodes.meter(field.weather_meter)], SUN_FIELDS))
         by_meter: dict[str, list[str]] = {}
         for peers in _peers(field):
             for meter, quantity in peers.names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analytics.gauges import gauge_columns, unbalance_percent
+from analytics.gauges import gauge_columns, gauge_pairs, unbalance_percent
 from analytics.period_rows import Period
 from analytics.power_quality import CHAPTER, Shown, minutes_above, value_95
 from analytics.samples import Samples
 from analytics.table import Table
 from plant.config import parse_site
 from plant.indicators import Figure
+from plant.ports import Annotation
 from plant.rulebook import parse_rules, shipped_rule_texts
 from plant.series import QUARTER_NS, Series, Span
 from plant.site import Site
@@ -97,6 +99,73 @@ def test_a_limit_that_was_not_passed_is_not_decidable_with_a_hole() -> None:
     assert up.completeness == pytest.approx(7 / 8)
     outside = holed["voltage_outside"]
     assert (outside.low, outside.high) == (0.0, 15.0)
+
+
+def test_few_readings_of_an_interval_leave_the_rest_of_it_open() -> None:
+    volts = _voltages(8, 10_000.0)
+    for column in volts.values():
+        column[31:45] = np.nan
+    bus = _figures(_site(10), 8, **volts)["bus:b"]
+    assert bus["voltage_deviation_up"].high is None
+    assert bus["voltage_deviation_up"].status == {"voltage-deviation-up-20kv": "not decidable"}
+    assert bus["voltage_outside"].low == 0.0 and bus["voltage_outside"].high == pytest.approx(14.0)
+    assert bus["voltage_outside"].measured_share == pytest.approx((7 + 1 / 15) / 8)
+
+
+def test_three_phases_at_once_are_no_longer_outside_than_the_time_lasts() -> None:
+    volts = _voltages(1, 12_000.0)
+    outside = _figures(_site(10), 1, **volts)["bus:b"]["voltage_outside"]
+    assert (outside.value, outside.high) == (15.0, 15.0)
+
+
+def _moved(first_vt: float, hour: int, then: str) -> Site:
+    """Of the first tie what was mounted first, and what from an hour on."""
+    site = _site(220, 2200)
+    point = next(p for p in site.points.values() if p.branch == "tie-1")
+    edge_ns = START_NS + hour * 3600 * NS
+    early = replace(point.mountings[0], vt_ratio=first_vt, valid_to_ns=edge_ns)
+    late = replace(point.mountings[0], meter=then, valid_from_ns=edge_ns)
+    moved = replace(point, mountings=(early, late))
+    return replace(site, points={**site.points, point.id: moved})
+
+
+def test_each_ratio_counts_while_it_was_mounted() -> None:
+    volts = {name: np.where(np.arange(120) < 60, 200.0, 100.0) for name in _voltages(8, 100.0)}
+    bus = _figures(_moved(1100, 1, "m1"), 8, **volts)["bus:b"]
+    assert bus["voltage_deviation_up"].value == pytest.approx(0.0, abs=1e-9)
+    assert bus["voltage_deviation_span"].completeness == 1.0
+
+
+def test_a_meter_that_left_the_tie_shows_it_no_longer() -> None:
+    site = _moved(2200, 1, "m9")
+    assert {s.end_ns for s in gauge_pairs(site)["m1", "voltage_l1_l2"]} == {START_NS + 3600 * NS}
+    volts = _voltages(8, 100.0)
+    for column in volts.values():
+        column[60:] = 300.0  # where it is now
+    site = replace(site, meters={**site.meters, "m9": replace(site.meters["m1"], id="m9")})
+    bus = _figures(site, 8, **volts)["bus:b"]
+    assert bus["voltage_deviation_up"].value == pytest.approx(0.0, abs=1e-9)
+    still, moving = _flat(8, 0.0), _flat(8, 500.0)
+    on_tie = {"m9__active_power": still, "m2__active_power": still, "mu__active_power": _flat(8, -400.0)}
+    plant = _figures(site, 8, m1__active_power=moving, **on_tie)["plant"]
+    assert plant["islanded_time"].value == 60.0  # the first hour it was on the tie and moving
+
+
+def test_a_verdict_that_mends_does_so_for_gauges() -> None:
+    site = _site(10)
+    note = Annotation("p", "m1", "", 0, 2**62, "wrong_ratio x1000", "li", "seen")
+    bounds = START_NS + np.arange(5, dtype=np.int64) * QUARTER_NS
+    small = _readings(4, m1__active_power=_flat(4, 0.5), m2__active_power=_flat(4, 0.0), mu__active_power=_flat(4, 400.0))
+    assert gauge_columns(site, small, bounds)["island"]["islanded"].sum() == 60.0
+    assert gauge_columns(site, small, bounds, [note])["island"]["islanded"].sum() == 0.0
+
+
+def test_a_power_that_changes_direction_is_no_island() -> None:
+    through = _flat(4, 300.0)
+    through[20:22], through[22:] = 0.0, -300.0
+    plant = _figures(_site(10), 4, m1__active_power=through, m2__active_power=through, mu__active_power=_flat(4, 400.0))["plant"]
+    assert plant["islandings"].value == 0.0
+    assert (plant["islanded_time"].value, plant["islanded_time"].high) == (0.0, 2.0)
 
 
 def test_without_any_reading_there_is_no_figure_and_half_of_them_is_null() -> None:

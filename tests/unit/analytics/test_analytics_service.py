@@ -14,7 +14,7 @@ from analytics.service import Analytics
 from plant.config import parse_site
 from plant.errors import InputError
 from plant.frame import FrameBlock
-from plant.ports import Health, LastFrame
+from plant.ports import Annotation, Health, LastFrame
 from plant.rulebook import parse_rules, shipped_rule_texts
 from plant.series import QUARTER_NS, Span
 from storage.ledger import SqlLedger
@@ -223,6 +223,18 @@ async def test_a_silent_meter_is_null_now(plant: Plant) -> None:
     share = live.windows["now"].figure("plant", "green_share_physical")
     assert share is not None
     assert share.value == pytest.approx(30.0)
+
+
+async def test_a_verdict_that_mends_does_so_now(plant: Plant) -> None:
+    t_ns = plant.clock.t_ns
+    for meter, power in POWER_KW.items():
+        plant.bus.frames[meter] = LastFrame(meter, t_ns, {"active_power": power}, {"active_power": 0}, t_ns)
+    span = (t_ns - 3600 * NS, t_ns + 3600 * NS)
+    notes = [("tie", "wrong_ratio x1.5"), ("sun", "reversed x-1")]
+    await plant.ledger.annotate([Annotation("p", m, "", *span, verdict, "li", "seen") for m, verdict in notes])
+    found = (await plant.analytics.live()).branches
+    assert found["tie"].active_power_kw == pytest.approx(1050.0)
+    assert found["sun"].active_power_kw == pytest.approx(300.0)
 
 
 async def test_a_power_of_long_ago_is_null_though_its_meter_speaks(plant: Plant) -> None:
