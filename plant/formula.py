@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d+)?(?:e[+-]?\d+)?)(?![a-z0-9_-])|(?P<name>[a-z0-9][a-z0-9_-]*)|(?P<sign>[-+*/()]))"
 )
 _LENGTH_MAX = 1000
+_DEPTH_MAX = 32  # parentheses within parentheses
 Terms = dict[str, float]  # factor by metering point
 
 
@@ -42,8 +44,12 @@ def parse_formula(text: str) -> Terms:
     reader.expect("")
     if not found.terms:
         raise ValueError("no metering point; name at least one")
+    if not all(math.isfinite(factor) for factor in (*found.terms.values(), found.constant)):
+        raise ValueError("a factor that is no finite number; factors are numbers like 0.98")
     if found.constant:
         raise ValueError(f"the constant {found.constant:g} beside metering points; constants may only be factors")
+    if not any(found.terms.values()):
+        raise ValueError(f"{', '.join(found.terms)} cancel out; at least one metering point with a factor that is not 0")
     return found.terms
 
 
@@ -75,6 +81,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self._tokens = [*_tokens(text), ("", "", len(text))]
         self._at = 0
+        self._depth = 0
 
     def sum_of_terms(self) -> _Linear:
         sign = -1.0 if self._take("-") else 1.0
@@ -105,8 +112,12 @@ class _Reader:
     def _factor(self) -> _Linear:
         kind, text, place = self._tokens[self._at]
         if self._take("("):
+            self._depth += 1
+            if self._depth > _DEPTH_MAX:
+                raise ValueError(f"at {place}: parentheses nested deeper than {_DEPTH_MAX}")
             inner = self.sum_of_terms()
             self.expect(")")
+            self._depth -= 1
             return inner
         if kind not in ("number", "name"):
             raise ValueError(

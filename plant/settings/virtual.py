@@ -25,7 +25,8 @@ class VirtualPoint(SettingsTable):
     rated_power_kw: Annotated[float, Field(ge=0)] = 0.0
 
     def faults(self, site: SiteFile) -> Iterator[tuple[str, object, str]]:
-        """Unknown branches and points, a name taken twice, a formula that does not parse or leads back to itself."""
+        """Unknown branches and points, a name taken twice, a formula that does not parse, leads back to itself or cancels out,
+        and a dc side made of what is measured on the ac side."""
         key = f"virtual[{self.id}]"
         branches = [b.id for b in site.branch]
         if self.branch not in branches:
@@ -42,8 +43,16 @@ class VirtualPoint(SettingsTable):
         for name in named:
             if name not in known:
                 yield f"{key}.formula", name, f"a metering point: {', '.join(known[:12])}; put spaces around a minus"
+        sides: dict[str, str] = {x.id: x.side for x in (*site.point, *site.virtual)}
+        sides |= {**{m.id: m.measures.side for m in site.meter if m.measures}}
+        for name in named if self.side == "dc" else ():
+            if sides.get(name, "dc") != "dc":
+                yield f"{key}.side", self.side, f'"ac", since {name} measures there; the dc side is a sum of points of that side'
         try:
-            resolved({v.id: v.formula for v in site.virtual})
+            terms = resolved({v.id: v.formula for v in site.virtual}).get(self.id, {})
         except ValueError as error:
             if str(error).startswith("a circle"):
                 yield f"{key}.formula", self.formula, f"a formula that does not lead back to itself ({error})"
+        else:
+            if not any(terms.values()):
+                yield f"{key}.formula", self.formula, f"a formula of which something is left: {', '.join(terms)} cancel out"

@@ -49,6 +49,11 @@ def test_a_signed_sum_is_read(text: str, terms: dict[str, float]) -> None:
         ("a ** 2", r"found '\*'"),
         ("max(a)", r"found '\('"),
         ("(" * 600 + "a" + ")" * 600, "at most 1000"),
+        ("(" * 400 + "a" + ")" * 400, "at 32: parentheses nested deeper than 32"),
+        ("0 * a", "a cancel out"),
+        ("a - a", "a cancel out"),
+        ("a + b - (b + a)", "a, b cancel out"),
+        ("1e308 * 10 * a", "no finite number"),
     ],
 )
 def test_anything_else_is_refused(text: str, word: str) -> None:
@@ -72,6 +77,15 @@ def test_formulas_over_formulas_come_down_to_meters() -> None:
         ('{ id = "v", branch = "moon", formula = "tie-1" }', ["virtual[v].branch", "the id of a [[branch]]: tie, rest"]),
         ('{ id = "tie-1", branch = "rest", formula = "tie-1" }', ["an id that no metering point has"]),
         ('{ id = "v", branch = "rest", formula = "tie-1 *" }', ["virtual[v].formula", "ends early"]),
+        ('{ id = "v", branch = "rest", formula = "0 * tie-1" }', ["virtual[v].formula", "tie-1 cancel out"]),
+        (
+            '{ id = "v", branch = "rest", formula = "w - tie-1" }, { id = "w", branch = "rest", formula = "tie-1" }',
+            ["virtual[v].formula", "tie-1 cancel out"],
+        ),
+        (
+            '{ id = "v", branch = "rest", side = "dc", formula = "tie-1" }',
+            ["virtual[v].side", '"ac", since tie-1 measures there'],
+        ),
     ],
 )
 def test_faults_are_listed(virtual: str, faults: list[str]) -> None:
