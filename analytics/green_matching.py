@@ -63,5 +63,7 @@ def firsts(start_ns: I64, minutes: int) -> I64:
 
 def coarser(energy_kwh: F64, first: I64) -> F64:
     """Sums of the slots of each matching interval, NaN where one is unknown: matched coarser, no less is matched."""
+    if len(first) == len(energy_kwh):
+        return energy_kwh
     summed: F64 = np.add.reduceat(energy_kwh, first) if len(first) else np.zeros(0)
     return summed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -18,6 +19,7 @@ from analytics.storage_fifo import LAYERS_MAX, FifoPool, ordered
 from analytics.storage_origin import ORIGINS, Pool
 from plant import nodes
 from plant.errors import ConfigError
+from plant.ports import LedgerEntry
 from plant.series import QUARTER_NS
 from plant.settings.green import Contract
 
@@ -130,6 +132,42 @@ def test_final_replaces_provisional_and_long_spans_are_spread() -> None:
     assert found.final.tolist() == [False, True, False, False, False]
     assert found.spread.tolist() == [True, False, True, True, False]
     assert found.unreadable == (None,)
+
+
+def _sun(status: str = "provisional") -> list[LedgerEntry]:
+    """A day of a field by the quarter of an hour: 1 MWh in each of 36 slots."""
+    return [replace(contract_entry("w", i, 1, 1.0 if 30 <= i < 66 else 0.0, status), id=i + 1) for i in range(96)]
+
+
+@pytest.mark.parametrize("status", ["provisional", "final"])
+def test_a_total_keeps_the_shape_of_what_was_stated_by_the_quarter_of_an_hour(status: str) -> None:
+    start_ns = START_NS + np.arange(96, dtype=np.int64) * QUARTER_NS
+    total = replace(contract_entry("w", 0, 96, 45.0), id=500)
+    found = settled_energy(Contract(id="w", source="pv"), [total, *_sun(status)], start_ns)
+    assert (found.energy_kwh[0], found.energy_kwh[48], found.energy_kwh.sum()) == pytest.approx((0.0, 1_250.0, 45_000.0))
+    assert found.final.all() and not found.spread.any()
+    # a part of the same day has the same shape where all of it was read, and keeps what was stated where it was not
+    part = settled_energy(Contract(id="w", source="pv"), [total, *_sun(status)], start_ns[28:32])
+    assert part.energy_kwh.tolist() == found.energy_kwh[28:32].tolist()
+    alone = settled_energy(Contract(id="w", source="pv"), [total, *_sun(status)[28:32]], start_ns[28:32])
+    assert alone.energy_kwh.tolist() == [0.0, 0.0, 1_000.0, 1_000.0]
+    assert (alone.final == (status == "final")).all()
+
+
+def test_a_total_over_slots_without_a_shape_is_spread_evenly() -> None:
+    start_ns = START_NS + np.arange(96, dtype=np.int64) * QUARTER_NS
+    total = replace(contract_entry("w", 0, 96, 48.0), id=500)
+    nothing = [replace(entry, amount=0) for entry in _sun()]
+    for stated in ([], _sun()[:-1], nothing):
+        found = settled_energy(Contract(id="w", source="pv"), [*stated, total], start_ns)
+        assert found.energy_kwh.tolist() == pytest.approx([500.0] * 96)
+        assert found.spread.all() and found.final.all()
+    # a later total of the day replaces an earlier one of it, a total of a month is no shape of its days
+    again = settled_energy(Contract(id="w", source="pv"), [total, replace(total, id=501, amount=96_000)], start_ns)
+    assert again.energy_kwh.tolist() == pytest.approx([1_000.0] * 96)
+    day = [contract_entry("w", -96, 960, 960.0, "provisional"), replace(contract_entry("w", -96, 960, 480.0), id=7)]
+    found = settled_energy(Contract(id="w", source="pv"), day, start_ns)
+    assert (found.energy_kwh.tolist(), found.final.all()) == (pytest.approx([500.0] * 96), True)
 
 
 def test_the_settled_energy_may_be_the_least_of_what_is_stated() -> None:
