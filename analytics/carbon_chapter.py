@@ -19,7 +19,7 @@ from analytics.period_metal import process_metal, subjects_of
 from analytics.period_rows import Period
 from analytics.period_sums import because, figure_of, independent_ratio
 from analytics.process_documents import WHOLE, booked, by_kind, documented_part, of_subjects, plant_subjects
-from analytics.process_pots import line_pots
+from analytics.starting_pots import line_pots
 from plant import nodes
 from plant.indicators import Figure
 from plant.ports import LedgerEntry

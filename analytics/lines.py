@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -85,7 +85,11 @@ def process_columns(process: Process, ac: Energies, load: Banded, start_ns: I64)
     metered_loads = total([imported(ac[b.id]) for part in process.parts for b in part.loads if b.id in ac], m)
     balanced = all(part.has_sources for part in process.parts)
     loss = load - metered_loads if balanced else Banded.zero(m)
+    if balanced and unmetered_takers(site):
+        loss = replace(loss, low=loss.low - np.maximum(loss.best, 0.0))  # any part of it may be what that branch took
     found = allocate(site, start_ns, consumers, rectifier, process.dc_energy, metal, loss, metered_loads.best)
+    if balanced and any(not site.points_of(b.id) for b in consumers_to_tapping(site)):
+        found = {line: replace(energy, loss=_up_to(energy.loss, loss)) for line, energy in found.items()}
     columns = {}
     for line, energy in found.items():
         ce, _ = process.efficiency_at(line, start_ns)
@@ -98,6 +102,17 @@ def process_columns(process: Process, ac: Energies, load: Banded, start_ns: I64)
         mean = np.where(full > 0, 100.0 * whole.metal.best / full, np.nan)
     columns[nodes.PLANT] = line_columns(whole) | {"current_efficiency": mean}
     return columns
+
+
+def unmetered_takers(site: Site) -> list[str]:
+    """Branches that take energy without a meter: from outside it looks like loss."""
+    takers = site.branches_of("rectifier_group", "feeder", "transformer")
+    return [b.id for b in takers if not b.to_bus and not site.points_of(b.id)]
+
+
+def _up_to(share: Banded, loss: Banded) -> Banded:
+    """A line's share of the loss where what takes it unmetered may belong to the line whole."""
+    return replace(share, high=np.fmax(share.high, loss.high))
 
 
 def sum_lines(lines: Sequence[LineEnergy]) -> LineEnergy:

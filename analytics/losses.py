@@ -29,7 +29,7 @@ def loss_figures(period: Period, _: Mapping[str, Mapping[str, Figure]]) -> Chapt
     site = period.site
     if not any(part.ties or part.generators for part in components(site)):
         return Chaptered()
-    doubt = _doubt(site)
+    doubt = doubt_of_loss(site)
     supply = _total([period.sum(nodes.PLANT, name) for name in SUPPLIES])
     taken = [period.sum(nodes.branch(b.id), "energy_import") for b in takers(site) if site.points_of(b.id)]
     loss = _less(period.sum(nodes.PLANT, "load_energy"), taken)
@@ -43,7 +43,13 @@ def loss_figures(period: Period, _: Mapping[str, Mapping[str, Figure]]) -> Chapt
     return Chaptered({nodes.PLANT: {n: because(f, doubt) if doubt else f for n, f in figures.items()}})
 
 
-def _doubt(site: Site) -> str:
+def loss_is_bounded(site: Site) -> bool:
+    """Whether every source of a part of the plant that has any is metered: else nothing says how much is lost at most."""
+    return not any(part.unmetered_sources for part in components(site))
+
+
+def doubt_of_loss(site: Site) -> str:
+    """Why the loss of the network, and with it a share of it, is not known; empty where it is."""
     blind = [b for part in components(site) for b in part.unmetered_sources]
     if blind:
         return f"without a meter on {', '.join(blind)} what the sources gave is not known"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from analytics.figures import Flow, PeriodFigures, PointEnergy
 from analytics.flags import flag_names
 from analytics.green import certificates_of_year, ratio_of_year, total_use
 from analytics.lines import NUMERATORS, charge_class_percent
+from analytics.losses import doubt_of_loss, loss_is_bounded
 from analytics.metal import DISAGREES, tapped_kg, taps
 from analytics.period_metal import process_metal, subjects_of
 from analytics.period_rows import Period
 from analytics.period_sums import because, complement, figure_of, independent_ratio, ratio, within
 from analytics.sensitivity import Sensitivity
+from analytics.starting_pots import without_starting
 from analytics.table import interval_hash
 from analytics.uncertainty import ratio_of, with_resolution
 from plant import nodes
@@ -104,11 +107,19 @@ def _line(period: Period, node: str, lines: Sequence[str], sure: Sensitivity) ->
     metal = process_metal(period, node, lines)
     sums = {name: sure.line(name, lines, period.sum(node, name)).sum for name in dict.fromkeys(NUMERATORS.values())}
     found = {"metal_produced": metal, "rectifier_energy": sums["rectifier_energy"], "dc_energy": sums["dc_energy"]}
+    said = {}
     for indicator, numerator in NUMERATORS.items():
-        found[indicator] = independent_ratio(sums[numerator], metal)
+        energy, said[indicator] = without_starting(period, node, lines, numerator, sums[numerator])
+        found[indicator] = independent_ratio(energy, metal)
+    loss_doubt = doubt_of_loss(period.site)
+    for indicator in ("specific_energy_e2", "specific_energy_e2_tariff") if loss_doubt else ():
+        said[indicator] = "; ".join(filter(None, (said[indicator], loss_doubt)))
+        if not loss_is_bounded(period.site):
+            found[indicator] = replace(found[indicator], high=None)
     found["rectifier_efficiency"] = independent_ratio(sums["dc_energy"], sums["rectifier_energy"], 100.0)
     found["current_efficiency"] = _current_efficiency(period, node, lines, metal)
     figures = {name: figure_of(period, node, name, s) for name, s in found.items()}
+    figures |= {name: because(figures[name], words) for name, words in said.items() if words}
     doubt = _doubt(period, lines)
     for name in ("metal_produced", "current_efficiency") if doubt else ():
         figures[name] = because(figures[name], doubt)

@@ -17,6 +17,8 @@ from analytics.period_metal import process_metal, subjects_of
 from analytics.period_rows import Period
 from analytics.period_sums import because, figure_of, independent_ratio, ratio
 from analytics.process_documents import WHOLE, Booked, booked, by_kind, documented_part, of_subjects, plant_subjects
+from analytics.sensitivity import Sensitivity
+from analytics.starting_pots import without_starting
 from plant import nodes
 from plant.indicators import Figure
 from plant.ports import LedgerEntry
@@ -116,13 +118,26 @@ def _direct_alloying(period: Period, node: str, entries: Entries) -> Figure:
     part = documented_part(period, entries["metal_alloyed"])
     alloyed = booked(period.site, entries["metal_alloyed"], part.span)
     molten = booked(period.site, entries["metal_tapped"], part.span)
+    weighed = _weighed_share(part, node, entries["metal_tapped"])
     if not molten.amount:
         return because(figure_of(part, node, "direct_alloy_ratio", Sum(None, None, None, 0.0)), "no tap is weighed")
     if alloyed.coverage < WHOLE:
         figure = figure_of(part, node, "direct_alloy_ratio", Sum(None, None, None, alloyed.coverage))
         return replace(figure, reason=f"alloyed metal is booked for {alloyed.coverage:.0%} of the time")
+    if weighed < WHOLE:
+        figure = figure_of(part, node, "direct_alloy_ratio", Sum(None, None, None, weighed))
+        return replace(figure, reason=f"taps are known of {weighed:.0%} of the days")
     share = ratio(_tonnes(part, alloyed), _tonnes(part, molten), 100.0, 100.0)
     return figure_of(part, node, "direct_alloy_ratio", share)
+
+
+def _weighed_share(period: Period, node: str, taps: Sequence[LedgerEntry]) -> float:
+    """Share of the time that taps speak of, of the line that has least of it."""
+    lines = list(period.site.potlines) if node == nodes.PLANT else [node.removeprefix(nodes.line(""))]
+    subjects = [subjects_of([line]) for line in lines]
+    if of_subjects(taps, (nodes.PLANT,)):
+        subjects = [(nodes.PLANT,)]
+    return min(booked(period.site, of_subjects(taps, names), period.span).coverage for names in subjects)
 
 
 def _casthouse_kwh(period: Period, lines: Sequence[str]) -> Sum:
@@ -196,7 +211,9 @@ def _charged(period: Period, lines: Sequence[str], entries: Entries) -> tuple[Su
 
 def _ingot_energy(period: Period, node: str, lines: Sequence[str], cast: _Cast) -> Sum:
     """Energy of the ingots, kWh: of the metal charged by e2 of the same time, and of the casthouse."""
-    e2 = independent_ratio(period.sum(node, "comprehensive_energy"), process_metal(period, node, lines))
+    whole = Sensitivity.of(period).line("comprehensive_energy", lines, period.sum(node, "comprehensive_energy")).sum
+    to_tapping, _ = without_starting(period, node, lines, "comprehensive_energy", whole)
+    e2 = independent_ratio(to_tapping, process_metal(period, node, lines))
     share = min(e2.measured_share, cast.casthouse_kwh.measured_share)
     slots = max(e2.estimated_slots, cast.casthouse_kwh.estimated_slots)
     bands = [_band(part) for part in (e2, cast.charged_t, cast.casthouse_kwh)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -12,35 +12,20 @@ import numpy as np
 from analytics.anode_effects import KIND, WHOLE, effects_of, rates
 from analytics.balance import Banded
 from analytics.chapter import Chapter, Chaptered, NodeFields
-from analytics.counters import F64
 from analytics.estimate import Sum, summed
-from analytics.faraday import faraday_yields
 from analytics.gauges import POT_VOLTAGE
-from analytics.lines import NUMERATORS, charge_class_percent, rectifiers
-from analytics.metal import pots_running
-from analytics.period_metal import process_metal, subjects_of
+from analytics.lines import charge_class_percent, rectifiers
+from analytics.period_metal import subjects_of
 from analytics.period_rows import Period
 from analytics.period_sums import because, figure_of, independent_ratio
-from analytics.process_voltage import pot_charge_kah
 from analytics.process_worth import capacity_figures, worth_figures, worth_of_a_day
+from analytics.starting_pots import LinePots, line_pots, start_up_kwh
 from plant import nodes
 from plant.indicators import Figure
-from plant.site import PotRegister, Site
+from plant.site import Site
 
 KINDS = (KIND,)
-STATES = ("running", "preheating", "starting", "stopped", "bypassed")
 Figures = dict[str, Figure]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LinePots:
-    """A line's slots: float64[m] each, NaN where not known. ``pot_charge`` is kAh times pots running, ``charge`` kAh of the
-    line; ``states`` pots by state as the register has them, ``running`` as the controllers count where they do."""
-
-    pot_charge: F64
-    charge: F64
-    running: F64
-    states: dict[str, F64]
 
 
 def columns(site: Site) -> Sequence[NodeFields]:
@@ -60,7 +45,6 @@ def pot_figures(period: Period, found: Mapping[str, Mapping[str, Figure]]) -> Ch
     figures: dict[str, Figures] = {}
     for node, lines in _levels(site):
         figures[node] = _of_node(period, node, lines, pots)
-        figures[node] |= _deducted(period, node, lines, figures[node], found.get(node, {}))
         figures[node] |= worth_figures(period, node, {**found.get(node, {}), **figures[node]})
     figures[nodes.PLANT] |= capacity_figures(period, {node: {**found.get(node, {}), **by} for node, by in figures.items()})
     for line in site.potlines:
@@ -73,31 +57,11 @@ def _levels(site: Site) -> list[tuple[str, list[str]]]:
     return [*((nodes.line(line), [line]) for line in site.potlines), (nodes.PLANT, list(site.potlines))]
 
 
-def line_pots(period: Period, line: str) -> LinePots:
-    """What the slots of a period know of a line's pots."""
-    rows, settings = period.rows, period.site.potlines[line]
-    node, start_ns = nodes.line(line), rows.start_ns
-    with np.errstate(invalid="ignore", divide="ignore"):
-        full = rows.column(node, "metal_produced") / (rows.column(node, "current_efficiency") / 100)
-        pot_charge = pot_charge_kah(full, faraday_yields(period.site, period.rulebook, start_ns))
-        running = rows.column(node, "pots_running")
-        if np.isnan(running).any():
-            running = pots_running(settings, start_ns, running)
-        charge = np.where(running > 0, pot_charge / running, np.nan)
-    return LinePots(pot_charge, charge, running, _registered(settings.pots, rows.start_ns))
-
-
-def _registered(registers: Sequence[PotRegister], start_ns: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, F64]:
-    at = np.searchsorted([r.valid_from_ns for r in registers], start_ns, "right") - 1
-    counts = {state: np.array([float(getattr(r, state)) for r in registers]) for state in STATES}
-    return {state: np.where(at >= 0, count[np.maximum(at, 0)], np.nan) for state, count in counts.items()}
-
-
 def _of_node(period: Period, node: str, lines: Sequence[str], pots: Mapping[str, LinePots]) -> Figures:
     mine = [pots[line] for line in lines]
     share = period.rows.column(node, "measured_share")
     running = np.sum([p.running for p in mine], axis=0)
-    figures = {"start_up_energy": _start_up(period, node, mine)}
+    figures = {"start_up_energy": _start_up(period, node, lines)}
     mean = summed(Banded(running, running, running), np.isfinite(running).astype(float), period.rows.start_ns)
     figures["pots_running"] = figure_of(period, node, "pots_running", _over(mean, max(len(running), 1)))
     spent = figures["start_up_energy"]
@@ -146,42 +110,14 @@ def _controllers(period: Period, node: str, lines: Sequence[str]) -> Figure | No
     return figure_of(period, node, "pot_voltage_controllers", Sum(mean, mean, mean, share, int((~slots).sum())))
 
 
-def _start_up(period: Period, node: str, pots: Sequence[LinePots]) -> Figure:
+def _start_up(period: Period, node: str, lines: Sequence[str]) -> Figure:
     """Energy of pots that preheat, start or are bypassed: of the register, at the voltages that the site states."""
-    process = period.site.process
-    volts = {
-        "preheating": process.preheat_voltage_v,
-        "starting": process.starting_voltage_v,
-        "bypassed": process.bypass_voltage_v,
-    }
-    unstated = [state for state, v in volts.items() if v is None and any(np.nansum(p.states[state]) > 0 for p in pots)]
-    if unstated:
-        nothing = Sum(None, None, None, 1.0)
-        figure = figure_of(period, node, "start_up_energy", nothing)
+    energy, unstated = start_up_kwh(period, lines)
+    if energy is None:
+        figure = figure_of(period, node, "start_up_energy", Sum(None, None, None, 1.0))
         return replace(figure, reason=f"pots are {', '.join(unstated)} and [process] states no voltage for them")
-    zero = [np.where(np.isfinite(p.charge), 0.0, np.nan) for p in pots]
-    parts = [z + p.charge * p.states[s] * (v or 0.0) for z, p in zip(zero, pots, strict=True) for s, v in volts.items() if v]
-    energy = np.sum(parts or zero, axis=0)
     share = period.rows.column(node, "measured_share")
     return figure_of(period, node, "start_up_energy", summed(Banded(energy, energy, energy), share, period.rows.start_ns))
-
-
-def _deducted(period: Period, node: str, lines: Sequence[str], mine: Figures, found: Mapping[str, Figure]) -> Figures:
-    """Figures per tonne without the energy of starting pots, where the edition in force takes it off."""
-    off = mine["start_up_energy"].value
-    if period.site.process.start_up_energy(period.day) == "kept" or not off:
-        return {}
-    metal = process_metal(period, node, lines)
-    dc, ac = found.get("dc_energy"), found.get("rectifier_energy")
-    ratio = ac.value / dc.value if ac and dc and ac.value and dc.value else 1.0
-    changed = {}
-    for indicator, numerator in NUMERATORS.items():
-        less = off if indicator == "specific_energy_dc" else off * ratio
-        whole = period.sum(node, numerator)
-        value, low, high = (None if x is None else x - less for x in (whole.value, whole.low, whole.high))
-        figure = figure_of(period, node, indicator, independent_ratio(replace(whole, value=value, low=low, high=high), metal))
-        changed[indicator] = because(figure, f"{less:.0f} kWh of starting pots are taken off")
-    return changed
 
 
 def _effects(period: Period, node: str, lines: Sequence[str], pots: Mapping[str, LinePots]) -> Figures:

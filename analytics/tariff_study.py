@@ -29,7 +29,7 @@ from analytics.tariff import (
     tiered_price,
 )
 from analytics.tariff_bill import NAME, Bill, UnitYear, base_kwh, month_of, year_of
-from analytics.tariff_projection import AssessedUnit, Project, persistence, specific
+from analytics.tariff_projection import AssessedUnit, Project, assessed_energy, persistence, specific
 from plant import nodes
 from plant.indicators import Figure
 from plant.series import QUARTER_NS, Span
@@ -40,6 +40,7 @@ _BAND = ("", "_low", "_high")
 _UNIT_SUMS = ("metal_produced", "comprehensive_energy", "comprehensive_energy_tariff")
 _PLANT_SUMS = ("load_energy", "green_to_load", "grid_import", "renewable_generation", "captive_generation")
 _TRUST = ("current_efficiency", "completeness", "measured_share")
+_STARTING = ("rectifier_energy", "dc_energy", "pots_running")  # what the energy of starting pots follows from
 H_NS = 3_600 * 1_000_000_000
 
 
@@ -48,7 +49,9 @@ def wants(question: Question) -> Wants:
     site, year = question.site, year_of(question)
     start_ns = site.calendar.year(year).start_ns
     lines = [nodes.line(name) for name in site.potlines]
-    per_unit = (*(f"{n}{e}" for n in _UNIT_SUMS for e in _BAND), *_TRUST)
+    per_unit: tuple[str, ...] = (*(f"{n}{e}" for n in _UNIT_SUMS for e in _BAND), *_TRUST)
+    if site.process.start_up:
+        per_unit = (*per_unit, *_STARTING)
     columns = [([nodes.PLANT, *lines], per_unit), ([nodes.PLANT], tuple(f"{n}{e}" for n in _PLANT_SUMS for e in _BAND))]
     columns.append((_flows(site), ("flow_energy",)))
     span = Span(start_ns, max(question.span.end_ns, start_ns))
@@ -138,7 +141,7 @@ def _discount(to_date: Period, year: int, price: TieredPrice, how: Assessment) -
 def _unit_year(to_date: Period, unit: AssessedUnit, how: Assessment, year: Span, project: Project) -> UnitYear | None:
     """None where nothing of the year is known."""
     so_far, metal = specific(to_date, unit)
-    energy = to_date.sum(unit.node, unit.numerator)
+    energy = assessed_energy(to_date, unit)
     if so_far.value is None or so_far.low is None or so_far.high is None or not metal.value or energy.value is None:
         return None
     energy_kwh, metal_kg = round(energy.value), round(metal.value * 1000)

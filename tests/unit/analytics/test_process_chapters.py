@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from analytics_plant import entry
-from process_rows import AC_KWH, CE, DAY, ETA, METAL_T, RULES, RUNNING, SITE, VOLTS, K, of_day, period_of, rows_of, site_of
+from process_rows import AC_KWH, CE, DAY, METAL_T, RULES, RUNNING, SITE, VOLTS, K, of_day, period_of, rows_of, site_of
 
 from analytics.carbon_chapter import carbon_figures
 from analytics.carbon_ets import STUDY
@@ -55,7 +55,7 @@ def test_effect_minutes_of_a_day() -> None:
     assert found["anode_effect_frequency"].value == pytest.approx(0.01)
 
 
-def test_starting_pots_are_a_term_of_their_own_and_taken_off_by_edition_alone() -> None:
+def test_starting_pots_are_a_term_of_their_own() -> None:
     pots = RUNNING + ", { valid_from = 2026-05-31T16:00:00Z, running = 298, starting = 2 }"
     unstated = _pots(period_of(site=site_of(pots=pots)))
     assert unstated["start_up_energy"].value is None
@@ -65,11 +65,6 @@ def test_starting_pots_are_a_term_of_their_own_and_taken_off_by_edition_alone() 
     kah = METAL_T * 1000 / K / CE / 298
     kept = _pots(period_of(site=site_of(stated, pots)))
     assert kept["start_up_energy"].value == pytest.approx(kah * 2 * 6.0)
-    assert "specific_energy_e1" not in kept
-    edition = stated + 'start_up = [{ valid_from = 2026-01-01, energy = "deducted", document = "norm" }]\n'
-    off = _pots(period_of(site=site_of(edition, pots)))
-    assert off["specific_energy_e1"].value == pytest.approx((AC_KWH - kah * 12 / ETA) / METAL_T)
-    assert "taken off" in off["specific_energy_e1"].reason
 
 
 def test_a_rectifier_group_beyond_what_can_be_is_flagged() -> None:
@@ -232,3 +227,15 @@ def test_allowances_without_a_balance_value_are_unknown() -> None:
     studied = _ets([], "")
     assert studied.figures[nodes.PLANT]["ets_surplus"].value is None
     assert "balance value" in studied.body["reason"]
+
+
+def test_alloying_of_a_month_of_which_half_was_tapped_by_the_book_gives_no_ratio() -> None:
+    month, day_ns = SITE.calendar.month(2026, 6), DAY.end_ns - DAY.start_ns
+    alloyed = entry("metal_alloyed", "plant", month.start_ns, 900_000, month.end_ns)
+    taps = [entry("metal_tapped", "a", month.start_ns + i * day_ns + 1, 100_000) for i in range(30)]
+    found = {}
+    for days in (15, 30):
+        period = Period(SITE, RULES, month, "month", rows_of(month), "provisional", [alloyed, *taps[:days]])
+        found[days] = casthouse_figures(period, {}).figures[nodes.PLANT]["direct_alloy_ratio"]
+    assert found[30].value == pytest.approx(30.0)
+    assert (found[15].value, found[15].reason) == (None, "taps are known of 50% of the days")
