@@ -16,6 +16,7 @@ Profile = Literal["load", "solar"]
 SLOTS_A_DAY = 96
 NIGHT_SHARE = 0.1  # of the most ever seen: what a feed shows at most when its sun comes and goes
 SHORTEST_DAY_SLOTS = 40  # ten hours: the sun of a day is no more bent than that
+OPEN = int(IntervalFlag.RESET | IntervalFlag.GAP | IntervalFlag.FROZEN)  # what no counter proves, beside a spread difference
 STEEPEST = float(np.cos(np.radians(75.0)))  # beyond, the sides of a day say nothing of its noon
 
 
@@ -144,24 +145,38 @@ def _by_time_of_day(best: F64, known: Mask, start_ns: I64, dark: Mask | None) ->
     return _Guess(mean, np.zeros(len(slot)), most, weight, night)
 
 
-def close_gaps(amount: Banded, measured_share: F64, flags: F64, class_percent: float) -> tuple[Banded, F64]:
+def close_gaps(amount: Banded, measured_share: F64, flags: F64, class_share: F64) -> tuple[Banded, F64]:
     """Take back the uncertainty of intervals inside a gap that the period holds whole: there the counter proves the total.
 
-    ``flags`` [m] are those of the point's rows. A run of spread intervals that touches either end of the period keeps
-    its band, since how much of it falls inside is not known.
+    ``flags`` [m] are those of the point's rows, ``class_share`` [m] (0..1) the class of its meter. Intervals in which something
+    else was open as well keep their band.
     """
-    spread = (np.nan_to_num(flags).astype(np.int64) & int(IntervalFlag.SPREAD)) > 0
-    if not spread.any():
+    inside = whole_gaps(flags) >= 0
+    if not inside.any():
         return amount, measured_share
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], spread.astype(np.int8), [0]])))
-    inside = np.zeros(len(spread), bool)
-    for first, end in edges.reshape(-1, 2):
-        if first > 0 and end < len(spread):
-            inside[first:end] = True
-    tolerance = class_percent / 100 * np.abs(amount.best)
+    tolerance = class_share * np.abs(amount.best)
     closed = Banded(
         amount.best,
         np.where(inside, amount.best - tolerance, amount.low),
         np.where(inside, amount.best + tolerance, amount.high),
     )
     return closed, np.where(inside, 1.0, measured_share)
+
+
+def whole_gaps(flags: F64 | I64, mine: Mask | None = None) -> I64:
+    """Which gap each interval [m] is of, counted from 0, where the period holds the gap whole and the spread difference is all
+    that is open in the interval; else -1.
+
+    A run of spread intervals that touches either end of the period stays open, since how much of it falls inside is not known;
+    so does one that is not all ``mine`` [m].
+    """
+    raised = np.nan_to_num(flags).astype(np.int64)
+    spread = (raised & int(IntervalFlag.SPREAD)) > 0
+    found = np.full(len(raised), -1, np.int64)
+    if not spread.any():
+        return found
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], spread.astype(np.int8), [0]]))).reshape(-1, 2)
+    for i, (first, end) in enumerate(edges):
+        if first > 0 and end < len(spread) and (mine is None or mine[first:end].all()):
+            found[first:end] = i
+    return np.where((raised & OPEN) > 0, -1, found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from analytics.period_sums import because, complement, figure_of, independent_ra
 from analytics.sensitivity import Sensitivity
 from analytics.starting_pots import without_starting
 from analytics.table import interval_hash
-from analytics.uncertainty import ratio_of, with_resolution
+from analytics.uncertainty import class_shares, ratio_of, with_resolution
 from plant import nodes
 from plant.indicators import Figure
 from plant.series import QUARTER_NS
@@ -78,7 +78,7 @@ def period_figures(period: Period) -> PeriodFigures:
 def _plant(period: Period, sure: Sensitivity) -> dict[str, Figure]:
     spreads = {name: sure.plant(name, period.sum(nodes.PLANT, name)) for name in PLANT_SUMS}
     sums = {name: spread.sum for name, spread in spreads.items()}
-    sums["green_to_load"] = within(sums["green_to_load"], sums["load_energy"])
+    sums["green_to_load"] = _no_more_than_given(within(sums["green_to_load"], sums["load_energy"]), sums)
     found = {
         name: figure_of(period, nodes.PLANT, name, s) for name, s in sums.items() if s.value is not None or s.high is not None
     }
@@ -100,6 +100,15 @@ def _plant(period: Period, sure: Sensitivity) -> dict[str, Figure]:
     if period.site.potlines:
         found |= _line(period, nodes.PLANT, list(period.site.potlines), sure)
     return found
+
+
+def _no_more_than_given(green: Sum, sums: Mapping[str, Sum]) -> Sum:
+    """Green energy bounded by what was generated and discharged."""
+    given = [sums[name].high for name in ("renewable_generation", "storage_discharge")]
+    most = sum(edge for edge in given if edge is not None)
+    if green.high is None or any(edge is None for edge in given) or most >= green.high:
+        return green
+    return replace(green, high=max(most, green.value or 0.0))
 
 
 def _line(period: Period, node: str, lines: Sequence[str], sure: Sensitivity) -> dict[str, Figure]:
@@ -200,16 +209,15 @@ def _point(period: Period, name: str) -> PointEnergy:
     node = nodes.point(name)
     rows = period.rows
     flags = rows.column(node, "flags")
-    mounting = point.mounting_at(period.span.end_ns - 1)
-    accuracy = mounting.class_percent if mounting else 0.0
     share = rows.column(node, "measured_share")
     solar = period.site.branches[point.branch].kind == "pv"
     sums = []
     for direction in ("energy_import", "energy_export"):
         amount, proven = rows.banded(node, direction), share
         if point.mountings:  # of a formula nobody knows here which of its parts a flag is of
-            amount, proven = close_gaps(amount, share, flags, accuracy)
-        sums.append(with_resolution(summed(amount, proven, rows.start_ns, "solar" if solar else "load"), point))
+            amount, proven = close_gaps(amount, share, flags, class_shares(point, rows))
+        whole = summed(amount, proven, rows.start_ns, "solar" if solar else "load")
+        sums.append(with_resolution(whole, point, rows.start_ns))
     larger = max(sums, key=lambda s: abs(s.value or 0.0))
     raised = int(np.bitwise_or.reduce(np.nan_to_num(flags).astype(np.int64))) if len(flags) else 0
     into, out = sums

@@ -39,7 +39,7 @@ class Sensitivity:
     def plant(self, name: str, found: Sum) -> Spread:
         """A sum of the plant's balance with its sharp band."""
         if name in ("green_to_load", "renewable_export"):
-            return sharpened(found, self.supplies, self._green(name), self._green_as_rows(name))
+            return sharpened(found, self.supplies, self._green(name), [self._green_as_rows(name)], self._bent(name))
         return sharpened(found, self.supplies, self._of_sum(name))
 
     def residual(self, bus: str, found: Sum) -> Spread:
@@ -159,6 +159,15 @@ class Sensitivity:
         made = float(self._column("renewable_generation").sum())
         return self._stored_share() * float(self._column("storage_discharge").sum()) / made if made > 0 else 0.0
 
+    def _bent(self, name: str) -> Weights:
+        """How far from 1 and 0 the derivatives of ``_green`` are: where a sink shares the sun with others, or takes none but
+        what is spare, they hang on how much there is of it."""
+        load, charge, export = (self._column(n) for n in ("load_energy", "storage_charge", "grid_export"))
+        sink = load if name == "green_to_load" else export
+        given = np.clip(sink / np.maximum(load + charge + export, 1e-9), 0.0, 1.0)
+        bent = np.minimum(given, 1.0 - given)
+        return {feed: bent for feed, renewable in self._sources() if renewable}
+
     def _green_as_rows(self, name: str) -> Weights:
         """As the rows widen it: as all renewable generation and discharge together."""
         feeds = [feed for feed, renewable in self._sources() if renewable]
@@ -166,9 +175,9 @@ class Sensitivity:
         share = np.divide(self._column(name), made, out=np.zeros(len(made)), where=made > 0)
         return dict.fromkeys(feeds, share)
 
-    def _comprehensive(self, name: str, lines: Sequence[str], groups: Sequence[str]) -> tuple[Weights, Weights]:
-        """(derivatives, as the rows have them) of e2's numerator: own energy A and its share A / M of what the sources S give
-        beyond the metered loads M, which makes A S / M; e2' leaves out desulphurisation."""
+    def _comprehensive(self, name: str, lines: Sequence[str], groups: Sequence[str]) -> tuple[Weights, list[Weights]]:
+        """(derivatives, those with which the rows widen it) of e2's numerator: own energy A and its share A / M of what the
+        sources S give beyond the metered loads M, which makes A S / M; e2' leaves out desulphurisation."""
         site, rows = self.period.site, self.period.rows
         made = {line: rows.banded(nodes.line(line), "metal_produced") for line in site.potlines}
         shares: dict[str, F64] = {b: np.ones(len(rows.start_ns)) for b in groups}
@@ -180,15 +189,18 @@ class Sensitivity:
         part = own / metered
         supplied = self._column("load_energy") if self.balanced else metered
         weights: FeedWeights = {}
-        as_rows: FeedWeights = {}
+        taken: FeedWeights = {}
+        rest: FeedWeights = {}
         for b in loads:
             share = shares.get(b.id, np.zeros(len(part)))
             left_out = share if name.endswith("_tariff") and b.purpose == DESULPHURISATION else np.zeros(len(part))
             of_loss = supplied / metered if self.balanced else np.ones(len(part))
             weights[b.id, IMPORT] = share * of_loss - (part * of_loss if self.balanced else 0.0) - left_out
-            as_rows[b.id, IMPORT] = share - left_out + (part if self.balanced else 0.0)
+            taken[b.id, IMPORT] = share - left_out
+            if self.balanced:
+                rest[b.id, IMPORT] = -part
         if self.balanced:
             for feed, sign in self._load().items():
                 weights[feed] = part * sign
-                as_rows[feed] = part
-        return weights, as_rows
+                rest[feed] = part * sign
+        return weights, [taken, rest]

@@ -8,15 +8,13 @@ that width which meters have in a period is replaced by their own. What gaps lea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 
-from analytics.balance import Banded
 from analytics.counters import F64, I64, Mask
-from analytics.estimate import Sum, close_gaps
-from analytics.flags import IntervalFlag
+from analytics.estimate import Sum, whole_gaps
 from analytics.intervals import PointIntervals
 from analytics.ownership import owned, owners
 from analytics.table import Table
@@ -29,6 +27,7 @@ DIRECTIONS = ("energy_import", "energy_export")
 Feed = tuple[str, str]  # branch (DC side: "dc:<branch>") and direction
 Weights = Mapping[Feed, F64 | float]
 Terms = dict[str, float]
+NO_WEIGHTS: Weights = {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,24 +46,30 @@ class Supply:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Supplies:
-    """All supplies of a period, and by how much gaps that it holds whole narrow the band of a feed, float64[m] each."""
+    """All supplies of a period, and by how much gaps that it holds whole narrow the band of a feed, float64[m] each;
+    ``gaps`` says which gap of the feed each interval is of, -1 for none, int64[m]."""
 
     found: tuple[Supply, ...]
     closed_low: Mapping[Feed, F64]
     closed_high: Mapping[Feed, F64]
     best: Mapping[Feed, F64]
+    gaps: Mapping[Feed, I64] = field(default_factory=dict)
 
     def terms(self, weights: Weights) -> Terms:
-        """What each meter may shift a figure by, kWh with its sign; ``weights`` are the figure's derivatives by feed."""
+        """What each meter may shift a figure by, kWh with its sign; ``weights`` are the figure's derivatives by feed.
+
+        A meter errs alike under all its mountings and wherever a formula takes it; the steps of its registers do not.
+        """
         terms: Terms = {}
         for supply in self.found:
             weight = weights.get(supply.feed)
             if weight is None:
                 continue
-            direction = supply.feed[1]
-            terms[f"{supply.meter} {direction}"] = supply.class_share * float(np.nansum(weight * supply.kwh))
+            name = f"{supply.meter} {supply.feed[1]}"
+            terms[name] = terms.get(name, 0.0) + supply.class_share * float(np.nansum(weight * supply.kwh))
             if supply.resolution_kwh:
-                terms[f"{supply.meter} {direction} step"] = supply.resolution_kwh * float(np.nanmax(np.abs(weight), initial=0.0))
+                step = supply.resolution_kwh * float(np.nanmax(np.abs(weight), initial=0.0))
+                terms[f"{name} step"] = float(np.hypot(terms.get(f"{name} step", 0.0), step))
         return terms
 
     def linear_kwh(self, weights: Weights) -> float:
@@ -75,14 +80,33 @@ class Supplies:
         return float(sum(parts))
 
     def closed_kwh(self, weights: Weights) -> tuple[float, float]:
-        """By how much whole gaps narrow a figure below and above."""
+        """By how much the intervals of whole gaps widen rows of these ``weights`` below and above."""
+        return self._gaps_kwh({feed: weight for feed, weight in weights.items() if feed in self.closed_low})
+
+    def open_kwh(self, weights: Weights, bent: Weights) -> tuple[float, float]:
+        """How much of that stays open below and above in a figure with derivatives ``weights``: the total of a gap is proven,
+        so only what they differ by within it counts, and by how much (``bent``) the derivative itself hangs on the amount."""
+        loose: dict[Feed, F64] = {}
+        for feed, weight in weights.items():
+            gap = self.gaps.get(feed)
+            if gap is None:
+                continue
+            inside, whole = gap >= 0, np.broadcast_to(np.asarray(weight, np.float64), len(gap))
+            width = np.where(inside, self.closed_low[feed] + self.closed_high[feed], 0.0)
+            index = np.maximum(gap, 0)
+            total = np.maximum(np.bincount(index, width), 1e-9)
+            mean = (np.bincount(index, width * np.nan_to_num(whole)) / total)[index]
+            loose[feed] = np.where(inside, whole - mean, 0.0)
+        found = self._gaps_kwh(loose)
+        more = self._gaps_kwh({feed: np.abs(bent[feed]) for feed in loose if feed in bent})
+        return found[0] + more[0], found[1] + more[1]
+
+    def _gaps_kwh(self, weights: Weights) -> tuple[float, float]:
         low = high = 0.0
         for feed, weight in weights.items():
-            if feed in self.closed_low:
-                less, more = self.closed_low[feed], self.closed_high[feed]
-                up = np.asarray(weight) >= 0
-                low += float(np.nansum(np.abs(weight) * np.where(up, less, more)))
-                high += float(np.nansum(np.abs(weight) * np.where(up, more, less)))
+            less, more, up = self.closed_low[feed], self.closed_high[feed], np.asarray(weight) >= 0
+            low += float(np.nansum(np.abs(weight) * np.where(up, less, more)))
+            high += float(np.nansum(np.abs(weight) * np.where(up, more, less)))
         return low, high
 
 
@@ -101,17 +125,22 @@ def half_width(terms: Iterable[float]) -> float:
     return float(min(COVERAGE * np.linalg.norm(sizes), sizes.sum())) if len(sizes) else 0.0
 
 
-def sharpened(found: Sum, supplies: Supplies, weights: Weights, as_rows: Weights | None = None) -> Spread:
-    """A sum of rows with the meters' part of its band replaced by that of the period.
+def sharpened(
+    found: Sum, supplies: Supplies, weights: Weights, as_rows: Sequence[Weights] = (), bent: Weights = NO_WEIGHTS
+) -> Spread:
+    """A sum of rows with the meters' part of its band replaced by that of the period, and what gaps leave open by what is left
+    of it once the period holds a gap whole.
 
     ``weights`` are the derivatives of the sum by feed, scalars or float64[m]; ``as_rows`` those with which the rows widened
-    their bands, where these differ from their sizes.
+    their bands, one after the other, where these differ; ``bent`` by how much a derivative changes with its amount.
     """
     terms = supplies.terms(weights)
     if found.value is None or found.low is None or found.high is None:
         return Spread(found, terms)
-    saved = supplies.linear_kwh(as_rows or weights)
-    low, high = supplies.closed_kwh(weights) if as_rows is None else (0.0, 0.0)
+    widened = as_rows or (weights,)
+    saved = sum(supplies.linear_kwh(w) for w in widened)
+    closed, left = np.sum([supplies.closed_kwh(w) for w in widened], axis=0), supplies.open_kwh(weights, bent)
+    low, high = (float(max(c - o, 0.0)) for c, o in zip(closed, left, strict=True))
     less, more = max(found.value - found.low - saved - low, 0.0), max(found.high - found.value - saved - high, 0.0)
     half = half_width(terms.values())
     return Spread(replace(found, low=found.value - less - half, high=found.value + more + half), terms, (less, more))
@@ -137,6 +166,7 @@ def supplies_of(site: Site, rows: Table) -> Supplies:
     closed_low: dict[Feed, F64] = {}
     closed_high: dict[Feed, F64] = {}
     best: dict[Feed, F64] = {}
+    gaps: dict[Feed, I64] = {}
     for branch in site.branches:
         for side, prefix in (("ac", ""), ("dc", "dc:")):
             ranked = site.points_of(branch, side)
@@ -144,7 +174,7 @@ def supplies_of(site: Site, rows: Table) -> Supplies:
                 continue
             intervals = [_intervals(rows, nodes.point(p.id)) for p in ranked]
             owner = owners(intervals)
-            picked = owned(intervals, owner)
+            picked, gap = owned(intervals, owner), _gaps(ranked, intervals, owner)
             for direction in DIRECTIONS:
                 feed = (f"{prefix}{branch}", direction)
                 energy = getattr(picked, direction)
@@ -154,13 +184,22 @@ def supplies_of(site: Site, rows: Table) -> Supplies:
                 for i, point in enumerate(ranked):
                     for part, kwh in parts_of(site, point, direction, energy, rows.column):
                         found += _of_point(part, feed, np.where(owner == i, kwh, 0.0), owner == i, rows)
-                if not (picked.flags & int(IntervalFlag.SPREAD)).any():
-                    continue
-                shares = np.array([_class_shares(p, rows) for p in ranked])
-                metered = np.array([bool(p.mountings) for p in ranked])[owner]  # a formula proves no total over a gap
-                less, more = _closed(picked, direction, shares[owner, np.arange(len(owner))])
-                closed_low[feed], closed_high[feed] = np.where(metered, less, 0.0), np.where(metered, more, 0.0)
-    return Supplies(tuple(found), closed_low, closed_high, best)
+                if (gap >= 0).any():
+                    gaps[feed] = gap
+                    shares = np.choose(owner, [class_shares(p, rows) for p in ranked])
+                    closed_low[feed], closed_high[feed] = _closed(picked, direction, shares, gap >= 0)
+    return Supplies(tuple(found), closed_low, closed_high, best, gaps)
+
+
+def _gaps(ranked: Sequence[MeteringPoint], intervals: Sequence[PointIntervals], owner: I64) -> I64:
+    """Which gap, counted over all points, each interval [m] is of that one point supplied whole; else -1. A formula proves no
+    total: nobody knows here which of its parts a flag is of."""
+    found = np.full(len(owner), -1, np.int64)
+    for i, (point, own) in enumerate(zip(ranked, intervals, strict=True)):
+        if point.mountings:
+            gap = whole_gaps(own.flags, owner == i)
+            found = np.where(gap >= 0, gap * len(ranked) + i, found)
+    return found
 
 
 def _of_point(point: MeteringPoint, feed: Feed, kwh: F64, mine: Mask, rows: Table) -> list[Supply]:
@@ -183,15 +222,17 @@ def _resolution_kwh(mounting: Mounting, inside: Mask) -> float:
     return mounting.register_step_kwh * float(np.sqrt(runs))
 
 
-def with_resolution(found: Sum, point: MeteringPoint) -> Sum:
-    """The sum of a point with the steps of its registers in its band; what never moved has none."""
+def with_resolution(found: Sum, point: MeteringPoint, start_ns: I64) -> Sum:
+    """The sum of a point over intervals that start at ``start_ns`` with the steps of its registers in its band, one for each
+    mounting in force then; what never moved has none."""
     if not found.value or found.low is None or found.high is None:
         return found
-    step = max((m.register_step_kwh for m in point.mountings), default=0.0)
-    return replace(found, low=found.low - step, high=found.high + step)
+    spans = [(m, (start_ns >= m.valid_from_ns) & (start_ns < end_ns)) for m, end_ns in point.mounted()]
+    step = float(np.linalg.norm([_resolution_kwh(mounting, inside) for mounting, inside in spans]))
+    return replace(found, low=max(found.low - step, min(found.low, 0.0)), high=found.high + step)
 
 
-def _class_shares(point: MeteringPoint, rows: Table) -> F64:
+def class_shares(point: MeteringPoint, rows: Table) -> F64:
     """Class (0..1) of the meter of a point by interval."""
     share = np.zeros(len(rows.start_ns))
     for mounting in point.mountings:
@@ -199,15 +240,13 @@ def _class_shares(point: MeteringPoint, rows: Table) -> F64:
     return share
 
 
-def _closed(picked: PointIntervals, direction: str, class_share: F64) -> tuple[F64, F64]:
+def _closed(picked: PointIntervals, direction: str, class_share: F64, inside: Mask) -> tuple[F64, F64]:
     """By how much the band of each interval narrows where the period holds its gap whole, the meter's class aside."""
     best, low, high = (getattr(picked, f"{direction}{edge}") for edge in ("", "_low", "_high"))
-    closed, _ = close_gaps(Banded(best, low, high), picked.measured_share, picked.flags.astype(float), 0.0)
-    inside = (closed.high == closed.low) & (class_share > 0)  # of a formula nobody knows here which part a flag is of
     with np.errstate(invalid="ignore"):
         less = np.maximum(best - low / (1 - class_share), 0.0)
         more = np.maximum(high / (1 + class_share) - best, 0.0)
-        return np.where(inside, less, 0.0), np.where(inside, more, 0.0)
+        return np.where(inside, np.nan_to_num(less), 0.0), np.where(inside, np.nan_to_num(more), 0.0)
 
 
 def _intervals(rows: Table, node: str) -> PointIntervals:

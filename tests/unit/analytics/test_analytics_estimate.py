@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from analytics.balance import Banded
-from analytics.estimate import summed
+from analytics.estimate import close_gaps, summed, whole_gaps
+from analytics.flags import IntervalFlag
 from analytics.samples import completeness
 from plant.series import QUARTER_NS
 
@@ -106,3 +107,22 @@ def test_minute_records_are_complete_beside_polls_of_seconds() -> None:
     bounds = DAY[:5]
     np.testing.assert_allclose(completeness(np.concatenate([minutes, seconds]), bounds, 1.0), 1.0)
     np.testing.assert_allclose(completeness(np.concatenate([missed, seconds]), bounds, 1.0), [0.6, 1, 1, 1])
+
+
+SPREAD, RESET, FROZEN = (int(flag) for flag in (IntervalFlag.SPREAD, IntervalFlag.RESET, IntervalFlag.FROZEN))
+
+
+def test_a_counter_proves_the_gap_and_not_the_reset_beside_it() -> None:
+    flags = np.array([0, SPREAD, SPREAD, SPREAD | RESET, 0, SPREAD, SPREAD | FROZEN, 0, SPREAD], np.float64)
+    amount = Banded(np.full(9, 100.0), np.full(9, 50.0), np.full(9, 400.0))
+    classes = np.array([0.002] * 4 + [0.005] * 5)
+    closed, share = close_gaps(amount, np.full(9, 0.2), flags, classes)
+    assert closed.low.tolist() == [50, 99.8, 99.8, 50, 50, 99.5, 50, 50, 50]
+    assert closed.high.tolist() == [400, 100.2, 100.2, 400, 400, 100.5, 400, 400, 400]
+    assert share.tolist() == [0.2, 1, 1, 0.2, 0.2, 1, 0.2, 0.2, 0.2]
+
+
+def test_a_gap_that_another_meter_supplied_a_part_of_stays_open() -> None:
+    flags = np.array([0, SPREAD, SPREAD, SPREAD, 0, SPREAD, 0])
+    mine = np.array([True, True, False, True, True, True, True])
+    assert whole_gaps(flags, mine).tolist() == [-1, -1, -1, -1, -1, 1, -1]
