@@ -171,7 +171,8 @@ def _details(
         "pots_started": sum(n for n in steps if n > 0),
         "pots_stopped": -sum(n for n in steps if n < 0),
     }
-    return body | worth_of_a_day(period, found.get(nodes.line(line), {}).get("metal_produced"), mine)
+    of_line = {**found.get(nodes.line(line), {}), **mine}
+    return body | worth_of_a_day(period, of_line.get("metal_produced"), of_line)
 
 
 POTS = Chapter("pots", pot_figures, KINDS, columns)

@@ -50,19 +50,22 @@ def _following(period: Period, node: str, name: str, base: Figure, formula: Call
 
 
 def worth_of_a_day(period: Period, metal: Figure | None, figures: Figures) -> dict[str, Any]:
-    """Energy, and money at the base price where the site states one, that a day at the period's output would spare."""
+    """DC energy that a day at the period's output would spare, and money at the base price where the site states one: it is the
+    AC energy that is paid, so without a rectifier efficiency there is none."""
     days = (period.span.end_ns - period.span.start_ns) / 86.4e12
     if metal is None or not metal.value or days <= 0:
         return {}
     price = in_force(period.site.tariff.time_of_use, period.day)
+    eta = figures.get("rectifier_efficiency")
     body: dict[str, Any] = {}
     for name in WORTHS:
         figure = figures.get(name)
         if figure is not None and figure.value is not None:
             kwh = figure.value * metal.value / days
             body[f"{name}_kwh_per_day"] = kwh
-            if price is not None:
-                body[f"{name}_yuan_per_day"] = str((Decimal(repr(kwh)) * price.base_price_yuan_per_kwh).quantize(Decimal("0.01")))
+            if price is not None and eta is not None and eta.value:
+                paid = Decimal(repr(kwh / (eta.value / 100)))
+                body[f"{name}_yuan_per_day"] = str((paid * price.base_price_yuan_per_kwh).quantize(Decimal("0.01")))
     return body
 
 

@@ -7,6 +7,13 @@ from plant.indicators.row import Indicator
 _T = ("tCO2e", "tco2e")
 _T_T = ("tCO2e/t", "tco2e_per_t")
 _GRID = "electricity bought from the grid; captive generation is not in it"
+# of every method set; explained are those whose editions the figure names
+_CELLS = ("cwpb", "swpb", "vss", "hss")
+_PFC_RULES = (
+    *(f"pfc-china-2024-{n}" for n in ("slope", "ratio", "gwp-cf4", "gwp-c2f6", "default-cf4", "default-c2f6")),
+    *(f"pfc-{ipcc}-{n}-{cell}" for ipcc in ("ipcc-ar5", "ipcc-ar4") for n in ("slope", "ratio") for cell in _CELLS),
+    *(f"pfc-{ipcc}-gwp-{gas}" for ipcc in ("ipcc-ar5", "ipcc-ar4") for gas in ("cf4", "c2f6")),
+)
 ROWS: tuple[Indicator, ...] = (
     Indicator(
         "anode_emissions",
@@ -33,7 +40,7 @@ ROWS: tuple[Indicator, ...] = (
         "阳极效应排放(全氟化碳)",
         "recorded anode effects; what leaks at low voltage is not in it",
         "metal_produced x slope x anode_effect_minutes x (GWP of CF4 + ratio x GWP of C2F6)",
-        ("metal_produced", "anode_effect_minutes", "pfc-china-2024-slope", "pfc-china-2024-ratio", "site.carbon"),
+        ("metal_produced", "anode_effect_minutes", *_PFC_RULES, "site.carbon"),
     ),
     Indicator(
         "direct_emissions",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from analytics_plant import entry
-from process_rows import AC_KWH, CE, DAY, METAL_T, RULES, RUNNING, SITE, VOLTS, K, of_day, period_of, rows_of, site_of
+from process_rows import AC_KWH, CE, DAY, ETA, METAL_T, RULES, RUNNING, SITE, VOLTS, K, of_day, period_of, rows_of, site_of
 
 from analytics.carbon_chapter import carbon_figures
 from analytics.carbon_ets import STUDY
@@ -19,7 +19,7 @@ from analytics.process_pots import pot_figures
 from analytics.process_worth import capacity_share
 from analytics.study import Material, Question
 from plant import nodes
-from plant.indicators import Figure
+from plant.indicators import INDICATORS, Figure
 from plant.ports import LedgerEntry
 from plant.series import QUARTER_NS, Span
 from plant.site import Site
@@ -239,3 +239,21 @@ def test_alloying_of_a_month_of_which_half_was_tapped_by_the_book_gives_no_ratio
         found[days] = casthouse_figures(period, {}).figures[nodes.PLANT]["direct_alloy_ratio"]
     assert found[30].value == pytest.approx(30.0)
     assert (found[15].value, found[15].reason) == (None, "taps are known of 50% of the days")
+
+
+def test_what_a_change_is_worth_is_paid_on_the_network_side_of_the_rectifiers() -> None:
+    price = '[[tariff.time_of_use]]\nvalid_from = 2026-01-01\nbase_price_yuan_per_kwh = "0.40"\nfactors = { flat = "1.0" }\n'
+    period = period_of(site=site_of(price))
+    detail = pot_figures(period, period_figures(period).figures).details["lines"]["a"]
+    kwh, yuan = (detail[f"worth_of_10_mv_{unit}_per_day"] for unit in ("kwh", "yuan"))
+    assert kwh == pytest.approx(31.9 * METAL_T, rel=1e-3)
+    assert float(yuan) == pytest.approx(kwh / ETA * 0.40, abs=0.01)
+
+
+def test_effects_are_explained_by_the_rules_of_the_sites_own_method_set() -> None:
+    inputs = set(INDICATORS["pfc_emissions"].inputs)
+    for method in ("china-2024", "ipcc-ar5", "ipcc-ar4"):
+        period = period_of([entry("anode_effect", "a", DAY.start_ns + 1, 60)], site_of(f'[carbon]\npfc_method = "{method}"\n'))
+        used = {e.partition("@")[0] for e in carbon_figures(period, {}).figures[nodes.PLANT]["pfc_emissions"].editions}
+        assert len(used) == 4
+        assert used <= inputs
