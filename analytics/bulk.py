@@ -16,7 +16,7 @@ import numpy as np
 from analytics.counters import F64, I64, RETURN_SHARE, Mask
 from analytics.intervals import AC_SIGNALS, AMOUNTS, DIRECTIONS, PLAUSIBLE, MeteredPoint, PointIntervals
 from analytics.power import NS_PER_S, S_PER_H
-from analytics.samples import Readings, completeness, factor_of, name_on
+from analytics.samples import AMOUNT_GRID_NS, Readings, completeness, factor_of, name_on
 from plant.ports import Annotation
 from plant.quality import usable
 from plant.register_statements import RegisterStatement
@@ -94,7 +94,8 @@ def plain_intervals(
         grid = _grid(kind, t_ns, bounds_ns, gap_max_s)
         if grid is None or (powered and not grid.on_bounds()):
             continue
-        complete = [_shared(completeness(t_ns, b, poll_s)) for b in bounds_ns]
+        records_ns = AMOUNT_GRID_NS if kind == "amount" else None
+        complete = [_shared(completeness(t_ns, b, poll_s, records_ns)) for b in bounds_ns]
         for chunk in _chunks(members, len(grid.t_ns)):
             with np.errstate(invalid="ignore", over="ignore"):  # what is not plain may be not even a number
                 found.update(_computed(kind, chunk, grid, complete))

@@ -16,7 +16,7 @@ from analytics.curve import Amounts, Curve, counter_curve, overlay, read_off
 from analytics.flags import IntervalFlag
 from analytics.power import NO_POWER, NS_PER_S, S_PER_H, PowerIntegral, integrate
 from analytics.registers import Stated, chained, parts, stated_of
-from analytics.samples import Readings, Samples, completeness, exchanges, mounted, within_rating
+from analytics.samples import AMOUNT_GRID_NS, Readings, Samples, completeness, exchanges, mounted, within_rating
 from plant.ports import Annotation
 from plant.quantities import QUANTITIES
 from plant.register_statements import RegisterStatement
@@ -86,7 +86,7 @@ def point_intervals(
     ``readings`` reach beyond the outermost bounds by what the stores hold, so that bounds are interpolated and gaps closed.
     """
     parts: list[list[PointIntervals]] = [[] for _ in bounds_ns]
-    covered_s = [np.zeros(len(b) - 1) for b in bounds_ns]
+    covered_s: list[list[F64]] = [[] for _ in bounds_ns]
     for mounting, until in metered.point.mounted():
         inside = _clipped(bounds_ns, mounting.valid_from_ns, until)
         if not any(b[-1] > b[0] for b in inside):
@@ -96,7 +96,7 @@ def point_intervals(
         found = _mounting_intervals(signals, inside)
         for i, one in enumerate(found):
             parts[i].append(one)
-            covered_s[i] += np.diff(inside[i]) / NS_PER_S
+            covered_s[i].append(np.diff(inside[i]) / NS_PER_S)
     return [_joined(*part, metered) for part in zip(parts, covered_s, bounds_ns, strict=True)]
 
 
@@ -114,8 +114,10 @@ def _mounting_intervals(signals: Signals, bounds_ns: Sequence[I64]) -> list[Poin
         if i and bounds_ns[i - 1] is bounds:  # history without anything finer has one resolution
             found.append(found[-1])
             continue
-        imported, exported = (_amounts(curves[d], bounds, metered.rated_kw(d), mounting.class_percent) for d in DIRECTIONS)
-        complete = completeness(signals.leading_ns(), bounds, poll_s)
+        imported, exported = (_amounts(signals, d, curves[d], bounds) for d in DIRECTIONS)
+        leading = signals.leading()
+        grid_ns = AMOUNT_GRID_NS if leading in AMOUNTS else None
+        complete = completeness(signals.get(leading).t_ns, bounds, poll_s, grid_ns)
         found.append(_point(imported, exported, bounds, complete, _charge(charge, bounds)))
     return found
 
@@ -154,20 +156,19 @@ class Signals:
     def dc(self) -> bool:
         return self.metered.point.side == "dc"
 
-    def leading_ns(self) -> I64:
-        """Instants of the signal that delivered most: what completeness is counted on."""
-        names = DC_SIGNALS if self.dc else AC_SIGNALS
-        return max((self.get(n).t_ns for n in names), key=len)
+    def leading(self) -> str:
+        """The signal that delivered most: what completeness is counted on."""
+        return max(DC_SIGNALS if self.dc else AC_SIGNALS, key=lambda name: len(self.get(name)))
 
     def energy_curve(self, direction: str, span: tuple[int, int]) -> Curve | None:
         """Curve of one direction, None where this meter has nothing that measures it (then nothing is claimed to flow)."""
         amounts, flow = self.get(f"interval_energy_{direction}"), self._flow(direction)
         counter, stated = self.get(self._register(direction)), self._stated(self._register(direction))
+        rated = self.metered.rated_kw(direction)
         # a register whose readings do not count is one all the same: nothing is known then, not that nothing flows
         read = len(self.readings.get((self.mounting.meter, self.name_on_meter(direction)), ()))
-        if not (read or len(flow.t_ns) or len(amounts) or stated):
+        if not (read or (len(flow.t_ns) and rated != 0) or len(amounts) or stated):
             return None
-        rated = self.metered.rated_kw(direction)
         curve = self._counter(counter, stated, flow, self._register(direction), rated, span)
         poll_s = self.metered.poll_interval_s.get(self.mounting.meter, 1.0)
         return overlay(curve, amounts.t_ns, _lengths(amounts.t_ns, poll_s), amounts.value) if len(amounts) else curve
@@ -186,11 +187,17 @@ class Signals:
         """The quantity under which the meter sends a register."""
         return self._on_meter(self._register(direction))
 
-    def _flow(self, direction: str) -> PowerIntegral:
+    def seen(self, direction: str) -> PowerIntegral:
+        """What samples of power show to flow one way."""
         power, sign = self.get("dc_power" if self.dc else "active_power"), 1 if direction == "import" else -1
         if not len(power):
             return NO_POWER
         return integrate(power.t_ns, np.maximum(power.value * sign, 0.0), self.metered.gap_max_s)
+
+    def _flow(self, direction: str) -> PowerIntegral:
+        """What is taken to flow by power: nothing where the kind of branch rules it out, however single samples lie."""
+        flow = self.seen(direction)
+        return replace(flow, energy=np.zeros(len(flow.energy))) if self.metered.rated_kw(direction) == 0 else flow
 
     def _register(self, direction: str) -> str:
         return "dc_energy" if self.dc and direction == "import" else f"energy_{direction}"
@@ -255,11 +262,18 @@ def _lengths(start_ns: I64, poll_interval_s: float) -> I64:
     return length
 
 
-def _amounts(curve: Curve | None, bounds_ns: I64, rated: float | None, class_percent: float) -> Amounts:
+def _amounts(signals: Signals, direction: str, curve: Curve | None, bounds_ns: I64) -> Amounts:
+    rated = signals.metered.rated_kw(direction)
     if curve is None:
         zero = np.zeros(len(bounds_ns) - 1)
-        return Amounts(zero, zero, zero, zero, zero, np.zeros(len(zero), np.int64))
-    return read_off(curve, bounds_ns, rated, class_percent)
+        found = Amounts(zero, zero, zero, zero, zero, np.zeros(len(zero), np.int64))
+    else:
+        found = read_off(curve, bounds_ns, rated, signals.mounting.class_percent)
+    if rated != 0:
+        return found
+    # the kind of branch and samples of power contradict each other: it rules, the band holds both
+    seen = np.diff(signals.seen(direction).energy_at(bounds_ns))
+    return replace(found, high=np.where((seen > 0) & ~(found.energy > 0), np.fmax(found.high, seen), found.high))
 
 
 def _point(imported: Amounts, exported: Amounts, bounds_ns: I64, complete: F64, charge: F64) -> PointIntervals:
@@ -286,20 +300,23 @@ def _point(imported: Amounts, exported: Amounts, bounds_ns: I64, complete: F64, 
     )
 
 
-def _joined(parts: list[PointIntervals], covered_s: F64, bounds_ns: I64, metered: MeteredPoint) -> PointIntervals:
-    """Sum over mountings; an interval that no mounting covers is missing."""
+def _joined(parts: list[PointIntervals], covered_s: list[F64], bounds_ns: I64, metered: MeteredPoint) -> PointIntervals:
+    """Sum over mountings, each only where it was in force for a while: what a meter does not tell of a time at which it was not
+    there is no gap. Completeness is weighed by time; an interval that no mounting covers is missing."""
     if not parts:
         return missing(bounds_ns, metered)
-    if len(parts) == 1 and covered_s.all():
+    seconds = np.diff(bounds_ns) / NS_PER_S
+    if len(parts) == 1 and (covered_s[0] == seconds).all():
         return parts[0]
-    total = {f.name: np.sum([getattr(p, f.name) for p in parts], axis=0) for f in fields(PointIntervals)}
-    hours = np.diff(bounds_ns) / NS_PER_S / S_PER_H
-    total["active_power"] = (total["energy_import"] - total["energy_export"]) / hours
-    for name, join in (("completeness", np.max), ("measured_share", np.min)):
-        total[name] = join([getattr(p, name) for p in parts], axis=0)
-    total["flags"] = np.bitwise_or.reduce([p.flags for p in parts])
-    absent = missing(bounds_ns, metered)
-    return PointIntervals(**{name: np.where(covered_s > 0, total[name], getattr(absent, name)) for name in total})
+    there = np.array(covered_s) > 0
+    stacked = {f.name: np.array([getattr(p, f.name) for p in parts]) for f in fields(PointIntervals)}
+    total = {name: np.where(there, column, 0).sum(axis=0) for name, column in stacked.items()}
+    total["active_power"] = (total["energy_import"] - total["energy_export"]) / seconds * S_PER_H
+    total["completeness"] = np.where(there, stacked["completeness"] * covered_s, 0.0).sum(axis=0) / seconds
+    total["measured_share"] = np.where(there, stacked["measured_share"], 1.0).min(axis=0)
+    total["flags"] = np.bitwise_or.reduce(np.where(there, stacked["flags"], 0))
+    absent, covered = missing(bounds_ns, metered), there.any(axis=0)
+    return PointIntervals(**{name: np.where(covered, total[name], getattr(absent, name)) for name in total})
 
 
 def missing(bounds_ns: I64, metered: MeteredPoint) -> PointIntervals:

@@ -18,6 +18,8 @@ from plant.site import Mounting
 from plant.verdicts import REJECTING, mending
 
 Readings = Mapping[tuple[str, str], Series]
+FINE_S = 15.0  # of polls up to this far apart not all that arrive lie on whole minutes
+AMOUNT_GRID_NS = MINUTE_NS  # amounts are of whole minutes, however often their meter is read
 EXCLUDING = REJECTING  # verdicts after which a reading proves nothing
 
 
@@ -93,17 +95,21 @@ def exchanges(meter: str, annotations: Sequence[Annotation]) -> list[int]:
     return sorted(a.start_ns for a in annotations if a.meter == meter and a.verdict == "exchange")
 
 
-def completeness(t_ns: I64, bounds_ns: I64, poll_interval_s: float) -> F64:
+def completeness(t_ns: I64, bounds_ns: I64, poll_interval_s: float, grid_ns: int | None = None) -> F64:
     """Samples received of samples due, 0..1, in each of the m intervals between ``bounds_ns`` int64[m + 1].
 
     Due follows from the poll interval. Records thinner than that (imported history, minute values) are known by their stamps:
     where all of a quarter of an hour lie on whole minutes, which polls of seconds do not, the spacing that prevails there is
-    due. An interval shorter than the spacing is complete when the sample that covers it came.
+    due. Where polls too may lie on whole minutes, only stamps on whole quarters of an hour tell: every second reading of such
+    a meter is half of those due, in however good an order they are; ``grid_ns`` says on what records of another kind lie.
+    An interval shorter than the spacing is complete when the sample that covers it came.
     """
     seconds = np.diff(bounds_ns) / NS_PER_S
     if len(t_ns) == 0:
         return np.zeros(len(seconds))
-    spacing_s = np.maximum(_recorded_s(t_ns, bounds_ns[:-1]), poll_interval_s)
+    if grid_ns is None:
+        grid_ns = MINUTE_NS if poll_interval_s <= FINE_S else QUARTER_NS
+    spacing_s = np.maximum(_recorded_s(t_ns, bounds_ns[:-1], grid_ns), poll_interval_s)
     reach = np.maximum(seconds, spacing_s)
     start = bounds_ns[1:] - (reach * NS_PER_S).astype(np.int64)
     received = np.searchsorted(t_ns, bounds_ns[1:]) - np.searchsorted(t_ns, start)
@@ -112,9 +118,10 @@ def completeness(t_ns: I64, bounds_ns: I64, poll_interval_s: float) -> F64:
     return share
 
 
-def _recorded_s(t_ns: I64, at_ns: I64) -> F64:
-    """Spacing of the records around each instant, 0 where they are polls: stamps off the whole minute in their quarter."""
-    off_grid = np.unique(t_ns[t_ns % MINUTE_NS != 0] // QUARTER_NS)
+def _recorded_s(t_ns: I64, at_ns: I64, grid_ns: int) -> F64:
+    """Spacing of the records around each instant, 0 where they are polls: stamps in their quarter that lie off the grid of
+    records."""
+    off_grid = np.unique(t_ns[t_ns % grid_ns != 0] // QUARTER_NS)
     quarter = at_ns // QUARTER_NS
     polled = np.isin(quarter, off_grid)
     if polled.all():

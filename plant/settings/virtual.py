@@ -43,8 +43,8 @@ class VirtualPoint(SettingsTable):
         for name in named:
             if name not in known:
                 yield f"{key}.formula", name, f"a metering point: {', '.join(known[:12])}; put spaces around a minus"
-        sides: dict[str, str] = {x.id: x.side for x in (*site.point, *site.virtual)}
-        sides |= {**{m.id: m.measures.side for m in site.meter if m.measures}}
+        sides = {p.id: p.side for p in site.point} | {v.id: v.side for v in site.virtual}
+        sides |= {m.id: m.measures.side for m in site.meter if m.measures}
         for name in named if self.side == "dc" else ():
             if sides.get(name, "dc") != "dc":
                 yield f"{key}.side", self.side, f'"ac", since {name} measures there; the dc side is a sum of points of that side'
