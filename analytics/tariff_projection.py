@@ -37,6 +37,7 @@ class Rest:
     specific_high: float
     running_share: float = 1.0  # of the time
     basis: str = ""
+    reason: str = ""  # why it is less sure than it might be
 
 
 # the year to date of a unit, and the span that is left of the year; None where nothing can be said
@@ -44,12 +45,18 @@ Project = Callable[[Period, AssessedUnit, Span], Rest | None]
 
 
 def persistence(to_date: Period, unit: AssessedUnit, rest: Span) -> Rest | None:
-    """Energy and metal at the rate of the last 28 whole days of the plant's calendar, or of as many as there are.
+    """Energy and metal at the rate of the last 28 whole days of the plant's calendar, or of as many as there are; where nothing
+    is known of them, of the last ones known, with that as a reason.
 
     The band is that of the meters and the metal, or the lowest and highest week of those days where that is more.
     """
     calendar = to_date.site.calendar
     end_ns = calendar.instant_ns(calendar.local(to_date.span.end_ns).date())
+    known = np.flatnonzero(np.isfinite(to_date.rows.column(unit.node, "metal_produced")))
+    last_day = calendar.local(int(to_date.rows.start_ns[known[-1]])).date() if len(known) else None
+    silent = last_day is not None and calendar.day(last_day).end_ns <= end_ns - WINDOW_DAYS * DAY_NS
+    if silent and last_day is not None:
+        end_ns = calendar.day(last_day).end_ns
     start_ns = max(
         end_ns - WINDOW_DAYS * DAY_NS, to_date.span.start_ns, to_date.rows.first_known_ns([unit.node], "metal_produced")
     )
@@ -57,16 +64,19 @@ def persistence(to_date: Period, unit: AssessedUnit, rest: Span) -> Rest | None:
         start_ns, end_ns = to_date.span.start_ns, to_date.span.end_ns
     window = Span(start_ns, end_ns)
     found, metal = specific(to_date.part(window, "interval"), unit)
-    if not found.value or not metal.value or found.low is None or found.high is None or window.end_ns <= window.start_ns:
+    days = (window.end_ns - window.start_ns) / DAY_NS
+    basis = f"the last {days:.0f} days" + (f" known, until {last_day}" if silent else "")
+    reason = f"the rest of the year as {basis}" if silent else ""
+    if metal.value == 0 and days > 0:  # it stands still and adds nothing
+        return Rest(0.0, 0.0, 0.0, 0.0, 0.0, basis, reason)
+    if not found.value or not metal.value or found.low is None or found.high is None or days <= 0:
         return None
     weeks = [w for w in _weekly(to_date, unit, window) if w is not None]
     low, high = min([found.low, *weeks]), max([found.high, *weeks])
     made = np.nan_to_num(to_date.part(window, "interval").rows.column(unit.node, "metal_produced")) > 0
     rate_t_per_ns = metal.value / (window.end_ns - window.start_ns)
-    days = (window.end_ns - window.start_ns) / DAY_NS
-    return Rest(
-        rate_t_per_ns * (rest.end_ns - rest.start_ns), found.value, low, high, float(made.mean()), f"the last {days:.0f} days"
-    )
+    metal_t = rate_t_per_ns * (rest.end_ns - rest.start_ns)
+    return Rest(metal_t, found.value, low, high, float(made.mean()), basis, reason)
 
 
 def specific(period: Period, unit: AssessedUnit) -> tuple[Sum, Sum]:

@@ -28,7 +28,7 @@ from analytics.tariff import (
     specific_energy,
     tiered_price,
 )
-from analytics.tariff_bill import NAME, Bill, UnitYear, base_kwh, month_of, year_of
+from analytics.tariff_bill import NAME, Bill, UnitYear, base_kwh, month_of, months_of_year, year_of
 from analytics.tariff_projection import AssessedUnit, Project, assessed_energy, persistence, specific
 from plant import nodes
 from plant.indicators import Figure
@@ -41,13 +41,15 @@ _UNIT_SUMS = ("metal_produced", "comprehensive_energy", "comprehensive_energy_ta
 _PLANT_SUMS = ("load_energy", "green_to_load", "grid_import", "renewable_generation", "captive_generation")
 _TRUST = ("current_efficiency", "completeness", "measured_share")
 _STARTING = ("rectifier_energy", "dc_energy", "pots_running")  # what the energy of starting pots follows from
+YUAN_OF_ENERGY = ("tariff_surcharge_year", "tariff_surcharge_to_date", "tariff_surcharge_accrued", "tariff_step_cost")
+PROJECTED = ("specific_energy_projected", "tariff_steps", "tariff_adder", "tariff_surcharge_year")
 H_NS = 3_600 * 1_000_000_000
 
 
 def wants(question: Question) -> Wants:
     """Rows of the calendar year up to the end of the period, and the closed reports of months that it goes on from."""
     site, year = question.site, year_of(question)
-    start_ns = site.calendar.year(year).start_ns
+    start_ns = site.calendar.year(year - closes_year_before(question)).start_ns
     lines = [nodes.line(name) for name in site.potlines]
     per_unit: tuple[str, ...] = (*(f"{n}{e}" for n in _UNIT_SUMS for e in _BAND), *_TRUST)
     if site.process.start_up:
@@ -58,13 +60,20 @@ def wants(question: Question) -> Wants:
     return Wants(span, columns, entries=green_chapter.CHAPTER.entries, reports=_closed(question))
 
 
+def closes_year_before(question: Question) -> bool:
+    """Whether a month holds days of the year before the one that it is assessed in, as January does that begins in December."""
+    year = question.site.calendar.year(year_of(question))
+    return question.kind == "month" and question.span.start_ns < year.start_ns
+
+
 def _closed(question: Question) -> tuple[tuple[str, str], ...]:
     """The reports that say what was accrued: of every month of a year, of the month before a month of the same year."""
-    before_ns, year = question.span.start_ns - 1, year_of(question)
+    calendar, start_ns = question.site.calendar, question.span.start_ns
+    year = year_of(question)
     if question.kind == "year":
-        return tuple(("month", f"{year}-{n:02}") for n in range(1, 13))
-    first = before_ns < question.site.calendar.year(year).start_ns
-    return () if first else (("month", month_of(question.site, before_ns)),)
+        return tuple(("month", f"{y}-{n:02}") for y, n in months_of_year(calendar, year))
+    first = start_ns == calendar.year(year).start_ns
+    return () if first else (("month", month_of(question.site, start_ns - 1)),)
 
 
 def _flows(site: Site) -> list[str]:
@@ -76,23 +85,53 @@ def _flows(site: Site) -> list[str]:
 
 def compute(material: Material, project: Project = persistence) -> Studied:
     """Figures by assessed unit, and beside them the exact numbers they come from."""
+    question, year = material.question, year_of(material.question)
+    found = _of_year(material, year, project)
+    return _with_closing(found, _of_year(material, year - 1, project)) if closes_year_before(question) else found
+
+
+def _with_closing(found: Studied, before: Studied) -> Studied:
+    """A year with what the last days of the year before add to the month that holds them: what is due of both is accrued."""
+    figures, year, name = dict(found.figures), before.body["year"], "tariff_surcharge_accrued"
+    for node, by in before.figures.items():
+        if name in by:
+            both = (by[name], figures.get(node, {}).get(name, by[name]))
+            figures[node] = {**figures.get(node, {}), name: _added(*both, year) if both[0] is not both[1] else both[0]}
+    return Studied(figures, found.body | {"closing_year": before.body})
+
+
+def _added(old: Figure, new: Figure, year: int) -> Figure:
+    value, low, high = (
+        None if a is None or b is None else a + b for a, b in ((old.value, new.value), (old.low, new.low), (old.high, new.high))
+    )
+    trust = (min(old.completeness, new.completeness), min(old.measured_share, new.measured_share))
+    editions = tuple(dict.fromkeys((*new.editions, *old.editions)))
+    reason = "; ".join(dict.fromkeys(filter(None, (*new.reason.split("; "), *old.reason.split("; ")))))
+    both = Figure(new.indicator, value, low, high, *trust, reason, new.status, editions)
+    return both if old.value is None else because(both, f"{old.value:.2f} yuan of it are of {year}")
+
+
+def _of_year(material: Material, year: int, project: Project) -> Studied:
+    """Of a calendar year, as far as the period asked for goes."""
     question = material.question
-    site, year = question.site, year_of(question)
+    site, calendar = question.site, question.site.calendar.year(year)
     price = tiered_price(question.rulebook, year, (site.province, "CN"))
     if price is None or not site.potlines:
         why = f"no rules of the tiered price are in force for {year}" if price is None else "no potline"
         return Studied(body={"year": year, "reason": why, "units": {}})
     at = date(year, 12, 31)
     how = site.tariff.assessed(at)
-    to_date = Period(
+    whole = Period(
         site, question.rulebook, material.span, "year", material.rows, "provisional", material.entries, material.efficiency
     )
+    until_ns = max(min(calendar.end_ns, material.span.end_ns), calendar.start_ns)
+    to_date = whole.part(Span(calendar.start_ns, until_ns), "year")
     less = _discount(to_date, year, price, how)
     found: dict[str, dict[str, Figure]] = {}
     bodies: dict[str, Any] = {}
     for unit in assessed_units(site, how, price):
-        one = _unit_year(to_date, unit, how, site.calendar.year(year), project)
-        figures, body = _of_unit(material, to_date, unit, one, price, how, less)
+        one = _unit_year(to_date, unit, how, calendar, project)
+        figures, body = _of_unit(material, year, to_date, unit, one, price, how, less)
         found[unit.node], bodies[unit.node] = figures, body
     return Studied(found, _head(year, price, how, less) | {"units": bodies})
 
@@ -134,21 +173,23 @@ def _discount(to_date: Period, year: int, price: TieredPrice, how: Assessment) -
     found = green_chapter.CHAPTER.compute(to_date, {}).figures.get(nodes.PLANT, {}).get("non_hydro_share")
     if found is None:  # nothing renewable on the site and no contract
         return discount(price, how, Decimal(0))
-    share, low, high = (None if x is None else Decimal(repr(round(x, 6))) for x in (found.value, found.low, found.high))
+    share, low, high = (None if x is None else Decimal(repr(round(x, 9))) for x in (found.value, found.low, found.high))
     return discount(price, how, share, low, high)
 
 
-def _unit_year(to_date: Period, unit: AssessedUnit, how: Assessment, year: Span, project: Project) -> UnitYear | None:
-    """None where nothing of the year is known."""
+def _unit_year(to_date: Period, unit: AssessedUnit, how: Assessment, year: Span, project: Project) -> UnitYear | str:
+    """Why there is none where nothing of the year is known, or nothing can be said of its rest."""
     so_far, metal = specific(to_date, unit)
     energy = assessed_energy(to_date, unit)
     if so_far.value is None or so_far.low is None or so_far.high is None or not metal.value or energy.value is None:
-        return None
+        return "nothing measured in the year so far"
     energy_kwh, metal_kg = round(energy.value), round(metal.value * 1000)
     if metal_kg <= 0:
-        return None
+        return "nothing measured in the year so far"
     left = Span(min(to_date.span.end_ns, year.end_ns), year.end_ns)
     rest = project(to_date, unit, left) if left.end_ns > left.start_ns else None
+    if rest is None and left.end_ns > left.start_ns:
+        return "what the rest of the year brings is not known"
     running_h = float((np.nan_to_num(to_date.rows.column(unit.node, "metal_produced")) > 0).sum()) * QUARTER_NS / H_NS
     base = base_kwh(to_date, unit, how)
     exact = specific_energy(energy_kwh, metal_kg)
@@ -163,7 +204,8 @@ def _unit_year(to_date: Period, unit: AssessedUnit, how: Assessment, year: Span,
         _mixed(so_far.high, metal.value, rest.specific_high, rest.metal_t),
     )
     grown = 1.0 + rest_kwh / energy.value if energy.value else 1.0
-    base_year = (base[0] * grown, base[1] * grown, base[2] * grown)
+    value, low, high = (None if kwh is None else kwh * grown for kwh in (base.value, base.low, base.high))
+    base_year = replace(base, value=value, low=low, high=high)
     running_h += rest.running_share * (left.end_ns - left.start_ns) / H_NS
     metal_year_t = metal.value + rest.metal_t
     return UnitYear(unit, so_far, energy_kwh, metal_kg, edges, metal_year_t, base, base_year, running_h, rest)
@@ -175,25 +217,34 @@ def _mixed(one: float, weight: float, other: float, other_weight: float) -> Frac
 
 def _of_unit(
     material: Material,
+    year: int,
     to_date: Period,
     unit: AssessedUnit,
-    one: UnitYear | None,
+    one: UnitYear | str,
     price: TieredPrice,
     how: Assessment,
     less: Discount,
 ) -> tuple[dict[str, Figure], dict[str, Any]]:
-    if one is None:
+    if isinstance(one, str):
         nothing = Sum(None, None, None, 0.0)
-        figure = because(figure_of(to_date, unit.node, "tariff_steps", nothing), "nothing measured in the year so far")
-        return {"tariff_steps": figure}, {"reason": "nothing measured in the year so far"}
+        figure = because(figure_of(to_date, unit.node, "tariff_steps", nothing), one)
+        return {"tariff_steps": figure}, {"reason": one}
     if one.running_h < how.running_hours_min:
         why = f"ran {one.running_h:.0f} h of the {how.running_hours_min:.0f} h from which it is assessed"
         nothing = Sum(None, None, None, one.to_date.measured_share)
         return {"tariff_steps": replace(figure_of(to_date, unit.node, "tariff_steps", nothing), reason=why)}, {"reason": why}
-    bill = Bill(material, to_date, one, price, how, less)
+    bill = Bill(material, to_date, year, one, price, how, less)
     figures = {name: replace(figure_of(to_date, unit.node, name, found), editions=price.editions) for name, found in bill.sums()}
     for name in ("tariff_adder", "tariff_surcharge_year", "tariff_surcharge_to_date") if less.reason else ():
         figures[name] = because(figures[name], less.reason)
+    for name in YUAN_OF_ENERGY if bill.missing else ():
+        figures[name] = replace(figures[name], reason=bill.missing)
+    why = one.rest.reason if one.rest is not None else ""
+    for name in PROJECTED if why else ():
+        figures[name] = because(figures[name], why)
+    late, due = bill.late, figures["tariff_surcharge_year"]
+    if late.reason:
+        figures[due.indicator] = because(replace(due, editions=(*due.editions, *late.editions)), late.reason)
     # held against the limits of the indicator that it is, and named apart from that of the period asked for
     held = figure_of(to_date, unit.node, price.indicator, one.to_date)
     figures["specific_energy_to_date"] = replace(held, indicator="specific_energy_to_date")

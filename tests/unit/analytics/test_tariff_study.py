@@ -171,7 +171,9 @@ def test_a_month_bears_the_rate_of_the_year_less_what_was_accrued() -> None:
 
 
 def closed(period: str, to_date: str) -> ReportVersion:
-    body: dict[str, Any] = {"studies": {"tariff": {"units": {nodes.PLANT: {"surcharge_to_date_yuan": to_date}}}}}
+    body: dict[str, Any] = {
+        "studies": {"tariff": {"year": int(period[:4]), "units": {nodes.PLANT: {"surcharge_to_date_yuan": to_date}}}}
+    }
     return ReportVersion("p", "month", period, 1, body, "", "", 0)
 
 
@@ -196,6 +198,88 @@ def test_a_year_lists_what_each_month_accrued() -> None:
         pytest.approx(0.01 * 59 * base_kwh - 100, abs=0.01),
         pytest.approx(0.01 * 15 * base_kwh, abs=0.02),
     ]
+
+
+LATE_CLOSING = SITE.replace('province = "guizhou"', 'province = "guizhou", closing_day = 25')
+
+
+def test_january_closes_the_days_of_december_after_its_closing_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "SITE", LATE_CLOSING)
+    per_tonne = {"one": 13310.0, "two": 13310.0}
+    base_kwh = 96 * 2 * METAL_T * 13320
+    found = compute(material("2026-01", per_tonne))
+    # seven days of 2025 at its rate, and January 1 to 24: both have one step
+    assert figure(found, "tariff_surcharge_accrued")[0] == pytest.approx(0.01 * (7 + 24) * base_kwh, abs=0.02)
+    assert f"{0.01 * 7 * base_kwh:.2f} yuan of it are of 2025" in found.figures[nodes.PLANT]["tariff_surcharge_accrued"].reason
+    assert (found.body["year"], found.body["closing_year"]["year"]) == (2026, 2025)
+    assert figure(found, "tariff_surcharge_to_date")[0] == pytest.approx(0.01 * 24 * base_kwh, abs=0.01)
+    before = found.body["closing_year"]["units"][nodes.PLANT]
+    assert float(before["surcharge_to_date_yuan"]) == pytest.approx(0.01 * 365 * base_kwh, abs=0.01)
+    reports = {("month", "2025-12"): [closed("2025-12", "1000.00")]}
+    assert wants(material("2026-01", per_tonne).question).reports == tuple(reports)
+    found = compute(material("2026-01", per_tonne, reports=reports))
+    assert figure(found, "tariff_surcharge_accrued")[0] == pytest.approx(0.01 * (365 + 24) * base_kwh - 1000, abs=0.02)
+
+
+def test_the_months_of_a_year_add_up_to_it_whatever_day_they_close_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "SITE", LATE_CLOSING)
+    body = compute(material("2025", {"one": 13340.0, "two": 13350.0})).body["units"][nodes.PLANT]
+    assert [row["month"] for row in body["months"]][-2:] == ["2025-12", "2026-01"]
+    assert sum(Decimal(row["accrued_yuan"]) for row in body["months"]) == Decimal(body["surcharge_to_date_yuan"])
+    january = closed("2026-01", "5.00")
+    january.body["studies"]["tariff"]["closing_year"] = closed("2025-12", "7.00").body["studies"]["tariff"]
+    reports = {("month", "2026-01"): [january]}
+    body = compute(material("2025", {"one": 13340.0, "two": 13350.0}, reports=reports)).body["units"][nodes.PLANT]
+    assert body["months"][-1]["to_date_yuan"] == "7.00"
+
+
+def with_supply(asked: Material, **kwh: float) -> Material:
+    """Quantities of the plant beside what its lines used, the same in each quarter of an hour."""
+    one = np.ones(len(asked.rows.start_ns))
+    for name, amount in kwh.items():
+        asked.rows.columns[nodes.PLANT] |= {f"{name}{e}": amount * one for e in ("", "_low", "_high")}
+    return asked
+
+
+def test_alone_the_grids_part_pays_and_is_not_guessed() -> None:
+    per_tonne, more = {"one": 13340.0, "two": 13350.0}, '[[tariff.assessment]]\nself_generation = "grid_alone"\n'
+    whole = compute(with_supply(material("2025", per_tonne, more), grid_import=3.0, renewable_generation=1.0))
+    kwh = 365 * 96 * 2 * METAL_T * 13355
+    assert whole.body["units"][nodes.PLANT]["energy_that_pays_kwh"] == pytest.approx(0.75 * kwh, abs=1)
+    for supply in ({}, {"renewable_generation": 1.0}, {"grid_import": 3.0}):
+        found = compute(with_supply(material("2025", per_tonne, more), **supply))
+        due = found.figures[nodes.PLANT]["tariff_surcharge_year"]
+        assert (due.value, due.low, due.high) == (None, None, None)
+        assert due.reason == "the grid's part of the supply is not known"
+        assert figure(found, "tariff_steps")[0] == 3
+        body = found.body["units"][nodes.PLANT]
+        assert (body["surcharge_to_date_yuan"], body["accrued_yuan"]) == (None, None)
+
+
+def test_what_is_silent_goes_on_as_the_last_days_known_and_says_so() -> None:
+    asked = material("2026", {"one": 13340.0, "two": 13350.0}, until=date(2026, 7, 1))
+    for columns in asked.rows.columns.values():
+        for name in columns:
+            columns[name] = np.where(np.arange(len(columns[name])) < len(columns[name]) - 30 * 96, columns[name], np.nan)
+    found = compute(asked)
+    due = found.figures[nodes.PLANT]["tariff_surcharge_year"]
+    assert due.value == pytest.approx(0.03 * 365 * 96 * 2 * METAL_T * 13355, rel=1e-6)
+    assert "the rest of the year as the last 28 days known, until 2026-05-31" in due.reason
+    nothing = compute(asked, lambda *_: None).figures[nodes.PLANT]["tariff_steps"]
+    assert nothing.value is None
+    assert "what the rest of the year brings is not known" in nothing.reason
+
+
+def test_lines_that_stand_still_add_nothing_to_the_rest() -> None:
+    asked = material("2026", {"one": 13340.0, "two": 13350.0}, until=date(2026, 7, 1))
+    for columns in asked.rows.columns.values():
+        for name in ("metal_produced", "comprehensive_energy", "comprehensive_energy_tariff"):
+            for column in (columns[n] for n in columns if n.startswith(name)):
+                column[-30 * 96 :] = 0.0
+    found = compute(asked)
+    year, to_date = (figure(found, f"tariff_surcharge_{name}")[0] for name in ("year", "to_date"))
+    assert year == to_date
+    assert found.body["units"][nodes.PLANT]["projected_after"] == "the last 28 days"
 
 
 def test_each_line_is_a_unit_where_the_assessment_says_so() -> None:
@@ -258,6 +342,10 @@ def test_unpaid_after_90_days_the_year_costs_half_as_much_again() -> None:
     once, again = (figure(one, "tariff_surcharge_year")[0] for one in (in_time, late))
     assert once is not None
     assert again == pytest.approx(1.5 * once)
+    due = late.figures[nodes.PLANT]["tariff_surcharge_year"]
+    assert {e.partition("@")[0] for e in due.editions} >= {"tariff-late-after", "tariff-late-factor", "tariff-adder"}
+    assert due.reason.endswith("; overdue: notified 2026-03-01, not paid within 90 days, times 1.5")
+    assert "overdue" not in in_time.figures[nodes.PLANT]["tariff_surcharge_year"].reason
     paid = material("2025", per_tonne, notice + "paid = 2026-05-01\n")
     paid = replace(paid, question=replace(paid.question, now_ns=looked))
     assert figure(compute(paid), "tariff_surcharge_year")[0] == pytest.approx(once)
@@ -273,6 +361,26 @@ def test_too_little_measured_has_a_band_and_no_value() -> None:
     assert low is not None
     assert high is not None
     assert low <= 1 <= high
+    body = found.body["units"][nodes.PLANT]
+    assert body["steps"] == {"value": None, "low": low, "high": high}
+    assert {body[n] for n in ("adder_yuan_per_kwh", "surcharge_to_date_yuan", "accrued_yuan")} == {None}
+    assert {row["accrued_yuan"] for row in body["months"]} == {None}
+
+
+def test_a_month_that_was_closed_without_yuan_counts_as_an_open_one() -> None:
+    null = closed("2026-02", "0")
+    null.body["studies"]["tariff"]["units"][nodes.PLANT]["surcharge_to_date_yuan"] = None
+    found = compute(material("2026-03", {"one": 13310.0, "two": 13310.0}, reports={("month", "2026-02"): [null]}))
+    assert figure(found, "tariff_surcharge_accrued")[0] == pytest.approx(0.01 * 31 * 96 * 2 * METAL_T * 13320)
+
+
+def test_a_share_just_below_a_whole_point_is_not_rounded_up_to_it() -> None:
+    rules = parse_rules(shipped_rule_texts() | {"own.toml": INCENTIVE})
+    asked = material("2026", {"one": 13385.0, "two": 13385.0}, rules=rules)
+    plant = asked.rows.columns[nodes.PLANT]
+    for edge in ("", "_low", "_high"):
+        plant[f"green_to_load{edge}"] = 0.189999997 * plant["load_energy"]
+    assert compute(asked).body["discount_points"] == "3"
 
 
 def test_without_rows_or_rules_there_is_a_reason_and_no_figure() -> None:
