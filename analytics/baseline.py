@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,13 @@ INDICATORS = ("baseline_energy", "baseline_saving", "baseline_saving_percent")
 
 
 def wants(question: Question) -> Wants:
-    """Rows and ledger entries from the earliest reference to the end of the period."""
+    """Rows of the references and of the period, whatever lies in between, and ledger entries of both."""
     calendar, baselines = question.site.calendar, question.site.baselines
     if not baselines:
         return Wants(question.span)
     edges = [(calendar.instant_ns(b.reference_start), calendar.instant_ns(b.reference_end)) for b in baselines]
-    start_ns = min(question.span.start_ns, *(a for a, _ in edges))
-    end_ns = max(question.span.end_ns, *(b for _, b in edges))
+    parts = joined([question.span, *(Span(a, b) for a, b in edges)])
+    span = Span(parts[0].start_ns, parts[-1].end_ns)
     fields: dict[str, dict[str, None]] = {}
     for one in baselines:
         own = [v for v in one.variables if v not in (*LEDGER, *WEATHER)]
@@ -35,8 +36,18 @@ def wants(question: Question) -> Wants:
             fields.setdefault(nodes.meter(one.weather_meter), {})[TEMPERATURE] = None
     columns: list[NodeFields] = [([node], tuple(names)) for node, names in fields.items()]
     entries = tuple(kind for kind in LEDGER if any(kind in b.variables for b in baselines))
-    span = Span(start_ns, end_ns)
-    return Wants(span, columns, span, entries)
+    return Wants(span, columns, span, entries, parts=tuple(parts))
+
+
+def joined(spans: Sequence[Span]) -> list[Span]:
+    """Spans in order of time, those that touch as one."""
+    found: list[Span] = []
+    for span in sorted(spans, key=lambda s: s.start_ns):
+        if found and span.start_ns <= found[-1].end_ns:
+            found[-1] = Span(found[-1].start_ns, max(found[-1].end_ns, span.end_ns))
+        else:
+            found.append(span)
+    return found
 
 
 def compute(material: Material) -> Studied:
@@ -73,10 +84,12 @@ def _baseline(material: Material, settings: BaselineSettings) -> tuple[dict[str,
     inside[measured] = model.inside(asked.x[measured], settings.beyond_range_percent)
     used = asked.take(inside)
     body["points_beyond_range"] = int((measured & ~inside).sum())
+    complete, least = float(inside.mean()) if len(inside) else 0.0, material.question.site.accounting.measured_share_min
     why = _unfit(settings, int(measured.sum()), body["points_beyond_range"])
+    if not why and min(complete, trust) < least:
+        why = f"{int(inside.sum())} of {len(inside)} points of the period are measured well enough, {least:.0%} are needed"
     if why:
-        return _null(why, trust, trust), body | {"status": "refused", "reason": why}
-    complete = float(inside.mean())
+        return _null(why, complete, trust), body | {"status": "refused", "reason": why}
     return _saving(settings, model, used, complete, trust, body)
 
 

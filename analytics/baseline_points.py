@@ -15,6 +15,7 @@ from analytics.study import Material
 from analytics.table import Table
 from plant import nodes
 from plant.calendar import PlantCalendar
+from plant.entry_data import counts
 from plant.ports import LedgerEntry
 from plant.series import Span
 from plant.settings.baseline import WEATHER, BaselineSettings
@@ -91,7 +92,7 @@ def _mean(values: F64, spans: Sequence[Span], rows: Table, settings: BaselineSet
 def _booked(entries: Sequence[LedgerEntry], kind: str, node: str, settings: BaselineSettings, spans: Sequence[Span]) -> F64:
     """Ledger amounts in t by point; one that lasts is spread evenly. A point without any booking is not known."""
     names = subjects_of([settings.node])
-    mine = [e for e in entries if e.kind == kind and (node == nodes.PLANT or e.subject in names)]
+    mine = [e for e in entries if e.kind == kind and (node == nodes.PLANT or e.subject in names) and counts(e)]
     found = np.full(len(spans), np.nan)
     for i, span in enumerate(spans):
         parts = [

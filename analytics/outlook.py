@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -144,6 +144,8 @@ def _settled(material: Material) -> dict[Key, float]:
     ):
         if (plant, more) in found and (plant, less) in found:
             found[plant, name] = found[plant, more] - found[plant, less]
+    if not site.branches_of("storage"):
+        found[plant, "storage_loss"] = 0.0
     return found
 
 
@@ -161,7 +163,8 @@ def _days(material: Material) -> Days:
     for node, names in ((nodes.PLANT, (*_ENERGY, *_PROCESS)), *((nodes.line(n), _PROCESS) for n in site.potlines)):
         sums |= {(node, name): daily(rows.column(node, name)) for name in names}
     plant = nodes.PLANT
-    sums[plant, "storage_loss"] = np.nan_to_num(sums[plant, "storage_charge"]) - np.nan_to_num(sums[plant, "storage_discharge"])
+    loss = sums[plant, "storage_charge"] - sums[plant, "storage_discharge"]
+    sums[plant, "storage_loss"] = loss if site.branches_of("storage") else np.zeros(len(spans))
     made = sums[plant, "renewable_generation"]
     solar = daily(_solar_slots(material))
     hours = np.array([span.seconds / 3600.0 for span in spans])
@@ -233,6 +236,10 @@ def _figures(material: Material, prospect: Prospect) -> dict[str, dict[str, Figu
         amounts = prospect.total.get((node, name)) if name != "certificate_ratio" or prospect.certified_mwh else None
         if amounts is None:
             figure = _null(name, trust, _why(material.question, prospect, node, name))
+        elif name == "certificate_ratio":
+            # what is cancelled so far is the least that the year ends with; what is cancelled yet the load does not tell
+            least = float(np.quantile(amounts, LOW))
+            figure = replace(_null(name, trust, "certificates still to be cancelled are not projected"), low=least)
         else:
             figure = _figure(material.question, name, amounts, trust)
         found.setdefault(node, {})[figure.indicator] = figure

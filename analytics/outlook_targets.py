@@ -17,6 +17,8 @@ from plant import nodes
 from plant.indicators import INDICATORS
 
 KEPT, LIKELY, UNLIKELY, MISSED, OUT_OF_REACH = "kept", "likely", "unlikely", "missed as things go", "cannot be reached"
+OPEN = "open"  # it depends on certificates that nobody can foresee
+WHOLE_SHARE_MIN = 0.5  # of the usual day's, for a day's ratio to be one that can be repeated
 SURE = 0.9
 
 
@@ -125,14 +127,16 @@ def _needed(limit: Limit, node: str, prospect: Prospect) -> dict[str, Any]:
 
 
 def _best_day(limit: Limit, node: str, days: Days) -> float | None:
-    """The best day known of a ratio."""
+    """The best known day of a ratio, of those with at least half as much as usual of what it is a ratio to."""
     part, whole, factor = RATIOS[limit.indicator]
     numerator, denominator = days.of(node, part.removesuffix(BY_METAL)), days.of(node, whole)
     if part == "renewable_used":
         numerator = days.of(node, "renewable_generation") - days.of(node, "renewable_export")
     with np.errstate(invalid="ignore", divide="ignore"):
         daily = factor * numerator / denominator
-    daily = daily[np.isfinite(daily)]
+    usual = denominator[np.isfinite(denominator) & (denominator > 0)]
+    least = WHOLE_SHARE_MIN * float(np.median(usual)) if len(usual) else 0.0
+    daily = daily[np.isfinite(daily) & (denominator > 0) & (denominator >= least)]
     if not len(daily):
         return None
     return float(daily.min() if limit.kind == "upper_limit" else daily.max())
@@ -191,8 +195,10 @@ def _certificates(limit: Limit, prospect: Prospect) -> dict[str, Any]:
     )
     en = f"{value} certificates (MWh) are still to be bought or issued and cancelled, {low} to {high} by the power use to come"
     zh = f"尚需购买或核发并核销 {value} 个绿证(MWh),视后续用电量为 {low} 至 {high} 个"
-    verdict = {"verdict": KEPT} if high == 0 else {}
-    return verdict | {
+    return {
+        "verdict": KEPT if high == 0 else OPEN,
+        "expected": None,
+        "chance": 1.0 if high == 0 else None,
         "certificates_to_buy": value,
         "certificates_to_buy_low": low,
         "certificates_to_buy_high": high,

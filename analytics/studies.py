@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
+
 from analytics import baseline, carbon_ets, certificate_study, outlook, solar_study, statement_study, suspects, tariff_study
 from analytics.editions import with_editions
 from analytics.gather import Gather
@@ -13,6 +15,7 @@ from analytics.limits import PeriodKind
 from analytics.report import ReportPlan
 from analytics.state import State
 from analytics.study import Material, Question, Studied, Study, Wants
+from analytics.table import Columns, Table
 from plant.errors import InputError
 from plant.ports import Clock, Ledger, SeriesStore
 from plant.rulebook import Rulebook
@@ -72,10 +75,18 @@ class Studies:
         return await self.answer(study, await self.material(study, kind, span))
 
     async def answer(self, study: Study, material: Material) -> Studied:
-        """Answer of a study from what was read for it; its figures name the editions of every rule in them."""
+        """Answer of a study from what was read for it; its figures name the editions of every rule in them, of the site's
+        settings and of the rules as a whole."""
         found = await self._apart(study.compute, material)
         figures = with_editions(self._site, self._rulebook, material.question.span, found.figures)
-        return replace(found, figures=figures)
+        of_all = (f"site@{self._site.edition}", f"rules@{self._rulebook.edition}")
+        return replace(
+            found,
+            figures={
+                node: {name: replace(f, editions=(*f.editions, *of_all)) for name, f in by.items()}
+                for node, by in figures.items()
+            },
+        )
 
     async def material(self, study: Study, kind: PeriodKind, span: Span) -> Material:
         """What a study about a span is computed from."""
@@ -83,13 +94,31 @@ class Studies:
         return await self._read(question, study.wants(question))
 
     async def _read(self, question: Question, wants: Wants) -> Material:
-        end_ns = max(min(wants.span.end_ns, question.settled_ns) // QUARTER_NS * QUARTER_NS, wants.span.start_ns)
-        span = Span(wants.span.start_ns // QUARTER_NS * QUARTER_NS, end_ns)
+        span = _whole_slots(wants.span, question.settled_ns)
         plant, documents = self._site.id, wants.documents or wants.span
         columns = [(list(names), tuple(fields)) for names, fields in wants.columns]
-        rows = await self._gather.columns(span, columns)
+        parts = [_whole_slots(part, question.settled_ns) for part in wants.parts or (wants.span,)]
+        rows = joined_rows([await self._gather.columns(part, columns) for part in parts])
         entries = await self._ledger.entries(plant, wants.entries, documents) if wants.entries else []
         annotations = await self._ledger.annotations(plant, documents)
         readings = await self._store.read_many(wants.readings, wants.span) if wants.readings else {}
         reports = {(kind, period): await self._ledger.reports(plant, kind, period) for kind, period in wants.reports}
         return Material(question, span, rows, entries, annotations, readings, self._state.efficiency, reports)
+
+
+def _whole_slots(span: Span, settled_ns: int) -> Span:
+    """The settled slots of a span."""
+    end_ns = max(min(span.end_ns, settled_ns) // QUARTER_NS * QUARTER_NS, span.start_ns)
+    return Span(span.start_ns // QUARTER_NS * QUARTER_NS, end_ns)
+
+
+def joined_rows(tables: Sequence[Table]) -> Table:
+    """Rows of spans that follow one another as one table."""
+    if len(tables) == 1:
+        return tables[0]
+    start_ns = np.concatenate([t.start_ns for t in tables])
+    fields = {(node, field): None for t in tables for node, columns in t.columns.items() for field in columns}
+    columns: dict[str, Columns] = {}
+    for node, field in fields:
+        columns.setdefault(node, {})[field] = np.concatenate([t.column(node, field) for t in tables])
+    return Table(tables[0].resolution, start_ns, tables[0].step_ns, columns)

@@ -36,7 +36,8 @@ class Question:
 @dataclass(frozen=True, slots=True)
 class Wants:
     """What a study needs: ``columns`` of 15-min rows over ``span`` (cut at ``settled_ns``), ledger ``entries`` and annotations
-    over ``documents``, raw ``readings`` over ``span``, closed ``reports`` as (kind, period)."""
+    over ``documents``, raw ``readings`` over ``span``, closed ``reports`` as (kind, period). With ``parts``, in order and
+    apart, rows are read of those parts of the span alone."""
 
     span: Span
     columns: Sequence[NodeFields] = ()
@@ -44,11 +45,13 @@ class Wants:
     entries: tuple[str, ...] = ()
     readings: tuple[Pair, ...] = ()
     reports: tuple[tuple[str, str], ...] = ()
+    parts: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What was read for a study. ``rows`` cover ``span``; a node or field that the store does not know is NaN."""
+    """What was read for a study. ``rows`` cover ``span``, or the parts of it that were asked for; a node or field that the
+    store does not know is NaN."""
 
     question: Question
     span: Span

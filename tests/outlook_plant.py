@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analytics.limits import PeriodKind
+from analytics.studies import joined_rows
 from analytics.study import Material, Question, Study, Wants
 from analytics.table import Table
 from plant.config import parse_site
@@ -38,4 +39,9 @@ def asked(
     wanted: Wants = study.wants(question)
     end_ns = max(min(wanted.span.end_ns, settled_ns), wanted.span.start_ns)
     first, end = np.searchsorted(rows.start_ns, [wanted.span.start_ns, end_ns])
-    return Material(question, Span(wanted.span.start_ns, end_ns), rows.take(slice(int(first), int(end))), entries)
+    if wanted.parts:
+        edges = [np.searchsorted(rows.start_ns, [part.start_ns, min(part.end_ns, end_ns)]) for part in wanted.parts]
+        cut = joined_rows([rows.take(slice(int(a), max(int(b), int(a)))) for a, b in edges])
+    else:
+        cut = rows.take(slice(int(first), int(end)))
+    return Material(question, Span(wanted.span.start_ns, end_ns), cut, entries)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from outlook_plant import DAY_NS, FIRST_NS, asked, demo_site
@@ -9,6 +11,7 @@ from outlook_plant import DAY_NS, FIRST_NS, asked, demo_site
 from analytics.baseline import STUDY
 from analytics.study import Studied
 from analytics.table import Table
+from api.render.table import note
 from plant.errors import ConfigError
 from plant.ports import LedgerEntry
 from plant.series import QUARTER_NS
@@ -94,6 +97,40 @@ def test_badly_measured_days_are_left_out_and_counted() -> None:
     body = found.body["baselines"][0]
     assert (body["points_badly_measured"], body["reference_points_left_out"], len(body["cusum"])) == (2, 1, 29)
     assert found.figures["baseline:potline-1"]["baseline_saving"].completeness == pytest.approx(29 / 31)
+
+
+def test_two_days_say_nothing_of_a_month() -> None:
+    rows = made_rows(saved=0.01)
+    rows.columns["line:line-1"]["measured_share"][61 * 96 : 90 * 96] = 0.1
+    found = march(rows)
+    figure = found.figures["baseline:potline-1"]["baseline_saving"]
+    assert (figure.value, figure.reason) == (None, "2 of 31 points of the period are measured well enough, 50% are needed")
+    assert found.body["baselines"][0]["status"] == "refused"
+    assert note(figure.reason, "zh") == "本期 31 个数据点中 2 个实测充分,至少需要 50%"
+
+
+def test_rows_between_reference_and_period_are_not_read() -> None:
+    site = demo_site(BASELINE)
+    span = site.calendar.month(2026, 4)
+    rows = made_rows(saved=0.01)
+    material = asked(STUDY, site, "month", span, rows, FIRST_NS + DAYS * DAY_NS)
+    assert len(material.rows.start_ns) == (59 + 30) * 96
+    whole = replace(material, rows=rows)
+    found, same = (STUDY.compute(m).figures["baseline:potline-1"]["baseline_saving"] for m in (material, whole))
+    assert (found.value, found.low) == (pytest.approx(same.value), pytest.approx(same.low))
+
+
+def test_a_tap_that_cannot_be_is_no_metal() -> None:
+    site = demo_site(BASELINE.replace('"metal_produced"', '"metal_tapped"'))
+    taps = [
+        LedgerEntry("demo", "metal_tapped", f"t{day}", "office", "line-1", start, start, kg, "kg", "li", data=data)
+        for day in range(DAYS)
+        for start in [FIRST_NS + day * DAY_NS + 1]
+        for kg, data in ((430_000 + 100 * day, {}), (900_000_000, {"implausible": "too much"}))
+    ]
+    material = asked(STUDY, site, "month", site.calendar.month(2026, 3), made_rows(), FIRST_NS + DAYS * DAY_NS, taps)
+    found = STUDY.compute(material).body["baselines"][0]
+    assert found["fit"]["variables"][0]["range"] == pytest.approx([430.0, 435.8])
 
 
 @pytest.mark.parametrize(

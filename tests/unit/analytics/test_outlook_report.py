@@ -42,6 +42,8 @@ async def test_a_month_half_over(tmp_path: Path, asked: str) -> None:
             found = await plant.analytics.study("outlook", "month", "2026-11")
             figure = found.figures["plant"]["load_energy_outlook"]
             assert figure.low is not None and figure.value is not None and figure.high is not None
+            assert f"site@{plant.site.edition}" in figure.editions
+            assert any(edition.startswith("rules@") for edition in figure.editions)
             assert figure.low < figure.value < figure.high
             assert figure.value == pytest.approx(720_000, rel=0.01)
             assert "specific_energy_e1_outlook" not in found.figures["plant"]  # there is no potline
@@ -94,6 +96,12 @@ poll_interval_s = 900
         "nothing shows that energy depends on ingots",
         "no whole month of the period is measured well enough",
         "31 of 31 points lie beyond the range of the baseline",
+        "certificates still to be cancelled are not projected",
+        "the period is settled to its end",
+        "the days before the period are not settled yet",
+        "too little light",
+        "fewer than 3 peers have readings",
+        "7 of 96 intervals have too few readings",
     ],
 )
 def test_reasons_have_their_chinese(reason: str) -> None:

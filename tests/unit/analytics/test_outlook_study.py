@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from outlook_plant import DAY_NS, FIRST_NS, asked, demo_site, smelter_rows
 
-from analytics.outlook import STUDY
+from analytics.outlook import STUDY, _days
+from analytics.outlook_model import Days
+from analytics.outlook_targets import Limit, _best_day
 from analytics.study import Studied
 from analytics.table import Table
 from plant.ports import LedgerEntry
@@ -100,13 +102,36 @@ def test_certificates_of_the_year(rows: Table) -> None:
     held = LedgerEntry("demo", "certificate", "a", "office", "plant", FIRST_NS, FIRST_NS, 400_000, "MWh", "li", data=data)
     found = STUDY.compute(asked(STUDY, site, "year", span, rows, FIRST_NS + 120 * DAY_NS, [held]))
     target = next(t for t in found.body["targets"] if t["limit"] == "target")
-    power_mwh = 400_000 / (found.figures["plant"]["certificate_ratio_outlook"].value or 0) * 100
-    assert target["certificates_to_buy"] == pytest.approx(0.3 * power_mwh - 400_000, abs=2 + 1e-5 * power_mwh)
+    least = found.figures["plant"]["certificate_ratio_outlook"]
+    assert (least.value, least.high) == (None, None) and "not projected" in least.reason
+    assert (target["expected"], target["chance"], target["verdict"]) == (None, None, "open")
+    power_mwh = 400_000 / (least.low or 0) * 100  # by the lowest ratio, so by the most power used
+    assert target["certificates_to_buy_high"] == pytest.approx(0.3 * power_mwh - 400_000, abs=2 + 1e-5 * power_mwh)
     assert target["certificates_to_buy_low"] <= target["certificates_to_buy"] <= target["certificates_to_buy_high"]
     without = STUDY.compute(asked(STUDY, site, "year", span, rows, FIRST_NS + 120 * DAY_NS))
     assert without.figures["plant"]["certificate_ratio_outlook"].reason == "no certificate cancelled for 2026 is in the ledger"
     bare = next(t for t in without.body["targets"] if t["limit"] == "target")
     assert bare["certificates_to_buy"] == target["certificates_to_buy"] + 400_000
+
+
+def test_days_of_unknown_storage_tell_no_loss(rows: Table, site: Site) -> None:
+    """Of every second day what the battery gave is not known: its loss is that of the other days."""
+    day = np.arange(len(rows.start_ns)) // 96
+    plant = dict(rows.columns["plant"])
+    plant["storage_discharge"] = np.where(day % 2 == 0, np.nan, plant["storage_discharge"])
+    holed = Table("15m", rows.start_ns, rows.step_ns, rows.columns | {"plant": plant})
+    span = site.calendar.month(2026, 5)
+    found = [_days(asked(STUDY, site, "month", span, r, span.start_ns + 10 * DAY_NS)) for r in (rows, holed)]
+    true, seen = (days.of("plant", "storage_loss") for days in found)
+    assert np.isnan(seen).sum() >= len(seen) // 2 - 1
+    assert seen[np.isfinite(seen)] == pytest.approx(true[np.isfinite(seen)])
+
+
+def test_a_stub_of_a_day_is_not_the_best_that_can_be() -> None:
+    limit = Limit("x", "upper_limit", "specific_energy_e1", 13_000.0, "x@1")
+    hours, ones = np.full(3, 24.0), np.ones(3)
+    sums = {("plant", "rectifier_energy"): np.array([13_000.0, 13_100, 50]), ("plant", "metal_produced"): np.array([1.0, 1, 0.1])}
+    assert _best_day(limit, "plant", Days(np.arange(3), hours, ones, ones, sums)) == 13_000.0
 
 
 def test_too_short_a_past_is_refused(site: Site) -> None:
