@@ -257,3 +257,27 @@ def test_effects_are_explained_by_the_rules_of_the_sites_own_method_set() -> Non
         used = {e.partition("@")[0] for e in carbon_figures(period, {}).figures[nodes.PLANT]["pfc_emissions"].editions}
         assert len(used) == 4
         assert used <= inputs
+
+
+def test_meters_of_ingot_energy_err_independently() -> None:
+    # tie of class 0.5 % and rectifiers of 0.2 %: rows carry both at their worst, a period as squares
+    rows = rows_of()
+    worst = 0.007 * rows.columns[nodes.PLANT]["comprehensive_energy"]
+    for edge, sign in (("low", -1), ("high", 1)):
+        rows.columns[nodes.PLANT][f"comprehensive_energy_{edge}"] = (
+            rows.columns[nodes.PLANT]["comprehensive_energy"] + sign * worst
+        )
+    trust = {"measured_share": np.ones(96), "completeness": np.ones(96), "flags": np.zeros(96)}
+    booked = [of_day("ingots", 1_100_000), of_day("metal_charged", 1_100_000)]
+    width = []
+    for known in (False, True):
+        for point in ("tie", "rect") if known else ():
+            energy = {f"energy_import{e}": AC_KWH * 1.03 / 96 * np.ones(96) for e in ("", "_low", "_high")}
+            none = {f"energy_export{e}": np.zeros(96) for e in ("", "_low", "_high")}
+            rows.columns[nodes.point(point)] = energy | none | trust
+        rows.columns[nodes.PLANT]["load_energy"] = AC_KWH * 1.03 / 96 * np.ones(96)
+        figure = casthouse_figures(period_of(booked, rows=rows), {}).figures[nodes.PLANT]["specific_energy_e3"]
+        assert figure.high is not None
+        assert figure.low is not None
+        width.append(figure.high - figure.low)
+    assert width[1] < width[0]
