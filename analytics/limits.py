@@ -41,7 +41,7 @@ def standing(
     words: dict[str, str] = {}
     editions: list[str] = []
     grades: dict[str, list[Rule]] = {}
-    for rule in rulebook.for_indicator(indicator, at, (site.province, "CN"), voltage_kv):
+    for rule in rulebook.for_indicator(indicator, at, (site.province, "CN"), voltage_kv, site.green.limits):
         if not rule.holds_for(kind):
             continue
         editions.append(rule.edition)
@@ -62,7 +62,9 @@ def limit_rows(rulebook: Rulebook, site: Site, at: date) -> dict[str, list[dict[
     scope = (site.province, "CN") if site.province else ("CN",)
     levels = (None, *dict.fromkeys(site.bus_voltage_kv.values()))
     found = {
-        name: list({r.edition: r for level in levels for r in rulebook.for_indicator(name, at, scope, level)}.values())
+        name: list(
+            {r.edition: r for level in levels for r in rulebook.for_indicator(name, at, scope, level, site.green.limits)}.values()
+        )
         for name in INDICATORS
     }
     return {name: [_limit_row(rule) for rule in rules] for name, rules in found.items() if rules}

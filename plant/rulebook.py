@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -41,6 +41,7 @@ class Rule(BaseModel):
     sure: Literal["T", "T?", "S", "B", "D"]
     placeholder: bool = False
     standing: Literal["", "assessed", "monitored"] = ""  # of a quota: whether missing it has consequences
+    applies: Literal["everywhere", "named"] = "everywhere"  # named: to sites alone that name it in [green] limits
     voltage_kv: tuple[Decimal, Decimal] | None = None  # nominal voltages that it is about, both ends included; None = all
 
     def holds_for(self, period: str) -> bool:
@@ -83,13 +84,19 @@ class Rulebook:
         return None
 
     def for_indicator(
-        self, indicator: str, at: date, scope: Sequence[str] = ("CN",), voltage_kv: float | None = None
+        self,
+        indicator: str,
+        at: date,
+        scope: Sequence[str] = ("CN",),
+        voltage_kv: float | None = None,
+        named: Collection[str] = (),
     ) -> list[Rule]:
         """Every limit and grade in force on a day that names the indicator, one edition each, in the order of the files;
-        of those for some nominal voltages the ones for ``voltage_kv``."""
+        of those for some nominal voltages the ones for ``voltage_kv``, of those for sites that name them the ``named``."""
         ids = dict.fromkeys(r.id for r in self.rules if r.indicator == indicator and r.kind != "factor")
         found = [self.in_force(rule_id, at, scope) for rule_id in ids]
-        return [r for r in found if r is not None and r.indicator == indicator and r.holds_at(voltage_kv)]
+        held = [r for r in found if r is not None and r.indicator == indicator and r.holds_at(voltage_kv)]
+        return [r for r in held if r.applies == "everywhere" or r.id in named]
 
 
 def status(rule: Rule, indicator: str, period: str, value: float | None, low: float | None, high: float | None) -> str:

@@ -56,7 +56,8 @@ class GreenSettings(SettingsTable):
     """[green]: how green energy is matched and settled. Interval energies are matched within ``match_minutes``.
 
     ``non_hydro_contracted``: which contracted energy the non-hydro share counts. ``report_energy`` says by tie whether a report
-    uses our meters or the grid company's statement. ``direct_connection`` names generators on a direct line.
+    uses our meters or the grid company's statement. ``direct_connection`` names generators on a direct line, ``limits`` those
+    limits that hold of some plants alone and hold of this one.
     """
 
     contract: tuple[Contract, ...] = ()
@@ -67,6 +68,7 @@ class GreenSettings(SettingsTable):
     non_hydro_sources: tuple[Source, ...] = ("pv", "wind", "biomass")
     non_hydro_contracted: Literal["matched", "volumetric", "none"] = "matched"
     direct_connection: tuple[str, ...] = ()
+    limits: tuple[Literal["pv-feed-in-max"], ...] = ()
     report_energy: dict[str, Used] = Field(default_factory=dict)
 
     def faults(self, site: SiteFile) -> Iterator[Found]:
