@@ -12,7 +12,7 @@ import numpy as np
 from analytics.certificate_gap import QUOTA, Price, Target, gap_mwh, price_of, target_of, to_buy
 from analytics.certificate_stock import Issued, expiring, held, issue, self_use_by_month, stock
 from analytics.estimate import Sum
-from analytics.green import certificates_of_year, ratio_of_year, total_use
+from analytics.green import Certificates, certificates_of_year, ratio_of_year, total_use
 from analytics.period_rows import SINKS, SOURCES, Period
 from analytics.plant_balance import flow_node
 from analytics.study import Material, Question, Studied, Study, Wants
@@ -71,7 +71,7 @@ def _compute(material: Material) -> Studied:
         else {"low": str(price.low_yuan), "high": str(price.high_yuan), "origin": price.origin},
         "expiring": expiring(batches, today),
         "issue": {branch: [asdict(row) for row in rows] for branch, rows in issued.items()},
-        "faults": _faults(issued, self_use_by_month(batches), counted.ended, tuple(unreadable)),
+        "faults": _faults(issued, self_use_by_month(batches), counted, tuple(unreadable)),
     }
     so_far = asked.settled_ns < asked.span.end_ns
     return Studied({nodes.PLANT: _figures(period, use, counted.total_mwh, target, price, so_far)}, body)
@@ -103,10 +103,11 @@ def _issued(material: Material, generator: Branch) -> list[Issued]:
 
 
 def _faults(
-    issued: dict[str, list[Issued]], entered: dict[str, int], ended: tuple[int | None, ...], unreadable: tuple[int | None, ...]
+    issued: dict[str, list[Issued]], entered: dict[str, int], counted: Certificates, unreadable: tuple[int | None, ...]
 ) -> list[str]:
     """What cannot be as the ledger has it."""
-    found = [f"entry {number}: cancelled for a year in which it was valid no more; it is not counted" for number in ended]
+    found = [f"entry {number}: cancelled for a year in which it was valid no more; it is not counted" for number in counted.ended]
+    found += [f"entry {number}: cancelled for a year after which it was generated; it is not counted" for number in counted.later]
     found += [f"entry {number}: its data cannot be read; it is not counted" for number in unreadable]
     for months in zip(*issued.values(), strict=True):
         due = [row.certificates for row in months]

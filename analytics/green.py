@@ -24,6 +24,7 @@ class Certificates:
     bought_mwh: int = 0
     unreadable: tuple[int | None, ...] = ()  # ids of entries that were skipped
     ended: tuple[int | None, ...] = ()  # ids of entries cancelled for a year in which they were valid no more
+    later: tuple[int | None, ...] = ()  # ids of entries cancelled for a year after which they were generated
 
     @property
     def total_mwh(self) -> int:
@@ -35,10 +36,10 @@ def certificates_of_year(entries: Iterable[LedgerEntry], year: int) -> Certifica
     """Certificates in the ledger (superseded entries left out) that are cancelled for ``year``. Source: 10.5.
 
     A certificate that is valid but not yet cancelled does not count; nor does one of another quota year, nor one that ended
-    before the quota year began, nor one whose data cannot be read, which an entry of an older version may hold.
+    before the quota year began or was generated after it, nor one whose data cannot be read, which an entry of an older version may hold.
     """
     amounts = dict.fromkeys(COUNTED_TYPES, 0)
-    unreadable, ended = [], []
+    unreadable, ended, later = [], [], []
     for entry in (e for e in entries if e.kind == "certificate"):
         try:
             certificate = read_certificate(entry.data)
@@ -49,9 +50,13 @@ def certificates_of_year(entries: Iterable[LedgerEntry], year: int) -> Certifica
             continue
         if certificate.ends_month and certificate.ends_month <= f"{year}-01":
             ended.append(entry.id)
+        elif certificate.generation_month and certificate.generation_month > f"{year}-12":
+            later.append(entry.id)
         else:
             amounts[certificate.type] += entry.amount
-    return Certificates(amounts["self_use"], amounts["green_trade"], amounts["bought"], tuple(unreadable), tuple(ended))
+    return Certificates(
+        amounts["self_use"], amounts["green_trade"], amounts["bought"], tuple(unreadable), tuple(ended), tuple(later)
+    )
 
 
 def total_use(period: Period) -> Sum:

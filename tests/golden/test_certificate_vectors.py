@@ -150,12 +150,17 @@ def test_certificates_end_after_two_years_and_are_told_of_sixty_days_before() ->
         cert(3, "green_trade", 40, "valid", generation_month="2024-06"),
         cert(4, "bought", 80, generation_month="2023-12"),  # ended 2025-12-01: not for 2026
         cert(5, "bought", 160, generation_month="2024-03"),  # cancelled while it was valid
+        cert(6, "bought", 320, generation_month="2026-12"),
+        cert(7, "bought", 640, generation_month="2027-01"),  # proves no energy that was used in 2026
     ]
     body = _year(entries, at(2026, 3, 2)).body
-    assert body["stock_mwh"] == {"bought": {"expired": 10, "valid": 20, "cancelled": 240}, "green_trade": {"valid": 40}}
+    assert body["stock_mwh"] == {"bought": {"expired": 10, "valid": 20, "cancelled": 1_200}, "green_trade": {"valid": 40}}
     assert [(row["entry"], row["days_left"]) for row in body["expiring"]] == [(2, 30)]
-    assert body["counted_mwh"]["total"] == 160
-    assert body["faults"] == ["entry 4: cancelled for a year in which it was valid no more; it is not counted"]
+    assert body["counted_mwh"]["total"] == 480
+    assert body["faults"] == [
+        "entry 4: cancelled for a year in which it was valid no more; it is not counted",
+        "entry 7: cancelled for a year after which it was generated; it is not counted",
+    ]
 
 
 def test_a_study_of_a_year_without_a_row_answers() -> None:
