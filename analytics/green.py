@@ -35,8 +35,8 @@ class Certificates:
 def certificates_of_year(entries: Iterable[LedgerEntry], year: int) -> Certificates:
     """Certificates in the ledger (superseded entries left out) that are cancelled for ``year``. Source: 10.5.
 
-    A certificate that is valid but not yet cancelled does not count; nor does one of another quota year, nor one that ended
-    before the quota year began or was generated after it, nor one whose data cannot be read, which an entry of an older version may hold.
+    A certificate that is valid but not yet cancelled does not count; nor does one of another quota year, one that ended before
+    the quota year began, one generated after it, nor one whose data cannot be read, which an entry of an older version may hold.
     """
     amounts = dict.fromkeys(COUNTED_TYPES, 0)
     unreadable, ended, later = [], [], []
