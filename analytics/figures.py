@@ -15,12 +15,15 @@ PeriodStatus = Literal["live", "provisional", "closed"]
 class Flow:
     """Energy that went from one source to one sink (10.4). ``source`` is a branch id, for storage ``<branch>/<origin>``;
     ``sink`` is ``load`` or the id of the branch that charged or exported. ``energy_kwh`` is None for an instant; both
-    are where too little was measured."""
+    are where too little was measured: ``measured_share`` 0..1 of the energy follows from readings, ``completeness`` is that
+    of the plant, both None for an instant."""
 
     source: str
     sink: str
     energy_kwh: float | None
     power_kw: float | None
+    completeness: float | None = None
+    measured_share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

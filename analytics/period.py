@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import numpy as np
@@ -50,8 +51,8 @@ def period_figures(period: Period) -> PeriodFigures:
     residual = {}
     for bus in period.site.buses:
         found = sure.residual(bus, period.sum(nodes.bus(bus), "residual")).sum
-        residual[bus] = found.value
-        figures[nodes.bus(bus)] = {"residual": figure_of(period, nodes.bus(bus), "residual", found, share=1.0)}
+        told = figure_of(period, nodes.bus(bus), "residual", found, share=sure.proven_of(bus))
+        residual[bus], figures[nodes.bus(bus)] = told.value, {"residual": told}
     details: dict[str, Any] = {}
     if period.rows.step_ns == QUARTER_NS:  # an instant has no chapters
         for chapter in chapters_of(period.kind):
@@ -148,25 +149,34 @@ def _doubt(period: Period, lines: Sequence[str]) -> str:
 def _tapped(period: Period, lines: Sequence[str]) -> Figure:
     """What the scales showed, with the band of their class; each line has its own scale.
 
-    Complete by the days with a tap, of the days so far: a day without any has documents to come, or none that count.
+    Complete by the days with a tap, of the days so far: a day without any has documents to come, or none that count, and may
+    hold as much as the fullest day.
     """
     masses = [tapped_kg(period.entries, subjects_of([line]), period.span) / 1000.0 for line in lines]
     shares = [period.site.potlines[line].scale_class_percent / 100 for line in lines]
     value, half = sum(masses), float(np.linalg.norm([m * s for m, s in zip(masses, shares, strict=True)]))
-    share = _days_tapped(period, lines)
+    share, missing_kg = _days_tapped(period, lines)
     reason = "" if share == 1 else f"taps are known of {share:.0%} of the days"
-    return Figure("metal_tapped", value, value - half, value + half, share, share, reason)
+    known = value if share >= period.site.accounting.measured_share_min else None
+    return Figure("metal_tapped", known, value - half, value + half + missing_kg / 1000.0, share, share, reason)
 
 
-def _days_tapped(period: Period, lines: Sequence[str]) -> float:
-    """Share of the settled days of a span with a weighed tap, mean over the lines."""
+def _days_tapped(period: Period, lines: Sequence[str]) -> tuple[float, float]:
+    """Share of the settled days of a span with a weighed tap, mean over the lines, and what the rest holds at most, kg."""
     settled = np.flatnonzero(np.isfinite(period.rows.column(nodes.PLANT, "completeness")))
     if not len(settled):
-        return 0.0
+        return 0.0, 0.0
     date_of, start_ns = period.site.calendar.production_date, period.rows.start_ns[: settled[-1] + 1]
     days = {date_of(int(t)) for t in (*start_ns[::SLOTS_A_DAY], start_ns[-1])}
-    known = [{date_of(int(t)) for t in taps(period.entries, subjects_of([line]))[0]} for line in lines]
-    return float(np.mean([len(tapped & days) / len(days) for tapped in known]))
+    shares, missing_kg = [], 0.0
+    for line in lines:
+        by_day: dict[date, float] = {}
+        for t, kg in zip(*taps(period.entries, subjects_of([line])), strict=True):
+            by_day[date_of(int(t))] = by_day.get(date_of(int(t)), 0.0) + float(kg)
+        tapped = days & by_day.keys()
+        shares.append(len(tapped) / len(days))
+        missing_kg += (len(days) - len(tapped)) * max(by_day.values(), default=0.0)
+    return float(np.mean(shares)), missing_kg
 
 
 def _current_efficiency(period: Period, node: str, lines: Sequence[str], metal: Sum) -> Sum:
@@ -189,7 +199,7 @@ def _flows(period: Period) -> list[Flow]:
     too little was measured."""
     found = []
     hours = len(period.rows.start_ns) * period.rows.step_ns / 3.6e12
-    share = period.rows.column(nodes.PLANT, "measured_share")
+    share, complete = period.rows.column(nodes.PLANT, "measured_share"), period.completeness(nodes.PLANT)
     for node in period.rows.columns:
         if node.startswith("flow:"):
             source, _, sink = node.removeprefix("flow:").partition(">")
@@ -200,7 +210,8 @@ def _flows(period: Period) -> list[Flow]:
                 continue
             enough = whole.value is not None and whole.measured_share >= period.site.accounting.measured_share_min
             value = whole.value if enough else None
-            found.append(Flow(source, sink, value, None if value is None else value / hours))
+            power = None if value is None else value / hours
+            found.append(Flow(source, sink, value, power, complete, whole.measured_share))
     return found
 
 

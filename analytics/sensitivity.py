@@ -44,6 +44,13 @@ class Sensitivity:
 
     def residual(self, bus: str, found: Sum) -> Spread:
         """Sources less metered sinks of a bus section."""
+        return sharpened(found, self.supplies, self._onto(bus))
+
+    def proven_of(self, bus: str) -> float:
+        """Measured share 0..1 of what the meters of a bus section saw pass: of their difference nothing could be said."""
+        return self.supplies.proven_of(self._onto(bus))
+
+    def _onto(self, bus: str) -> Weights:
         weights: FeedWeights = {}
         for b in self.period.site.branches.values():
             into = (
@@ -51,7 +58,7 @@ class Sensitivity:
             )
             if into:
                 weights |= {(b.id, IMPORT): float(into), (b.id, EXPORT): float(-into)}
-        return sharpened(found, self.supplies, weights)
+        return weights
 
     def loss(self, found: Sum) -> Sum:
         """Load of the sources' side less what the metered branches take."""

@@ -47,13 +47,14 @@ class Supply:
 @dataclass(frozen=True, slots=True, eq=False)
 class Supplies:
     """All supplies of a period, and by how much gaps that it holds whole narrow the band of a feed, float64[m] each;
-    ``gaps`` says which gap of the feed each interval is of, -1 for none, int64[m]."""
+    ``gaps`` says which gap of the feed each interval is of, -1 for none, int64[m]; ``proven`` its measured share."""
 
     found: tuple[Supply, ...]
     closed_low: Mapping[Feed, F64]
     closed_high: Mapping[Feed, F64]
     best: Mapping[Feed, F64]
     gaps: Mapping[Feed, I64] = field(default_factory=dict)
+    proven: Mapping[Feed, F64] = field(default_factory=dict)
 
     def terms(self, weights: Weights) -> Terms:
         """What each meter may shift a figure by, kWh with its sign; ``weights`` are the figure's derivatives by feed.
@@ -82,6 +83,22 @@ class Supplies:
     def closed_kwh(self, weights: Weights) -> tuple[float, float]:
         """By how much the intervals of whole gaps widen rows of these ``weights`` below and above."""
         return self._gaps_kwh({feed: weight for feed, weight in weights.items() if feed in self.closed_low})
+
+    def proven_of(self, feeds: Iterable[Feed]) -> float:
+        """Share 0..1 of what went through ``feeds``, whichever way, that follows from readings; a missing interval counts as
+        the mean of the known ones."""
+        weights, shares = [np.zeros(0)], [np.zeros(0)]
+        for feed in feeds:
+            if feed in self.proven:
+                energy = np.abs(self.best[feed])
+                known = np.isfinite(energy)
+                mean = float(energy[known].mean()) if known.any() else 0.0
+                weights.append(np.where(known, energy, mean))
+                shares.append(np.where(known, np.nan_to_num(self.proven[feed]), 0.0))
+        weight, share = np.concatenate(weights), np.concatenate(shares)
+        if weight.sum() > 0:
+            return float((weight * share).sum() / weight.sum())
+        return float(share.mean()) if len(share) else 0.0
 
     def open_kwh(self, weights: Weights, bent: Weights) -> tuple[float, float]:
         """How much of that stays open below and above in a figure with derivatives ``weights``: the total of a gap is proven,
@@ -167,6 +184,7 @@ def supplies_of(site: Site, rows: Table) -> Supplies:
     closed_high: dict[Feed, F64] = {}
     best: dict[Feed, F64] = {}
     gaps: dict[Feed, I64] = {}
+    proven: dict[Feed, F64] = {}
     for branch in site.branches:
         for side, prefix in (("ac", ""), ("dc", "dc:")):
             ranked = site.points_of(branch, side)
@@ -178,7 +196,7 @@ def supplies_of(site: Site, rows: Table) -> Supplies:
             for direction in DIRECTIONS:
                 feed = (f"{prefix}{branch}", direction)
                 energy = getattr(picked, direction)
-                best[feed] = energy
+                best[feed], proven[feed] = energy, np.where(gap >= 0, 1.0, picked.measured_share)
                 if not np.nan_to_num(energy).any():
                     continue
                 for i, point in enumerate(ranked):
@@ -188,7 +206,7 @@ def supplies_of(site: Site, rows: Table) -> Supplies:
                     gaps[feed] = gap
                     shares = np.choose(owner, [class_shares(p, rows) for p in ranked])
                     closed_low[feed], closed_high[feed] = _closed(picked, direction, shares, gap >= 0)
-    return Supplies(tuple(found), closed_low, closed_high, best, gaps)
+    return Supplies(tuple(found), closed_low, closed_high, best, gaps, proven)
 
 
 def _gaps(ranked: Sequence[MeteringPoint], intervals: Sequence[PointIntervals], owner: I64) -> I64:

@@ -51,8 +51,13 @@ def _taps(days: int) -> list[LedgerEntry]:
 
 @pytest.mark.parametrize(("tapped", "settled", "share"), [(10, 10, 1.0), (4, 10, 0.4), (4, 4, 1.0), (4, 5, 0.8)])
 def test_taps_are_complete_by_the_days_that_have_one(tapped: int, settled: int, share: float) -> None:
-    found = period_figures(_period(_taps(tapped), settled)).figures[nodes.line("l")]["metal_tapped"]
-    assert found.value == tapped * 10
+    period = _period(_taps(tapped), settled)
+    scale = period.site.potlines["l"].scale_class_percent
+    found = period_figures(period).figures[nodes.line("l")]["metal_tapped"]
+    assert found.value == (tapped * 10 if share >= 0.5 else None)
+    missing = settled - min(tapped, settled)
+    assert found.high == pytest.approx(tapped * 10 * (1 + scale / 100) + missing * 10)
+    assert found.low == pytest.approx(tapped * 10 * (1 - scale / 100))
     assert (found.completeness, found.measured_share) == pytest.approx((share, share))
     assert (found.reason == "") == (share == 1)
 
@@ -92,6 +97,29 @@ def _sunny(made: np.ndarray, bought: np.ndarray) -> Period:
     share = {"measured_share": np.isfinite(load).astype(float)}
     rows = Table(QUARTER, span.bounds(QUARTER_NS)[:-1], QUARTER_NS, {nodes.PLANT: sums | share})
     return Period(site, RULES, span, "day", rows, "provisional")
+
+
+@pytest.mark.parametrize("known", [96, 60, 2])
+def test_a_residual_is_as_measured_as_the_meters_behind_it(known: int) -> None:
+    seen = np.where(np.arange(96) < known, 1.0, np.nan)
+    period = _sunny(10.0 * seen, np.zeros(96))
+    for point in period.site.points:
+        zero = {f"energy_{d}{e}": np.zeros(96) for d in ("import", "export") for e in ("", "_low", "_high")}
+        moved = {f"energy_export{e}": 10.0 * seen for e in ("", "_low", "_high")}
+        whole = {"measured_share": np.nan_to_num(seen), "flags": np.zeros(96)}
+        period.rows.columns[nodes.point(point)] = zero | moved | whole
+    period.rows.columns[nodes.bus("b")] = {"residual": 0.0 * seen}
+    figures = period_figures(period)
+    found = figures.figures[nodes.bus("b")]["residual"]
+    assert found.measured_share == pytest.approx(known / 96)
+    assert found.value == figures.residual_kwh["b"] == (0.0 if known > 48 else None)
+
+
+def test_flows_say_how_much_of_them_was_measured() -> None:
+    period = _period([], settled_days=8)
+    period.rows.columns[nodes.PLANT]["measured_share"] = np.nan_to_num(period.rows.columns[nodes.PLANT]["completeness"])
+    (flow,) = period_figures(period).flows
+    assert (flow.completeness, flow.measured_share) == pytest.approx((0.8, 0.8))
 
 
 SLOT = st.one_of(st.just(math.nan), st.floats(0, 1000))
