@@ -22,6 +22,7 @@ SIGNED = (
     "power_factor_adjustment",
     "ets_surplus",
     "ets_surplus_value",
+    "performance_ratio_drop",
 )  # what may be below 0
 
 

@@ -22,9 +22,12 @@ from plant.series import Span
 from plant.settings.solar import SolarField
 from plant.site import Site
 
-HISTORY_NS = 30 * 86_400_000_000_000
+DAY_NS = 86_400_000_000_000
+HISTORY_NS = 30 * DAY_NS
 SUN_LEAST_KWH_PER_M2 = 1.0  # of a day whose performance ratio says something
 DAYS_LEAST = 5  # with sun, before a drop is told
+SCATTER_MIN = 0.5  # points, by which even days of the steadiest weather differ
+SURE = 1.645 * 1.253  # half width of 90 % of a median, in standard errors of a mean
 USUAL_RATIO = 0.8  # of a field whose own performance is not known: only to put a loss in kWh
 
 
@@ -146,12 +149,20 @@ def _name(peers: _Peers, unit: int) -> dict[str, str]:
 
 
 def _clock(site: Site, start_ns: I64) -> tuple[I64, I64]:
-    """Hour of the plant's day and running number of the day of each interval; the zone's offset is looked up once a day."""
-    days, inverse = np.unique(start_ns // 86_400_000_000_000, return_inverse=True)
-    offsets = [site.calendar.local(int(d) * 86_400_000_000_000).utcoffset() for d in days]
-    seconds = np.array([0 if o is None else round(o.total_seconds()) for o in offsets], np.int64)
-    local_h = (start_ns // 1_000_000_000 + seconds[inverse]) // 3600
+    """Hour of the plant's day and running number of the day of each interval. The zone's offset is looked up at both ends of a
+    day, and at each interval of one on which it changes."""
+    days, inverse = np.unique(start_ns // DAY_NS, return_inverse=True)
+    ends = np.array([[_offset_s(site, int(d + after) * DAY_NS) for after in (0, 1)] for d in days], np.int64).reshape(-1, 2)
+    seconds = ends[inverse, 0]
+    changing = ends[inverse, 0] != ends[inverse, 1]
+    seconds[changing] = [_offset_s(site, int(t)) for t in start_ns[changing]]
+    local_h = (start_ns // 1_000_000_000 + seconds) // 3600
     return local_h % 24, local_h // 24
+
+
+def _offset_s(site: Site, t_ns: int) -> int:
+    offset = site.calendar.local(t_ns).utcoffset()
+    return 0 if offset is None else round(offset.total_seconds())
 
 
 def _expected_kwh_per_kw(history: Period, field: SolarField) -> F64:
@@ -178,9 +189,12 @@ def ratio_drop(period: Period, node: str, by_day: Sequence[dict[str, Any]]) -> F
     if len(before) < DAYS_LEAST or not during:
         return None
     drop = float(np.median(before) - np.median(during))
-    # days scatter on their own: within that a drop is none
-    scatter = float(np.median(np.abs(np.array(before) - np.median(before))))
-    return Figure("performance_ratio_drop", drop, drop - scatter, drop + scatter, period.completeness(node), 1.0)
+    # days scatter on their own: within what that leaves of the medians a drop is none
+    apart = np.concatenate([np.abs(np.array(days) - np.median(days)) for days in (before, during)])
+    scatter = max(1.4826 * float(np.median(apart)), SCATTER_MIN)
+    half = SURE * scatter * float(np.sqrt(1.0 / len(before) + 1.0 / len(during)))
+    share = min(float(np.mean([d["measured_share"] for d in by_day if (d["day"] < first) == side])) for side in (True, False))
+    return figure_of(period, node, "performance_ratio_drop", Sum(drop, drop - half, drop + half, share))
 
 
 def _trend(history: Period, field: SolarField) -> dict[str, Any]:
@@ -194,12 +208,16 @@ def _trend(history: Period, field: SolarField) -> dict[str, Any]:
     sun = np.bincount(day[both] - first, of.irradiation[both])
     reference = np.bincount(day[both] - first, (of.irradiation * factor)[both]) * field.dc_capacity_kw
     bright = np.flatnonzero(sun >= SUN_LEAST_KWH_PER_M2)
+    lit = of.irradiation != 0  # or unknown
+    told = np.where(both, np.nan_to_num(of.share, nan=1.0) * of.sun_share, 0.0)
+    share = np.bincount(day[lit] - first, told[lit]) / np.maximum(np.bincount(day[lit] - first), 1)
     ratio = 100.0 * made[bright] / reference[bright]
     slope = median_slope(bright.astype(float), ratio)
     origin = np.datetime64("1970-01-01")
     return {
         "performance_ratio_by_day": [
-            {"day": str(origin + int(d) + first), "percent": float(r)} for d, r in zip(bright, ratio, strict=True)
+            {"day": str(origin + int(d) + first), "percent": float(r), "measured_share": float(share[d])}
+            for d, r in zip(bright, ratio, strict=True)
         ],
         "trend_points_per_day": slope if np.isfinite(slope) else None,
     }

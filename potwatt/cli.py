@@ -130,6 +130,7 @@ def check(site: SiteFile) -> None:
     from collector.mqtt_checks import losses  # noqa: PLC0415
     from collector.topic_checks import unknown_spacing  # noqa: PLC0415
     from collector.wire_checks import slow_lines  # noqa: PLC0415
+    from potwatt.gauge_checks import gauge_notes  # noqa: PLC0415
     from potwatt.load import load_site, secrets_of  # noqa: PLC0415
     from potwatt.program import check_roles  # noqa: PLC0415
 
@@ -145,6 +146,8 @@ def check(site: SiteFile) -> None:
     )
     for note in (*losses(found), *unknown_spacing(found, loaded.profiles), *slow_lines(found, loaded.profiles)):
         console.print(f"Note: {note}.")
+    for note in gauge_notes(found, loaded.profiles):
+        console.print(f"Note: {note}.", markup=False, soft_wrap=True)
     for fault in loaded.drafts:
         console.print(f"Note: no meter uses this profile, which is not sound: {fault}", markup=False, soft_wrap=True)
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from analytics.period_rows import Period
-from analytics.solar_study import ratio_drop
+from analytics.solar import seen
+from analytics.solar_study import _clock, ratio_drop
 from analytics.table import Table
+from devices.catalog import shipped_profiles
 from plant.config import parse_site
 from plant.errors import InputError
 from plant.rulebook import parse_rules, shipped_rule_texts
 from plant.series import QUARTER_NS, Span
+from potwatt.gauge_checks import gauge_notes
 from tests.analytics_plant import HEAD, NS, meter_toml, small_plant
 
 START_NS = 1_793_462_400 * NS  # 2026-11-01 00:00 in Shanghai
@@ -85,10 +90,51 @@ def test_a_drop_is_told_against_the_median_of_days_and_needs_enough_of_them() ->
     start_ns = START_NS + 9 * 86_400 * NS
     rows = Table("15m", np.array([start_ns]), QUARTER_NS, {})
     period = Period(site, parse_rules(shipped_rule_texts()), Span(start_ns, start_ns + QUARTER_NS), "day", rows, "live")
-    days = [{"day": f"2026-11-0{n}", "percent": 84.0 + n % 2} for n in range(1, 8)]
-    today = {"day": "2026-11-10", "percent": 77.0}
+    days = [{"day": f"2026-11-0{n}", "percent": 84.0 + n % 2, "measured_share": 1.0} for n in range(1, 8)]
+    today = {"day": "2026-11-10", "percent": 77.0, "measured_share": 0.8}
     figure = ratio_drop(period, "branch:roof", [*days, today])
     assert figure is not None and figure.value == 8.0
-    assert figure.low is not None and figure.high is not None and figure.low <= 8.0 <= figure.high
+    assert figure.low is not None and figure.high is not None and figure.low < 7.5 and figure.high > 8.5
+    assert figure.measured_share == pytest.approx(0.8)
+    poor = ratio_drop(period, "branch:roof", [*days, today | {"measured_share": 0.2}])
+    assert poor is not None and poor.value is None and "measured share 20.0%" in poor.reason
+    risen = ratio_drop(period, "branch:roof", [*days, today | {"percent": 95.0}])
+    assert risen is not None and risen.value == -10.0 and risen.low is not None and risen.low < -10.5
     assert ratio_drop(period, "branch:roof", [*days[:4], today]) is None
     assert ratio_drop(period, "branch:roof", days) is None
+
+
+def test_hours_are_those_of_the_clock_on_the_day_it_changes() -> None:
+    site = parse_site(HEAD.replace("ZONE", "Europe/Berlin") + SITE, "site.toml")
+    start_ns = 1_774_483_200 * NS + np.arange(0, 5 * 96, dtype=np.int64) * QUARTER_NS  # around 2026-03-29
+    hour, day = _clock(site, start_ns)
+    wall = [site.calendar.local(int(t)) for t in start_ns]
+    assert hour.tolist() == [w.hour for w in wall]
+    assert [int(d) for d in day] == [(w.date() - date(1970, 1, 1)).days for w in wall]
+
+
+def test_few_readings_of_the_sun_are_no_irradiation() -> None:
+    site = parse_site(HEAD.replace("ZONE", "Asia/Shanghai") + SITE, "site.toml")
+    start_ns = START_NS + np.arange(4, dtype=np.int64) * QUARTER_NS
+    sky = {
+        "irradiance": np.full(4, 800.0),
+        "irradiance_count": np.array([15.0, 15, 1, 15]),
+        "completeness": np.array([1.0, 1, 1 / 15, 0.8]),
+    }
+    rows = Table("15m", start_ns, QUARTER_NS, {"meter:sky": sky})
+    span = Span(int(start_ns[0]), int(start_ns[-1]) + QUARTER_NS)
+    period = Period(site, parse_rules(shipped_rule_texts()), span, "day", rows, "live")
+    of = seen(period, site.solar[0])
+    assert np.isfinite(of.irradiation).tolist() == [True, True, False, True]
+    assert of.sun_share.tolist() == [1.0, 1.0, 0.0, 0.8]
+
+
+def test_a_site_is_told_of_gauges_that_its_meters_have_not() -> None:
+    text = SITE.replace("dc_capacity_kw = 600 }]", "dc_capacity_kw = 500 }]")
+    site = parse_site(HEAD.replace("ZONE", "Asia/Shanghai") + text, "site.toml")
+    profiles = dict(shipped_profiles())
+    blind = next(name for name, p in profiles.items() if "irradiance" not in p.quantities)
+    site = replace(site, meters={n: replace(m, profile=blind) for n, m in site.meters.items()})
+    notes = gauge_notes(site, profiles)
+    assert any("solar[roof].weather_meter" in n and "no irradiance" in n for n in notes)
+    assert any("500 kW of modules together" in n for n in notes)
