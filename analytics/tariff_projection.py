@@ -11,6 +11,7 @@ from analytics.estimate import Sum
 from analytics.period_metal import process_metal
 from analytics.period_rows import Period
 from analytics.period_sums import independent_ratio
+from analytics.sensitivity import Sensitivity
 from analytics.starting_pots import without_starting
 from plant.series import Span
 
@@ -80,14 +81,14 @@ def persistence(to_date: Period, unit: AssessedUnit, rest: Span) -> Rest | None:
 
 
 def specific(period: Period, unit: AssessedUnit) -> tuple[Sum, Sum]:
-    """(kWh/t, metal in t) of a unit over a period."""
+    """(kWh/t, metal in t) of a unit over a period, with the band that its period figures have."""
     metal = process_metal(period, unit.node, unit.lines)
     return independent_ratio(assessed_energy(period, unit), metal), metal
 
 
 def assessed_energy(period: Period, unit: AssessedUnit) -> Sum:
     """Energy that a unit is assessed on, kWh: without that of starting pots where the edition in force takes it off."""
-    whole = period.sum(unit.node, unit.numerator)
+    whole = Sensitivity.of(period).line(unit.numerator, unit.lines, period.sum(unit.node, unit.numerator)).sum
     return without_starting(period, unit.node, unit.lines, unit.numerator, whole)[0]
 
 

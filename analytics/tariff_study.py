@@ -43,6 +43,7 @@ _TRUST = ("current_efficiency", "completeness", "measured_share")
 _STARTING = ("rectifier_energy", "dc_energy", "pots_running")  # what the energy of starting pots follows from
 YUAN_OF_ENERGY = ("tariff_surcharge_year", "tariff_surcharge_to_date", "tariff_surcharge_accrued", "tariff_step_cost")
 PROJECTED = ("specific_energy_projected", "tariff_steps", "tariff_adder", "tariff_surcharge_year")
+_METERED = (*(f"{d}{e}" for d in ("energy_import", "energy_export") for e in _BAND), "completeness", "measured_share", "flags")
 H_NS = 3_600 * 1_000_000_000
 
 
@@ -56,6 +57,7 @@ def wants(question: Question) -> Wants:
         per_unit = (*per_unit, *_STARTING)
     columns = [([nodes.PLANT, *lines], per_unit), ([nodes.PLANT], tuple(f"{n}{e}" for n in _PLANT_SUMS for e in _BAND))]
     columns.append((_flows(site), ("flow_energy",)))
+    columns.append(([nodes.point(p) for p in site.points], _METERED))  # whose meters err apart, as in the figures of a period
     span = Span(start_ns, max(question.span.end_ns, start_ns))
     return Wants(span, columns, entries=green_chapter.CHAPTER.entries, reports=_closed(question))
 
