@@ -60,14 +60,19 @@ def certificates_of_year(entries: Iterable[LedgerEntry], year: int) -> Certifica
 
 
 def total_use(period: Period) -> Sum:
-    """Total power use of a period, kWh: load and battery loss. Source: 10.5; the denominator of R."""
+    """Total power use of a period, kWh: load and battery loss. Source: 10.5; the denominator of R.
+
+    Battery loss is what was charged less what was discharged, and never below 0: what the store held more or less at the end is
+    not known. Where its capacity is stated the band has room for that. Over a year it is next to nothing.
+    """
     load, into, out = (period.sum(nodes.PLANT, name) for name in ("load_energy", "storage_charge", "storage_discharge"))
+    held = sum(b.capacity_kwh for b in period.site.branches_of("storage"))
     value, low, high = (
-        None if use is None else use + (charge or 0.0) - (discharge or 0.0)
-        for use, charge, discharge in (
-            (load.value, into.value, out.value),
-            (load.low, into.low, out.high),
-            (load.high, into.high, out.low),
+        None if use is None else use + max((charge or 0.0) - (discharge or 0.0) + room, 0.0)
+        for use, charge, discharge, room in (
+            (load.value, into.value, out.value, 0.0),
+            (load.low, into.low, out.high, -min(held, into.high or 0.0)),
+            (load.high, into.high, out.low, min(held, out.high or 0.0)),
         )
     )
     return Sum(value, low, high, load.measured_share, load.estimated_slots)

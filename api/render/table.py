@@ -233,7 +233,7 @@ _BOUNDARIES: Mapping[str, str] = {
     "DC energy of AC energy": "直流电量占交流电量",
     "molten metal": "铝液",
     "molten metal, weighed": "铝液,称重",
-    "sources - charge - export - loss": "电源 - 充电 - 上网 - 损耗",
+    "sources - charge - export; losses on site are in it": "电源 - 充电 - 上网,含厂内损耗",
     "all ties": "全部联络线",
     "generator terminals": "发电机端",
     "storage terminals": "储能并网点",

@@ -12,7 +12,7 @@ ROWS: tuple[Indicator, ...] = (
         "kwh",
         "Load energy",
         "用电量",
-        "sources - charge - export - loss",
+        "sources - charge - export; losses on site are in it",
         f"{' + '.join(_SOURCES)} - storage_charge - grid_export",
         (*_SOURCES, "storage_charge", "grid_export"),
     ),

@@ -78,7 +78,7 @@ ROWS: tuple[Indicator, ...] = (
         "Certificate ratio R",
         "绿证口径绿电消费比例",
         "certificates valid and cancelled for the year, of total power use",
-        "certificate / (load_energy + storage_charge - storage_discharge)",
+        "certificate / (load_energy + max(storage_charge - storage_discharge, 0))",
         ("certificate", "load_energy", "storage_charge", "storage_discharge"),
     ),
     Indicator(
@@ -88,7 +88,7 @@ ROWS: tuple[Indicator, ...] = (
         "Certificates missing to the target",
         "绿证缺口",
         "target of total power use less cancelled certificates; below 0 = surplus",
-        "certificate-quota * (load_energy + storage_charge - storage_discharge) - certificate",
+        "certificate-quota * (load_energy + max(storage_charge - storage_discharge, 0)) - certificate",
         (
             "certificate-quota",
             "site.accounting.quota_target_percent",
@@ -155,7 +155,7 @@ ROWS: tuple[Indicator, ...] = (
         "Direct connection: self-use of total use",
         "绿电直连:自用占总用电量",
         "direct line, load and charge, of load and battery loss",
-        "flows from direct generators to load and storage / (load_energy + storage_charge - storage_discharge)",
+        "flows from direct generators to load and storage / (load_energy + max(storage_charge - storage_discharge, 0))",
         ("green_to_load", "load_energy", "storage_charge", "storage_discharge", "site.green.direct_connection"),
     ),
     Indicator(

@@ -9,6 +9,7 @@ import pytest
 from green_rows import NS, RULES, period_of, site_of
 
 from analytics.certificate_gap import price_of
+from analytics.green import total_use
 from analytics.limits import limit_rows, standing
 from analytics.period import period_figures
 from plant import nodes
@@ -52,3 +53,21 @@ def test_a_price_of_the_site_outlasts_the_mean_of_the_market() -> None:
     own = "[[green.certificate_price]]\nvalid_from = 2026-01-01T00:00:00+08:00\nlow_yuan = '4.5'\nhigh_yuan = '6.5'\n"
     price = price_of(site_of(SITE, own), RULES, date(2027, 6, 1), 1_800_000_000 * NS)
     assert price is not None and price.origin == "site"
+
+
+@pytest.mark.parametrize(
+    ("charge", "discharge", "use"),
+    [
+        (0.0, 4.0, (36_000.0, 36_000.0, 36_000.0)),  # a store that empties is no less use of power
+        (10.0, 4.0, (60_000.0, 36_000.0, 76_000.0)),  # of the 24 that did not come back all may be inside
+        (100.0, 40.0, (276_000.0, 176_000.0, 376_000.0)),  # 240, more or less what the store holds
+    ],
+)
+def test_what_a_store_held_more_at_the_end_is_no_use_of_power(
+    charge: float, discharge: float, use: tuple[float, float, float]
+) -> None:
+    store = 'id = "bat", kind = "storage", capacity_kwh = 100000, efficiency = 0.85'
+    site, one = site_of([*SITE[:1], store, 'id = "mill", kind = "feeder"']), np.ones(4)
+    mwh = {"tie": ((9 + charge - discharge) * one, 0 * one), "bat": (charge * one, discharge * one), "mill": (9 * one, 0 * one)}
+    found = total_use(period_of(site, mwh))
+    assert (found.value, found.low, found.high) == pytest.approx(use)
