@@ -36,7 +36,7 @@ def standing(
     """Hold a figure with its band against every limit and grade in force ``at`` that names it, its period and, where limits
     differ by it, the nominal voltage of its bus section.
 
-    A band across a limit is not decidable. The site's own targets stand under ``target``.
+    A band across a limit is not decidable. The site's own targets stand under ``target``, each for periods of its own kind.
     """
     words: dict[str, str] = {}
     editions: list[str] = []
@@ -51,7 +51,7 @@ def standing(
             words[rule.id] = status(rule, indicator, kind, value, low, high)
     for name, rules in grades.items():
         words[name] = _grade(rules, indicator, value, low, high)
-    target = _target(site, indicator)
+    target = _target(site, indicator, kind)
     if target is not None:
         words["target"] = _against(target, value, low, high)
     return Standing(words, tuple(editions))
@@ -92,9 +92,9 @@ def _grade(rules: list[Rule], indicator: str, value: float | None, low: float | 
     return best if best == worst else UNDECIDABLE
 
 
-def _target(site: Site, indicator: str) -> float | None:
+def _target(site: Site, indicator: str, kind: PeriodKind) -> float | None:
     targets = {
-        "green_share_physical": site.accounting.green_share_target_percent,
+        "green_share_physical": site.accounting.green_share_target(kind),
         "certificate_ratio": site.accounting.quota_target_percent,
     }
     return targets.get(indicator)

@@ -77,11 +77,11 @@ def _limits(question: Question) -> Iterator[Limit]:
     site, accounting = question.site, question.site.accounting
     day = site.calendar.local(question.span.end_ns - 1).date()
     for name in (*RATIOS, "certificate_ratio"):
-        for rule in question.rulebook.for_indicator(name, day, (site.province, "CN")):
+        for rule in question.rulebook.for_indicator(name, day, (site.province, "CN"), named=site.green.limits):
             if rule.kind in ("upper_limit", "lower_limit") and rule.holds_for(question.kind):
                 yield Limit(rule.id, rule.kind, name, float(rule.value), rule.edition, rule.placeholder)
     own = {
-        "green_share_physical": accounting.green_share_target_percent,
+        "green_share_physical": accounting.green_share_target(question.kind),
         "certificate_ratio": accounting.quota_target_percent if question.kind == "year" else None,
     }
     for name, value in own.items():

@@ -247,7 +247,12 @@ class Accounting:
     measured_share_min: float = 0.5
     quota_target_percent: float | None = None
     green_share_target_percent: float | None = None
+    green_share_target_period: str = "year"  # | month | day | interval | any: what the target is one of
     attribution_editions: tuple[AttributionEdition, ...] = ()
+
+    def green_share_target(self, kind: str) -> float | None:
+        """The target for the physical green share of a kind of period, None where it is not one of such periods."""
+        return self.green_share_target_percent if self.green_share_target_period in ("any", kind) else None
 
     def rule_at(self, t_ns: int) -> str:
         """The rule of attribution in force at an instant."""
@@ -321,10 +326,6 @@ class AlertSettings:
     silent_for_s: float = 60.0
     e1_clear_margin_kwh_per_t: float = 20.0
     green_share_clear_margin_percent: float = 0.5
-    figure_for_s: float = 900.0
-    completeness_min: float = 0.95
-    current_efficiency_min_percent: float = 92.0
-    anode_effect_minutes_max: float | None = None
     figure_for_s: float = 900.0
     completeness_min: float = 0.95
     current_efficiency_min_percent: float = 92.0

@@ -219,6 +219,7 @@ class AccountingText(StrictText):
     measured_share_min: Share = 0.5
     quota_target_percent: Annotated[float, Field(ge=0, le=100)] | None = None
     green_share_target_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    green_share_target_period: Literal["interval", "day", "month", "year", "any"] = "year"
 
 
 class StoreText(StrictText):
@@ -288,10 +289,6 @@ class AlertsText(StrictText):
     silent_for_s: Positive = 60.0
     e1_clear_margin_kwh_per_t: Annotated[float, Field(ge=0)] = 20.0
     green_share_clear_margin_percent: Annotated[float, Field(ge=0, le=100)] = 0.5
-    figure_for_s: Positive = 900.0
-    completeness_min: Annotated[float, Field(ge=0, le=1)] = 0.95
-    current_efficiency_min_percent: Annotated[float, Field(ge=0, le=100)] = 92.0
-    anode_effect_minutes_max: Positive | None = None
     figure_for_s: Positive = 900.0
     completeness_min: Annotated[float, Field(ge=0, le=1)] = 0.95
     current_efficiency_min_percent: Annotated[float, Field(ge=0, le=100)] = 92.0

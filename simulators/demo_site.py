@@ -366,6 +366,7 @@ ladle_max_kg = 12000
 [accounting]
 attribution = "proportional"
 green_share_target_percent = 15.0
+green_share_target_period = "any"
 
 # Wind over the ties; the carbon-free share of the grid is an example, as no figure of the province is published.
 [green]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from analytics_plant import HEAD, NS, entry, meter_toml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analytics.limits import PeriodKind, standing
 from analytics.period import period_figures
 from analytics.period_rows import Period
 from analytics.table import Table
@@ -21,6 +23,8 @@ from plant.rulebook import parse_rules, shipped_rule_texts
 from plant.series import QUARTER, QUARTER_NS, Span
 
 DAY_NS = 86_400 * NS
+SOME_DAY = date(2026, 11, 1)
+KINDS: tuple[PeriodKind, ...] = ("interval", "day", "month", "year")
 START = 1_793_462_400 * NS  # 2026-11-01 00:00 in Shanghai
 RULES = parse_rules(shipped_rule_texts())
 LINE = """
@@ -120,6 +124,16 @@ def test_flows_say_how_much_of_them_was_measured() -> None:
     period.rows.columns[nodes.PLANT]["measured_share"] = np.nan_to_num(period.rows.columns[nodes.PLANT]["completeness"])
     (flow,) = period_figures(period).flows
     assert (flow.completeness, flow.measured_share) == pytest.approx((0.8, 0.8))
+
+
+@pytest.mark.parametrize(
+    ("of", "held"),
+    [("", {"year"}), ('green_share_target_period = "month"', {"month"}), ('green_share_target_period = "any"', set(KINDS))],
+)
+def test_a_target_is_one_of_the_periods_that_it_names(of: str, held: set[str]) -> None:
+    site = parse_site(HEAD.replace("ZONE", "Asia/Shanghai") + f"[accounting]\ngreen_share_target_percent = 10\n{of}\n", "site")
+    found = {k for k in KINDS if standing(RULES, site, "green_share_physical", 9.0, 8.0, 9.5, SOME_DAY, k).status.get("target")}
+    assert found == held
 
 
 SLOT = st.one_of(st.just(math.nan), st.floats(0, 1000))
