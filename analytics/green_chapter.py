@@ -52,7 +52,7 @@ def _contracted(supply: Supply) -> dict[str, Figure]:
     settled = _settled(supply, names)
     matched = supply.matched_of(names)
     figures = {
-        "contracted_energy": _energy(supply, "contracted_energy", settled, _stated(supply)),
+        "contracted_energy": _energy(supply, "contracted_energy", settled, _stated(supply), share=1.0),  # by documents alone
         "contracted_matched": _energy(supply, "contracted_matched", matched, supply.stated),
         "contracted_share": _share(supply, "contracted_share", matched, supply.stated),
         "green_share_matched": _share(supply, "green_share_matched", supply.onsite + matched, supply.stated),
@@ -107,9 +107,10 @@ def _share(supply: Supply, indicator: str, energy: Kwh, covered: Mask) -> Figure
     return _figure(supply, indicator, share, covered)
 
 
-def _energy(supply: Supply, indicator: str, energy: Kwh, covered: Mask) -> Figure:
+def _energy(supply: Supply, indicator: str, energy: Kwh, covered: Mask, share: float | None = None) -> Figure:
     high = energy.high if np.isfinite(energy.high) else None
-    return _figure(supply, indicator, Sum(energy.value, energy.low, high, supply.measured_share), covered)
+    measured = supply.measured_share if share is None else share
+    return _figure(supply, indicator, Sum(energy.value, energy.low, high, measured), covered)
 
 
 def _figure(supply: Supply, indicator: str, found: Sum, covered: Mask) -> Figure:
