@@ -8,6 +8,7 @@ difference stands in the direction that it has.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -26,7 +27,12 @@ PerPoint = Mapping[str, list[PointIntervals]]
 
 def formulas(site: Site) -> dict[str, Terms]:
     """Factors of metered points by virtual point. Raises ValueError where the site was not checked."""
-    return resolved({v.id: v.formula for v in site.virtual})
+    return _resolved(tuple((v.id, v.formula) for v in site.virtual))
+
+
+@lru_cache(maxsize=64)
+def _resolved(written: tuple[tuple[str, str], ...]) -> dict[str, Terms]:
+    return resolved(dict(written))
 
 
 def with_virtual(site: Site, per_point: PerPoint, hours: tuple[float, ...]) -> dict[str, list[PointIntervals]]:
