@@ -73,6 +73,8 @@ _WORDS: Mapping[str, str] = {
     "cannot be reached": "无法达到",
     "open": "待定",
     "placeholder": "占位值",
+    "within class": "在准确度等级之内",
+    "beyond class": "超出准确度等级",
     **{f"voltage-deviation-{rest}": "电压偏差限值" for rest in ("up-20kv", "down-20kv", "up-220v", "down-220v", "35kv")},
     **{f"voltage-thd-{level}": "电压总谐波畸变率限值" for level in ("380v", "10kv", "66kv", "110kv")},
 }
@@ -216,6 +218,7 @@ _REASONS = (
     (re.compile(r"too little light"), "日照不足"),
     (re.compile(r"fewer than (\d+) peers have readings"), r"有读数的同类设备少于 \1 台"),
     (re.compile(r"no potline"), "无电解系列"),
+    (re.compile(r"(\d+) of (\d+) months could not say"), r"\2 个月中有 \1 个月无此数值"),
     (re.compile(r"placeholder: (.+)"), r"占位值:\1"),
     (re.compile(r"no interval with energy and sun is known"), "无同时具有电量与日照数据的时段"),
 )

@@ -6,7 +6,11 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from api.render.table import note
+from analytics.aggregate import PlantFigures, of_months
+from analytics.statement_compare import BEYOND, OPEN, WITHIN
+from api.render.table import limit_word, note, word
+from plant.indicators import Figure
+from plant.rulebook import EXCEEDED, MET, MISSED, UNDECIDABLE, UNKNOWN, parse_rules, shipped_rule_texts
 
 ROOT = Path(__file__).parents[3]
 VALUES = ("7", "50%", "2026", "verified")  # what a form may hold in its places
@@ -58,4 +62,23 @@ def test_every_reason_has_its_chinese() -> None:
 
 def _chinese(text: str) -> bool:
     """Whether each of the reasons that a text joins is said in Chinese."""
-    return all(any("\u4e00" <= c <= "\u9fff" for c in note(one, "zh")) for one in text.split("; "))
+    return all(_has_chinese(note(one, "zh")) for one in text.split("; "))
+
+
+def _has_chinese(text: str) -> bool:
+    return any("\u4e00" <= c <= "\u9fff" for c in text)
+
+
+def test_every_limit_and_verdict_has_its_chinese() -> None:
+    rules = [rule for rule in parse_rules(shipped_rule_texts()).rules if rule.kind != "factor"]
+    limits = {rule.id.rpartition("-")[0] if rule.kind == "grade" else rule.id for rule in rules}
+    assert len(limits) > 15
+    assert [limit for limit in sorted(limits | {"target"}) if not _has_chinese(limit_word(limit, "zh"))] == []
+    verdicts = {MET, EXCEEDED, MISSED, UNDECIDABLE, UNKNOWN, WITHIN, BEYOND, OPEN}
+    assert [verdict for verdict in sorted(verdicts) if not _has_chinese(word(verdict, "zh"))] == []
+
+
+def test_a_year_of_several_plants_says_in_chinese_which_months_are_silent() -> None:
+    year = Figure("load_energy", 1.0, 0.9, 1.1, 1.0, 1.0)
+    months = [PlantFigures("n", "e", "guizhou", {"load_energy": year}, {}, {}), PlantFigures("n", "e", "guizhou", {}, {}, {})]
+    assert note(of_months(months).figures["load_energy"].reason, "zh") == "2 个月中有 1 个月无此数值"
