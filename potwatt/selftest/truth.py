@@ -15,7 +15,7 @@ from plant.calendar import PlantCalendar
 from plant.errors import InputError
 from plant.series import Span
 from potwatt.selftest.truth_run import Case, run_trial
-from potwatt.selftest.truth_table import Verdict, table, verdict
+from potwatt.selftest.truth_table import Meters, Verdict, pooled_table, table, verdict
 from simulators.trial import TrialSettings
 from simulators.trial_faults import KINDS
 
@@ -52,14 +52,19 @@ class TruthSettings:
 def run_truth(settings: TruthSettings, console: Console) -> bool:
     """Run the plants, print what they show, and say whether every gate holds. Raises InputError."""
     seeds = range(settings.seed, settings.seed + settings.plants)
-    runs: list[tuple[str, float, tuple[str, ...]]] = [("exact meters", 0.0, ()), ("meters within their class", 1.0, ())]
-    runs += [(f"with faults: {', '.join(settings.kinds)}", 1.0, settings.kinds)] if settings.kinds else []
+    runs: list[tuple[str, Meters, tuple[str, ...]]] = [
+        ("exact meters", Meters.EXACT, ()),
+        ("meters within their class", Meters.CLASS, ()),
+    ]
+    runs += [(f"with faults: {', '.join(settings.kinds)}", Meters.FAULTY, settings.kinds)] if settings.kinds else []
     holds = True
     console.print(f"{settings.plants} plants of {settings.days} days, seed {settings.seed}")
-    for title, class_used, kinds in runs:
+    for title, meters, kinds in runs:
+        class_used = 0.0 if meters is Meters.EXACT else 1.0
         asked = [TrialSettings(seed, settings.span, kinds, class_used) for seed in seeds]
-        found = verdict(cases_of(asked, settings.processes), exact=class_used == 0.0)
+        found = verdict(cases_of(asked, settings.processes), meters)
         console.print(table(found, title))
+        console.print(pooled_table(found))
         _print_silent(found, console)
         for failure in found.failures:
             console.print(f"FAILED {failure}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -31,7 +31,7 @@ from potwatt.board import Board
 from potwatt.selftest.truth_store import ArrayStore
 from simulators.faults import Reported
 from simulators.trial import Trial, TrialSettings, whole_ms
-from simulators.true_classes import class_shares
+from simulators.true_classes import class_shares, point_shares
 from simulators.true_figures import true_figures, true_points
 from storage.ledger import SqlLedger
 
@@ -40,7 +40,7 @@ SETTLE_NS = 6 * HOUR_NS
 # weighed metal says how a month's efficiency is, not how a day's differs from it
 METAL_FIGURES, DRIFT = ("metal_", "specific_energy_", "current_efficiency"), 0.01
 # so does the battery's stated efficiency: how much of a day's sun is still inside at midnight follows from it
-GREEN_FIGURES = ("green_",)
+GREEN_FIGURES = ("green_", "pv_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Case:
     """A figure beside the truth. ``flags`` are what the figure admits: reason, incompleteness, flags of a point."""
 
     seed: int
-    period: str  # day | month
+    period: str  # day | month, which is a whole one of the calendar | span, which is any other
     start_ns: int
     node: str
     indicator: str
@@ -67,6 +67,11 @@ class Case:
         return self.measured_share > 0.9999 and not self.flags
 
     @property
+    def said(self) -> bool:
+        """Whether there is a value, and a band with both edges: else nothing can be right or wrong."""
+        return None not in (self.value, self.low, self.high)
+
+    @property
     def name(self) -> str:
         """What is tabled together: the indicator, of a plant, a line, a bus or a point."""
         return f"{self.node.partition(':')[0]} {self.indicator}"
@@ -78,7 +83,7 @@ class Case:
 
     @property
     def hit(self) -> bool:
-        """Whether the band holds the truth; an edge that nothing bounds holds everything."""
+        """Whether the band holds the truth; one with an edge that nothing bounds holds it on that side."""
         slack = 1e-9 * abs(self.truth) + 1e-6
         return (self.low is None or self.low - slack <= self.truth) and (self.high is None or self.truth <= self.high + slack)
 
@@ -179,29 +184,45 @@ async def analysed(trial: Trial, folder: Path, reported: Mapping[str, Reported] 
 
 
 def compared(trial: Trial, kind: PeriodKind, span: Span, found: PeriodFigures) -> list[Case]:
-    """Figures and points of a span that the truth knows."""
-    seed, cases = trial.settings.seed, []
-    classes = class_shares(trial.truth, trial.site, span) if kind == "month" else {}
+    """A case of every figure and point of a span that the truth knows, without a value where there is no figure."""
+    return [*_figure_cases(trial, kind, span, found), *_point_cases(trial, kind, span, found)]
+
+
+def _figure_cases(trial: Trial, kind: PeriodKind, span: Span, found: PeriodFigures) -> Iterator[Case]:
+    seed, period = trial.settings.seed, _named(trial.site, kind, span)
+    classes = class_shares(trial.truth, trial.site, span, whole=period == "month")
     for (node, indicator), truth in true_figures(trial.truth, span).items():
         figure = found.figure(node, indicator)
-        if figure is not None:
-            told = (figure.reason,) if figure.reason else ()
-            band = (figure.value, figure.low, figure.high)
-            drifts = kind == "day" and indicator.startswith((*METAL_FIGURES, *GREEN_FIGURES))
-            limits = (classes.get((node, indicator)), DRIFT * drifts)
-            cases.append(Case(seed, kind, span.start_ns, node, indicator, truth, *band, figure.measured_share, told, *limits))
-    points = {p.id: (p.branch, p.side) for p in trial.site.points.values()}
-    true = true_points(trial.truth, span, points)
-    for point in found.points:
-        for direction in ("import", "export"):
-            value, low, high = (getattr(point, f"energy_{direction}{edge}_kwh") for edge in ("", "_low", "_high"))
-            truth, node = true[point.point, direction], f"point:{point.point}"
-            if truth or value:
-                name = f"energy_{direction}"
-                cases.append(
-                    Case(seed, kind, span.start_ns, node, name, truth, value, low, high, point.measured_share, point.flags)
-                )
-    return cases
+        if figure is None:
+            yield Case(seed, period, span.start_ns, node, indicator, truth, None, None, None, 0.0, ("no such figure",))
+            continue
+        told = (figure.reason,) if figure.reason else ()
+        band = (figure.value, figure.low, figure.high)
+        drifts = period != "month" and indicator.startswith((*METAL_FIGURES, *GREEN_FIGURES))
+        limits = (classes.get((node, indicator)), DRIFT * drifts)
+        yield Case(seed, period, span.start_ns, node, indicator, truth, *band, figure.measured_share, told, *limits)
+
+
+def _point_cases(trial: Trial, kind: PeriodKind, span: Span, found: PeriodFigures) -> Iterator[Case]:
+    seed, period = trial.settings.seed, _named(trial.site, kind, span)
+    true = true_points(trial.truth, span, {p.id: (p.branch, p.side) for p in trial.site.points.values()})
+    classes = point_shares(trial.site, true)
+    points = {p.point: p for p in found.points}
+    for (id_, direction), truth in true.items():
+        node, name, point = f"point:{id_}", f"energy_{direction}", points.get(id_)
+        if point is None:
+            yield Case(seed, period, span.start_ns, node, name, truth, None, None, None, 0.0, ("no such point",))
+            continue
+        value, low, high = (getattr(point, f"energy_{direction}{edge}_kwh") for edge in ("", "_low", "_high"))
+        limits = (point.measured_share, point.flags, classes.get((id_, direction)))
+        yield Case(seed, period, span.start_ns, node, name, truth, value, low, high, *limits)
+
+
+def _named(site: Site, kind: PeriodKind, span: Span) -> str:
+    """A month is one of the calendar: what rests on weighed metal or stored energy holds for no shorter one."""
+    first = site.calendar.local(span.start_ns).date()
+    whole = site.calendar.month(first.year, first.month)
+    return "span" if kind == "month" and whole != span else kind
 
 
 def _periods(site: Site, span: Span) -> list[tuple[PeriodKind, Span]]:

@@ -15,36 +15,52 @@ from plant.series import Span
 from potwatt.selftest.cli import selftest_app
 from potwatt.selftest.truth import TruthSettings, cases_of
 from potwatt.selftest.truth_run import Case, analysed, run_trial
-from potwatt.selftest.truth_table import verdict
+from potwatt.selftest.truth_table import Meters, verdict
 from simulators.faults import Reported, with_faults
+from simulators.smelter import SmelterModel
 from simulators.trial import Trial, TrialSettings
 from simulators.trial_faults import KINDS, draw_faults
+from simulators.true_figures import true_figures
+from simulators.truth import Truth
 
 DAYS = 3
 SPAN = TruthSettings(1, DAYS, 0, "none", 1).span
+DAY = TruthSettings(1, 1, 0, "none", 1).span
+MONTH = TruthSettings(1, 30, 0, "none", 1).span  # of the calendar
 HOUR_NS = 3_600_000_000_000
 PV = ("pv-1-inverter", "pv-2-inverter", "pv-3-inverter")
 
 
-def test_exact_meters_give_exact_figures() -> None:
-    found = verdict(run_trial(TrialSettings(7, SPAN, class_used=0.0)), exact=True)
-    assert len(found.rows) > 50, "every figure of days and of the month is held against the truth"
-    assert not found.failures
+def test_exact_meters_give_exact_figures_of_a_closed_month() -> None:
+    settings = TrialSettings(3, MONTH, class_used=0.0, step_s=300)
+    found = verdict(run_trial(settings), Meters.EXACT)
+    assert found.failures == []
+    truth = Truth(SmelterModel(3, MONTH.start_ns))
+    expected = {f"{node.partition(':')[0]} {name}" for node, name in true_figures(truth, MONTH)}
+    assert {row.name for row in found.rows if row.period == "month" and not row.nulls} >= expected
+    assert {row.name for row in found.rows} - expected == {"point energy_import", "point energy_export"}
+
+
+def test_days_in_a_row_are_no_month() -> None:
+    found = verdict(run_trial(TrialSettings(1, SPAN, class_used=0.0, step_s=300)), Meters.EXACT)
+    assert found.failures == []
+    assert {row.period for row in found.rows} == {"day", "span"}
 
 
 def test_bands_hold_the_truth_and_are_sharp() -> None:
-    trials = [TrialSettings(seed, SPAN) for seed in range(20, 24)]
-    found = verdict(cases_of(trials, 2), exact=False)
-    assert not found.failures
-    sharp = {row.name: row.sharpness for row in found.rows if row.period == "month" and row.sharpness}
+    found = verdict(cases_of([TrialSettings(seed, DAY, step_s=300) for seed in range(20, 30)], 2), Meters.CLASS)
+    assert found.failures == []
+    sharp = {row.name: row.sharpness for row in found.rows if row.period == "span"}
+    assert sharp["plant load_energy"] is not None
     assert sharp["plant load_energy"] < 1.3
-    assert "plant green_share_physical" in sharp
+    assert all(sharp.values()), "a width is known for every figure"
+    assert all(pooled.allowance < 0.03 for pooled in found.pooled)
 
 
-def test_no_fault_makes_a_figure_of_the_plant_silently_wrong() -> None:
-    found = verdict(run_trial(TrialSettings(31, SPAN, KINDS, class_used=0.3)), exact=False)
-    assert [c for c in found.silent if not c.node.startswith("point:")] == []
-    assert not [row for row in found.rows if row.name.startswith(("plant", "line")) and row.hit_rate < 0.95]
+def test_no_fault_makes_figures_and_points_silently_wrong() -> None:
+    trials = [TrialSettings(seed, SPAN, KINDS, step_s=300) for seed in range(31, 34)]
+    found = verdict(cases_of(trials, 2), Meters.FAULTY)
+    assert found.failures == []
 
 
 def test_every_kind_of_fault_changes_what_is_sent() -> None:
@@ -93,11 +109,42 @@ async def test_noon_deleted_from_pv_widens_the_band_and_keeps_the_truth_inside(t
 
 def test_a_gate_that_fails_is_told() -> None:
     case = Case(1, "month", SPAN.start_ns, "plant", "load_energy", 100.0, 101.0, 100.9, 101.1, class_share=1e-5)
-    found = verdict([replace(case, seed=seed) for seed in range(40)], exact=False)
+    found = verdict([replace(case, seed=seed) for seed in range(40)], Meters.CLASS)
     assert len(found.silent) == 40
-    assert len(found.failures) == 2, "neither does the band hold the truth nor is it sharp"
-    exact = verdict([replace(case, low=99.0)], exact=True)
-    assert exact.failures == ["plant load_energy (month): with exact meters off by 1.000%; at most 0.1% may be"]
+    said = " ".join(found.failures)
+    for gate in (
+        "a whole band is 100.00 x",
+        "plant load_energy (month): the band holds",
+        "figures (month): 100.0% of 40 are wrong",
+    ):
+        assert gate in said
+    exact = verdict([replace(case, low=99.0, class_share=None, allowed=0.005)], Meters.EXACT)
+    assert [f for f in exact.failures if "off by 0.500% beyond" in f] == exact.failures
+
+
+@pytest.mark.parametrize("meters", list(Meters))
+def test_what_says_nothing_fails(meters: Meters) -> None:
+    case = Case(1, "month", SPAN.start_ns, "plant", "load_energy", 100.0, 100.0, 99.9, 100.1, 1.0, (), 0.001)
+    for unsaid in (replace(case, value=None), replace(case, low=None), replace(case, high=None)):
+        found = verdict([case, unsaid], meters)
+        assert [f for f in found.failures if "1 of 2 have no value or no band" in f], unsaid
+    assert verdict([case], meters).failures == []
+
+
+def test_a_band_that_says_nothing_fails_with_a_gap_as_well() -> None:
+    case = Case(1, "month", SPAN.start_ns, "plant", "load_energy", 100.0, 100.0, 0.0, 1e6, 0.99, ("estimated",), 0.001)
+    assert [f for f in verdict([case], Meters.FAULTY).failures if "at a measured share of 99.00%" in f]
+    closed = replace(case, low=99.5, high=100.5, measured_share=1.0)
+    assert [f for f in verdict([closed], Meters.FAULTY).failures if "0.5% either side" in f]
+
+
+def test_one_month_of_two_silently_wrong_fails() -> None:
+    case = Case(1, "month", SPAN.start_ns, "plant", "load_energy", 100.0, 100.0, 99.9, 100.1)
+    wrong = replace(case, seed=2, value=101.0, low=100.9, high=101.1)
+    cases = [replace(c, indicator=f"{c.indicator}-{i}") for i in range(40) for c in (case, wrong)]
+    assert (
+        "all figures (month): 50.0% of 80 are wrong without a word; at most 5% may be" in verdict(cases, Meters.FAULTY).failures
+    )
 
 
 def test_the_command_names_its_seed_and_unknown_faults() -> None:

@@ -21,7 +21,7 @@ from plant.series import Span
 from potwatt.selftest.truth_store import ArrayStore
 from tests.analytics_plant import NS, meter_toml, small_plant
 
-START = 1_780_272_000 * NS  # midnight in Shanghai
+START = 1_780_272_000 * NS  # 08:00 in Shanghai
 MINUTES = 6 * 60
 DAY_NS = 86_400 * NS
 QUANTITIES = ("active_power", "energy_import", "energy_export")
