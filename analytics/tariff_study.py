@@ -29,6 +29,7 @@ from analytics.tariff import (
     tiered_price,
 )
 from analytics.tariff_bill import NAME, Bill, UnitYear, base_kwh, month_of, months_of_year, year_of
+from analytics.tariff_outlook import outlook_or_persistence
 from analytics.tariff_projection import AssessedUnit, Project, assessed_energy, persistence, specific
 from plant import nodes
 from plant.indicators import Figure
@@ -253,4 +254,4 @@ def _of_unit(
     return figures, bill.body()
 
 
-STUDY = tariff_study()
+STUDY = tariff_study(outlook_or_persistence)

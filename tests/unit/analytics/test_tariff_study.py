@@ -16,7 +16,7 @@ from analytics.report import plan
 from analytics.study import Material, Question, Studied
 from analytics.table import Table
 from analytics.tariff_projection import Rest
-from analytics.tariff_study import compute, wants
+from analytics.tariff_study import STUDY, compute, wants
 from plant import nodes
 from plant.config import parse_site
 from plant.ports import ReportVersion
@@ -268,6 +268,26 @@ def test_what_is_silent_goes_on_as_the_last_days_known_and_says_so() -> None:
     nothing = compute(asked, lambda *_: None).figures[nodes.PLANT]["tariff_steps"]
     assert nothing.value is None
     assert "what the rest of the year brings is not known" in nothing.reason
+
+
+def test_the_outlook_projects_once_the_year_is_long_enough() -> None:
+    rng = np.random.default_rng(5)
+    found = {}
+    for until in (date(2026, 2, 1), date(2026, 7, 1)):
+        asked = material("2026", {"one": 13310.0, "two": 13310.0}, until=until)
+        days = len(asked.rows.start_ns) // 96
+        for line in ("line:one", "line:two"):
+            asked.rows.columns[line]["comprehensive_energy_tariff"] *= np.repeat(1 + 0.002 * rng.standard_normal(days), 96)
+        found[until] = asked, STUDY.compute(asked)
+    early, late = found.values()
+    # 31 days for the 334 that are left are too few: an outlook needs a quarter as many
+    assert early[1].body["units"][nodes.PLANT]["projected_after"] == "the last 28 days"
+    assert late[1].body["units"][nodes.PLANT]["projected_after"] == "the outlook of 181 days"
+    value, low, high = figure(late[1], "specific_energy_projected")
+    assert value == pytest.approx(13310, rel=5e-4)
+    assert low is not None
+    assert high is not None
+    assert low < 13310 < high
 
 
 def test_lines_that_stand_still_add_nothing_to_the_rest() -> None:
