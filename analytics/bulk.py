@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
-from analytics.counters import F64, I64, RETURN_SHARE, Mask
-from analytics.intervals import AC_SIGNALS, AMOUNTS, DIRECTIONS, PLAUSIBLE, MeteredPoint, PointIntervals
+from analytics.counters import F64, I64, PLAUSIBLE, RETURN_SHARE, Mask
+from analytics.intervals import AC_SIGNALS, AMOUNTS, DIRECTIONS, MeteredPoint, PointIntervals
 from analytics.power import NS_PER_S, S_PER_H
 from analytics.samples import AMOUNT_GRID_NS, Readings, completeness, factor_of, name_on
 from plant.ports import Annotation
@@ -180,7 +180,8 @@ def _computed(kind: Kind, points: list[_Point], grid: _Grid, complete: Sequence[
             plain &= _grows(points, direction, value, grid.t_ns)
         gained = _gained(kind, value, grid.t_ns)
         if power is not None:
-            plain &= _explained(gained, power if direction == "import" else -power)
+            flow = np.maximum(power if direction == "import" else -power, 0.0)
+            plain &= _explained(gained, flow) & _below_peak(points, direction, value, flow, grid.t_ns)
         total = np.zeros((len(points), len(grid.t_ns)))
         np.cumsum(gained, axis=1, out=total[:, 1:])
         running.append(total)
@@ -232,6 +233,13 @@ def _explained(gained: F64, power: F64) -> Mask:
     """Points whose register stands only where no power flows: one that stands although it does may be frozen."""
     flows = power > 0
     return _throughout((gained > 0) | ~(flows[:, 1:] | flows[:, :-1]))
+
+
+def _below_peak(points: list[_Point], direction: str, value: F64, flow: F64, t_ns: I64) -> Mask:
+    """Points that have a rated power in a direction, or whose register never gains more than the largest power makes."""
+    rated = np.array([bool(p.metered.rated_kw(direction)) for p in points])
+    most = PLAUSIBLE * flow.max(axis=1)[:, None] * (np.diff(t_ns) / NS_PER_S / S_PER_H)
+    return rated | _throughout(np.diff(value) <= most * SAFE)
 
 
 def _read_off(

@@ -12,14 +12,33 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analytics.turns import turns
+
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+PLAUSIBLE = 1.5  # a power beyond this times the rated one, or a register that gains more than that makes, measures nothing
 ROUNDING = 2.0**-22  # a register sent as a 32-bit float falls by this share of its value without meaning it
 RETURN_SHARE = 0.5  # a leap back by at least half of the fall says that the fall was no fall
 FAR_FASTER = 100.0  # a gain this many times faster than any other of a register is none
+FASTER = 10.0  # a gain this many times faster than usual is none where power contradicts it
+COVERED_SHARE = 0.95  # of the time of a gain has to be covered by power that contradicts it, or tells how much it was
 WRAP_FROM, WRAP_TO = 0.9, 0.1  # without a rated power a wrap is believed from the last tenth to the first tenth
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What power saw pass up to each of n readings: ``energy`` float64[n] in the register's unit, ``covered_s`` float64[n] the
+    time it knows; ``peak`` is its largest sample, in the register's unit an hour."""
+
+    energy: F64
+    covered_s: F64
+    peak: float
+
+    def of(self, keep: Mask) -> Seen:
+        """The same at some of the readings."""
+        return Seen(self.energy[keep], self.covered_s[keep], self.peak)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,14 +66,15 @@ def clean_register(
     wraps_at: float | None = None,
     most: F64 | None = None,
     slack: float = 0.0,
-    power: F64 | None = None,
+    power: Seen | None = None,
+    gap_s: float = np.inf,
 ) -> Register:
     """Classify every fall and leap of finite readings ``value`` [n] at ascending ``t_ns`` [n].
 
     ``most`` [n] is the most that can have passed up to each reading (None where unknown): a gain is held against what can have
     passed since the register last moved, which was after the reading before the first that shows it, plus ``slack``. ``power``
-    [n] is what integrated power explains up to each reading, for where ``most`` is unknown. ``wraps_at`` is the count at which
-    the register starts again from 0.
+    is what it is held against where ``most`` is unknown. ``wraps_at`` is the count at which the register starts again from 0,
+    several times perhaps where it was not read for longer than ``gap_s``.
     """
     keep = _kept(value)
     keep &= ~_fallen_silent(value, keep, wraps_at)
@@ -67,13 +87,17 @@ def clean_register(
     if most is not None:
         total = most[keep]
         at_once, limit = np.diff(total) + slack, total[1:] - total[np.maximum(since - 1, 0)] + slack
-    wrapped = fell & _may_wrap(kept, step, wraps_at, limit)
-    gain = step + np.where(wrapped, wraps_at or 0.0, 0.0)
+    seen = None if power is None else power.of(keep)
+    turned = turns(kept_t, kept, fell, wraps_at, limit, _passed(kept_t, seen), gap_s * 1e9)
+    once = fell & _may_wrap(kept, step, wraps_at, limit) & ~turned.unsure
+    times = np.where(turned.told, turned.count, once)
+    wrapped = times > 0
+    gain = step + times * (wraps_at or 0.0)
     leapt = gain > limit
     if most is None:
-        leapt = _from_nothing(kept_t, kept, None if power is None else power[keep], since) & ~fell
-    boundary = (fell & ~wrapped) | leapt
-    offset = np.where(wrapped, wraps_at or 0.0, np.where(boundary, -step, 0.0))
+        leapt = (_from_nothing(kept_t, kept, seen, since) | _contradicted(kept_t, step, seen, since)) & ~fell
+    boundary = (fell & ~wrapped) | (leapt & ~turned.told) | turned.unsure
+    offset = np.where(boundary, -step, times * (wraps_at or 0.0))
     count = kept - kept[:1] + np.concatenate([[0.0], np.cumsum(offset)])[: len(kept)]
     fresh = ~_stale(kept_t, moved, (gain > at_once) & ~boundary)
     rows = np.flatnonzero(fresh)
@@ -100,11 +124,40 @@ def _stale(t_ns: I64, moved: Mask, caught_up: Mask) -> Mask:
     return stale
 
 
-def _from_nothing(t_ns: I64, value: F64, power: F64 | None, since: I64) -> Mask:
+def _passed(t_ns: I64, power: Seen | None) -> F64:
+    """What power saw pass in each segment [n - 1], NaN where it does not cover it."""
+    if power is None:
+        return np.full(max(len(t_ns) - 1, 0), np.nan)
+    covered = np.diff(power.covered_s) >= COVERED_SHARE * np.diff(t_ns) / 1e9
+    return np.where(covered, np.diff(power.energy), np.nan)
+
+
+def _contradicted(t_ns: I64, step: F64, power: Seen | None, since: I64) -> Mask:
+    """Segments [n - 1] in which a register gains far more, far faster than usual, and more than power explains even at its peak.
+
+    Held against what passed since it moved before, as of a register that is refreshed more slowly than it is read; a first move
+    tells nothing. ``since`` [n - 1] is the reading at which it last moved.
+    """
+    if power is None or not len(step):
+        return np.zeros(len(step), bool)
+    start = np.maximum(since - 1, 0)
+    seconds = (t_ns[1:] - t_ns[start]) / 1e9
+    moves = (step > 0) & (since > 0)
+    rate = np.where(moves, step / seconds, 0.0)
+    if not moves.any():
+        return moves
+    usual, usual_step = (np.sort(one[moves])[(np.count_nonzero(moves) - 1) // 2] for one in (rate, step))
+    covered = power.covered_s[1:] - power.covered_s[start] >= COVERED_SHARE * seconds
+    explained = PLAUSIBLE * np.maximum(power.energy[1:] - power.energy[start], power.peak * seconds / 3600)
+    found: Mask = moves & covered & (rate > FASTER * usual) & (step > FASTER * usual_step) & (step > explained)
+    return found
+
+
+def _from_nothing(t_ns: I64, value: F64, power: Seen | None, since: I64) -> Mask:
     """Segments [n - 1] in which a register shows at least half of all it ever counted, far faster than it counts otherwise.
 
     Where no rated power limits a gain, this alone tells a lifetime's energy that comes back after zeros from energy: it
-    is believed only where ``power`` [n] explains it. ``since`` [n - 1] is the reading at which it last moved.
+    is believed only where ``power`` explains it. ``since`` [n - 1] is the reading at which it last moved.
     """
     step, seconds = np.diff(value), np.diff(t_ns) / 1e9
     suspect = (step > 0) & (step >= RETURN_SHARE * np.abs(value[1:]))
@@ -113,7 +166,7 @@ def _from_nothing(t_ns: I64, value: F64, power: F64 | None, since: I64) -> Mask:
     rate = step / seconds
     usual = max(float(rate[~suspect].max(initial=0.0)), 0.0)
     found: Mask = suspect & (rate > FAR_FASTER * usual)
-    return found if power is None else found & (step > power[1:] - power[since])
+    return found if power is None else found & (step > PLAUSIBLE * (power.energy[1:] - power.energy[since]))
 
 
 def _may_wrap(value: F64, step: F64, wraps_at: float | None, limit: F64) -> Mask:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from analytics.counters import F64, I64, Register, clean_register
+from analytics.counters import F64, I64, PLAUSIBLE, Register, Seen, clean_register
 from analytics.curve import Amounts, Curve, counter_curve, overlay, read_off
 from analytics.flags import IntervalFlag
 from analytics.power import NO_POWER, NS_PER_S, S_PER_H, PowerIntegral, integrate
@@ -22,7 +22,6 @@ from plant.quantities import QUANTITIES
 from plant.register_statements import RegisterStatement
 from plant.site import LOAD_KINDS, Branch, MeteringPoint, Mounting
 
-PLAUSIBLE = 1.5  # a power beyond this times the rated one, or a register that gains more than that makes, measures nothing
 DIRECTIONS = ("import", "export")
 AMOUNTS = ("interval_energy_import", "interval_energy_export")
 AC_SIGNALS = ("energy_import", "energy_export", "active_power", *AMOUNTS)
@@ -162,7 +161,7 @@ class Signals:
 
     def energy_curve(self, direction: str, span: tuple[int, int]) -> Curve | None:
         """Curve of one direction, None where this meter has nothing that measures it (then nothing is claimed to flow)."""
-        amounts, flow = self.get(f"interval_energy_{direction}"), self._flow(direction)
+        amounts, flow = self.get(f"interval_energy_{direction}"), self.flow(direction)
         counter, stated = self.get(self._register(direction)), self._stated(self._register(direction))
         rated = self.metered.rated_kw(direction)
         # a register whose readings do not count is one all the same: nothing is known then, not that nothing flows
@@ -177,7 +176,7 @@ class Signals:
         """A register as it was read, as it was stated, and the count that both make."""
         quantity = self._register(direction)
         counter, stated = self.get(quantity), self._stated(quantity)
-        return counter, stated, self.register(counter, stated, self._flow(direction), quantity, self.metered.rated_kw(direction))
+        return counter, stated, self.register(counter, stated, self.flow(direction), quantity, self.metered.rated_kw(direction))
 
     def stored(self, direction: str) -> Samples:
         """A register as it was read, readings under a verdict included."""
@@ -187,17 +186,12 @@ class Signals:
         """The quantity under which the meter sends a register."""
         return self._on_meter(self._register(direction))
 
-    def seen(self, direction: str) -> PowerIntegral:
-        """What samples of power show to flow one way."""
+    def flow(self, direction: str) -> PowerIntegral:
+        """What power shows to flow one way."""
         power, sign = self.get("dc_power" if self.dc else "active_power"), 1 if direction == "import" else -1
         if not len(power):
             return NO_POWER
         return integrate(power.t_ns, np.maximum(power.value * sign, 0.0), self.metered.gap_max_s)
-
-    def _flow(self, direction: str) -> PowerIntegral:
-        """What is taken to flow by power: nothing where the kind of branch rules it out, however single samples lie."""
-        flow = self.seen(direction)
-        return replace(flow, energy=np.zeros(len(flow.energy))) if self.metered.rated_kw(direction) == 0 else flow
 
     def _register(self, direction: str) -> str:
         return "dc_energy" if self.dc and direction == "import" else f"energy_{direction}"
@@ -222,6 +216,8 @@ class Signals:
     ) -> Curve:
         step = self.mounting.register_step_kwh if quantity != "dc_charge" else 0.0
         register = self.register(counter, stated, flow, quantity, rated)
+        if rated == 0:  # no power stands in where the kind of branch rules it out, however single samples lie
+            flow = replace(flow, energy=np.zeros(len(flow.energy)))
         return counter_curve(register, flow, span, self.metered.gap_max_s, step, rated)
 
     def register(self, counter: Samples, stated: Stated, flow: PowerIntegral, quantity: str, rated: float | None) -> Register:
@@ -239,10 +235,11 @@ class Signals:
         ends_at = self.wraps_at(self.mounting.meter, self._on_meter(quantity))
         charge = quantity == "dc_charge"
         step, ratio = (0.0, 1.0) if charge else (self.mounting.register_step_kwh, self.mounting.ratio)
-        explained, most, slack = PLAUSIBLE * flow.energy_at(counter.t_ns), None, 0.0
+        seen = Seen(flow.energy_at(counter.t_ns), flow.covered_at(counter.t_ns), flow.peak)
+        most, slack = None, 0.0
         if rated:
             by_rating = PLAUSIBLE * rated * np.diff(counter.t_ns) / NS_PER_S / S_PER_H
-            most = np.concatenate([[0.0], np.cumsum(np.fmax(by_rating, np.diff(explained)))])[: len(counter)]
+            most = np.concatenate([[0.0], np.cumsum(np.fmax(by_rating, PLAUSIBLE * np.diff(seen.energy)))])[: len(counter)]
             slack = step + rated / S_PER_H
         return clean_register(
             counter.t_ns,
@@ -250,7 +247,8 @@ class Signals:
             wraps_at=None if ends_at is None else ends_at * ratio,
             most=most,
             slack=slack,
-            power=explained if len(flow.t_ns) else None,
+            power=seen if len(flow.t_ns) else None,
+            gap_s=self.metered.gap_max_s,
         )
 
 
@@ -272,7 +270,7 @@ def _amounts(signals: Signals, direction: str, curve: Curve | None, bounds_ns: I
     if rated != 0:
         return found
     # the kind of branch and samples of power contradict each other: it rules, the band holds both
-    seen = np.diff(signals.seen(direction).energy_at(bounds_ns))
+    seen = np.diff(signals.flow(direction).energy_at(bounds_ns))
     return replace(found, high=np.where((seen > 0) & ~(found.energy > 0), np.fmax(found.high, seen), found.high))
 
 

@@ -16,11 +16,13 @@ S_PER_H = 3600.0
 @dataclass(frozen=True, slots=True, eq=False)
 class PowerIntegral:
     """Energy and covered time since the first sample, at the samples: ``t_ns`` int64[n], ``energy`` and ``covered_s``
-    float64[n]. Time between samples further apart than the largest gap is neither integrated nor covered."""
+    float64[n]. Time between samples further apart than the largest gap is neither integrated nor covered. ``peak`` is the
+    largest sample."""
 
     t_ns: I64
     energy: F64
     covered_s: F64
+    peak: float = 0.0
 
     def energy_at(self, t_ns: I64) -> F64:
         """Integral up to each instant, any shape."""
@@ -48,7 +50,8 @@ def integrate(t_ns: I64, rate: F64, gap_max_s: float, *, per_s: float = S_PER_H)
     energy = np.where(near, (rate[1:] + rate[:-1]) / 2 * dt_s / per_s, 0.0)
     covered = np.where(near, dt_s, 0.0)
     zero = np.zeros(min(len(t_ns), 1))
-    return PowerIntegral(t_ns, np.concatenate([zero, np.cumsum(energy)]), np.concatenate([zero, np.cumsum(covered)]))
+    total, known_s = (np.concatenate([zero, np.cumsum(one)]) for one in (energy, covered))
+    return PowerIntegral(t_ns, total, known_s, float(rate.max(initial=0.0)))
 
 
 NO_POWER = PowerIntegral(np.empty(0, np.int64), np.empty(0), np.empty(0))

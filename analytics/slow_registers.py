@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analytics.counters import F64, I64
+from analytics.counters import F64, I64, PLAUSIBLE
 from analytics.derive import PlantModel
-from analytics.intervals import DIRECTIONS, PLAUSIBLE, POWERS
+from analytics.intervals import DIRECTIONS, POWERS
 from analytics.power import NS_PER_S, S_PER_H
 from analytics.samples import Readings, name_on
 from plant.quality import usable

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from analytics.counters import F64, I64
+from analytics.counters import F64, I64, PLAUSIBLE
 from analytics.curve import FROZEN_H
 from analytics.flags import IntervalFlag
-from analytics.intervals import PLAUSIBLE, MeteredPoint, PointIntervals, point_intervals
+from analytics.intervals import MeteredPoint, PointIntervals, point_intervals
 from plant.series import QUARTER_NS, Series
 from plant.site import Branch, MeteringPoint, Mounting
 

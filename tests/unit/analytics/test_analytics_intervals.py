@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analytics.counters import clean_register
+from analytics.counters import Seen, clean_register
 from analytics.intervals import MeteredPoint, point_intervals
 from plant.series import QUARTER_NS, Series
 from plant.site import Branch, MeteringPoint, Mounting
@@ -69,9 +69,9 @@ def test_a_leap_that_power_explains_counts_although_the_rating_does_not() -> Non
 def test_half_a_lifetime_at_once_needs_a_power_that_explains_it() -> None:
     t_ns = np.arange(5, dtype=np.int64) * 60 * NS
     register = np.array([0.0, 0.0, 9000.0, 9001.0, 9002.0])
-    power = np.array([0.0, 1.0, 2.0, 3.0, 4.0])
-    assert clean_register(t_ns, register, power=power).count[-1] == 2
-    assert clean_register(t_ns, register, power=power * 9000).count[-1] == 9002
+    energy, covered_s = np.array([0.0, 1.0, 2.0, 3.0, 4.0]), np.arange(5, dtype=np.float64) * 60
+    assert clean_register(t_ns, register, power=Seen(energy, covered_s, 60.0)).count[-1] == 2
+    assert clean_register(t_ns, register, power=Seen(energy * 9000, covered_s, 60.0 * 9000)).count[-1] == 9002
 
 
 def test_a_register_that_began_at_zero_counts_from_there() -> None:
