@@ -82,15 +82,15 @@ def _weekly(days: F64, weekdays: I64) -> bool:
 
 
 def _phi(z: F64) -> float:
-    """First autocorrelation. Short series make it too small, by (1 + 3 phi) / n (Kendall 1954). Half of that is taken back:
-    with all of it the bands of the back-test hold too much, with none too little."""
+    """First autocorrelation. Short series make it too small, by (1 + 3 phi) / n (Kendall 1954), which is put back: without it
+    the bands of what wanders slowly, as energy per tonne, hold too little."""
     pairs = np.isfinite(z[1:]) & np.isfinite(z[:-1])
     n = int(pairs.sum())
     spread = float(np.nanvar(z))
     if n < BLOCK_DAYS or spread <= 0:
         return 0.0
     found = float((z[1:][pairs] * z[:-1][pairs]).mean()) / spread
-    return float(np.clip(found + (1.0 + 3.0 * found) / n / 2.0, 0.0, PHI_MAX))
+    return float(np.clip(found + (1.0 + 3.0 * found) / n, 0.0, PHI_MAX))
 
 
 def _last(z: F64, phi: F64) -> F64:

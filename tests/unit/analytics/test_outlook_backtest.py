@@ -28,16 +28,20 @@ def cases() -> Sequence[Case]:
 
 
 def test_bands_of_simulated_smelters_hold(cases: Sequence[Case]) -> None:
-    """Six looks at one month share most of it, so a share of 200 cases is known about as well as one of 36 months: single
-    figures are held to 0.8 within three such errors, all together to what is promised."""
-    found = [s for s in scores(cases) if s.key[1] != "pv_feed_in"]  # what is left of 100 % self-consumption
+    """Every figure holds 70 to 90 % of the truths. Six looks at one month share most of it, so a share of 200 cases is known
+    about as well as one of 36 months, within 7 %: so far below may lie what is left of 100 % self-consumption, whose months
+    are all alike but for few."""
+    found = scores(cases)
     assert len(found) >= 18 and min(s.cases for s in found) >= 180
-    assert 70 <= np.mean([s.held_percent for s in found]) <= 90
     for score in found:
-        assert 60 <= score.held_percent <= 100, score
+        error = 7 if score.key[1] in ("pv_feed_in", "pv_self_consumption") else 0
+        assert 70 - error <= score.held_percent <= 90 + error, score
 
 
 def test_bands_are_narrower_than_last_months_spread_and_nearer(cases: Sequence[Case]) -> None:
+    fed = [c for c in cases if c.key[1] == "pv_feed_in"]  # nearly nothing in most months: in points, not of the truth
+    assert np.mean([c.high - c.low for c in fed]) < np.mean([c.naive_high - c.naive_low for c in fed])
+    assert np.mean([abs(c.value - c.truth) for c in fed]) < np.mean([abs(c.naive_value - c.truth) for c in fed])
     for score in scores(cases):
         if score.key[1] in ("pv_feed_in", "pv_self_consumption"):
             continue
@@ -53,7 +57,7 @@ def test_a_recorded_steel_works() -> None:
     days, dates = steel_works_days(Path(folder) / "steel_works_2018_15min.csv")
     (score,) = scores(backtest(days, dates, ORIGINS, HISTORY, 1))
     assert score.cases >= 48
-    assert 65 <= score.held_percent <= 95
+    assert 70 <= score.held_percent <= 90
     assert score.width_percent < score.naive_width_percent / 2
     assert score.error_percent < score.naive_error_percent
 

@@ -55,6 +55,23 @@ def test_it_narrows_onto_the_truth(site: Site, rows: Table) -> None:
     assert widths[-1] < 0.02 * truth
 
 
+def test_bands_of_whole_answers_hold(site: Site, rows: Table) -> None:
+    """Settled part, days and a first day in part are those of the study itself: nine looks at three months."""
+    held: dict[str, list[bool]] = {}
+    for month in (3, 4, 5):
+        span = site.calendar.month(2026, month)
+        first, end = np.searchsorted(rows.start_ns, [span.start_ns, span.end_ns])
+        for day in (2.25, 12.5, 22.75):
+            found = STUDY.compute(asked(STUDY, site, "month", span, rows, span.start_ns + round(day * 96) * QUARTER_NS))
+            for name in ("load_energy", "grid_import", "renewable_generation", "metal_produced", "rectifier_energy"):
+                figure = found.figures["plant"][f"{name}_outlook"]
+                truth = float(rows.columns["plant"][name][first:end].sum())
+                assert figure.low is not None and figure.high is not None
+                held.setdefault(name, []).append(figure.low <= truth <= figure.high)
+    assert 0.6 <= np.mean([np.mean(one) for one in held.values()]) <= 0.97
+    assert min(sum(one) for one in held.values()) >= 4
+
+
 def test_ratios_are_of_the_whole_month(site: Site, rows: Table) -> None:
     figures = may(site, rows, 30.9).figures["plant"]
     e1 = of_may(rows, site, "rectifier_energy") / of_may(rows, site, "metal_produced")
