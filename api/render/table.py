@@ -183,6 +183,7 @@ _REASONS = (
     (re.compile(r"overdue: notified (\S+), not paid within (\d+) days, times (\S+)"), r"逾期:\1 通知,\2 天内未缴,按 \3 倍计"),
     (re.compile(r"what the rest of the year brings is not known"), "本年剩余时间无法预计"),
     (re.compile(r"the rest of the year as the last (\d+) days known, until (\S+)"), r"本年剩余时间按已知的最后 \1 天(至 \2)外推"),
+    (re.compile(r"the rest of the year as (.+)"), r"本年剩余时间按 \1 外推"),
     (re.compile(r"(\S+) yuan of it are of (\d+)"), r"其中 \2 年度 \1 元"),
     (re.compile(r"(\d+) of (\d+) quarters of an hour have no price"), r"\2 个刻钟时段中 \1 个无电价"),
     (re.compile(r"reactive energy is known of (.+) of the intervals"), r"仅 \1 的时段有无功电量"),
