@@ -7,7 +7,7 @@ from plant.indicators.row import Indicator
 ROWS: tuple[Indicator, ...] = (
     Indicator(
         "suspect_meters",
-        "",
+        "1",
         "count",
         "Meters under suspicion",
         "疑似异常电表数",
