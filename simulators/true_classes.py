@@ -71,7 +71,23 @@ def class_shares(truth: Truth, site: Site, span: Span, *, whole: bool) -> dict[t
         branches = [*(branch for branch, at in BUS_OF.items() if at == bus), "coupler"]
         feeds = [(branch, direction) for branch in branches for direction in ("import", "export")]
         found[f"bus:bus-{bus}", "residual"] = meters.root(feeds) / sum(truth.energy_kwh(name, span) for name in lost)
+    found |= _branch_shares(truth, meters)
+    outer: Feeds = [(branch, direction) for branch in BUS_OF for direction in ("import", "export")]
+    of_loss = meters.root(outer) / sum(truth.energy_kwh(name, span) for name in ("loss-1", "loss-2", "unmetered"))
+    found |= {("plant", name): of_loss for name in ("network_loss", "network_loss_share")}
+    found["plant", "casthouse_energy"] = meters.share([("casthouse", "import")])
     return {name: share for name, share in found.items() if np.isfinite(share)}
+
+
+def _branch_shares(truth: Truth, meters: _Classes) -> dict[tuple[str, str], float]:
+    found = {}
+    for field in PV:
+        for name in ("solar_generation", "specific_yield"):
+            found[f"branch:{field}", name] = meters.share([(field, "export")])
+    for group in (group for line in truth.lines.values() for group in line.groups):
+        sides = meters.share([(group, "import")]), meters.share([(f"dc-{group}", "import")])
+        found[f"branch:{group}", "rectifier_group_efficiency"] = float(np.hypot(*sides))
+    return found
 
 
 def point_shares(site: Site, true: Mapping[tuple[str, str], float]) -> dict[tuple[str, str], float]:

@@ -16,6 +16,15 @@ def true_figures(truth: Truth, span: Span) -> dict[tuple[str, str], float]:
     found: dict[tuple[str, str], float] = {(PLANT, name): figure(truth, span) for name, figure in _PLANT.items()}
     for node, name in ((PLANT, PLANT), *((f"line:{line}", line) for line in truth.lines)):
         found |= {(node, indicator): value for indicator, value in _process(truth, name, span).items()}
+    for number, field in enumerate(truth.model.parameters.fields, start=1):
+        made = truth.energy(f"pv-{number}", span).export_kwh
+        found[f"branch:pv-{number}", "solar_generation"] = made
+        found[f"branch:pv-{number}", "specific_yield"] = made / field.peak_kw
+    for group in (group for line in truth.lines.values() for group in line.groups):
+        found[f"branch:{group}", "rectifier_group_efficiency"] = (
+            100.0 * truth.energy_kwh(f"dc-{group}", span) / truth.energy_kwh(group, span)
+        )
+    found |= {(f"branch:{tie}", "maximum_demand"): truth.maximum_demand_kw(tie, span) for tie in TIES}
     found["bus:bus-1", "residual"] = truth.energy_kwh("loss-1", span)
     found["bus:bus-2", "residual"] = truth.energy_kwh("loss-2", span) + truth.energy_kwh("unmetered", span)
     return found
@@ -39,6 +48,15 @@ def _feed_in(truth: Truth, span: Span) -> float:
     return 100.0 * truth.renewable_export_kwh(span) / made if made else 0.0
 
 
+def _lost(truth: Truth, span: Span) -> float:
+    return sum(truth.energy_kwh(name, span) for name in ("loss-1", "loss-2", "unmetered"))
+
+
+def _lost_share(truth: Truth, span: Span) -> float:
+    made = _sum((*PV, "unit-1", "battery"), "export")(truth, span)
+    return 100.0 * _lost(truth, span) / (made + _sum(TIES, "import")(truth, span))
+
+
 _PLANT: dict[str, Callable[[Truth, Span], float]] = {
     "load_energy": Truth.load_kwh,
     "grid_import": _sum(TIES, "import"),
@@ -50,6 +68,9 @@ _PLANT: dict[str, Callable[[Truth, Span], float]] = {
     "green_to_load": Truth.green_to_load_kwh,
     "green_share_physical": Truth.green_share_physical_percent,
     "pv_feed_in": _feed_in,
+    "network_loss": _lost,
+    "network_loss_share": _lost_share,
+    "casthouse_energy": _sum(("casthouse",), "import"),
     "pv_self_consumption": lambda truth, span: 100.0 - _feed_in(truth, span),
 }
 
@@ -62,6 +83,7 @@ def _process(truth: Truth, name: str, span: Span) -> dict[str, float]:
     found = {
         "rectifier_energy": rectifier,
         "dc_energy": direct,
+        "metal_tapped": sum(truth.metal_tapped_t(line.name, span) for line in lines),
         "metal_produced": truth.metal_produced_t(name, span),
         "specific_energy_dc": truth.specific_energy_dc_kwh_per_t(name, span),
         "specific_energy_e1": truth.specific_energy_e1_kwh_per_t(name, span),

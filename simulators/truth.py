@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from plant.series import Span
+from plant.series import QUARTER_NS, Span
 from simulators.accounts import Accounts
 from simulators.lattice import Columns
 from simulators.parameters import BUS_OF, FARADAY_KG_PER_KAH, Line
@@ -15,6 +15,7 @@ from simulators.smelter import SmelterModel
 from simulators.tapping import Tapping
 
 SHARED_TO_TAPPING = ("desulphurisation", "compressors", "potroom-aux")
+HOUR_NS = 3_600_000_000_000
 _SPANS_KEPT = 1_000
 _LOADS = tuple(name for name in BUS_OF if not name.startswith(("tie", "unit", "pv", "battery")))
 
@@ -71,6 +72,11 @@ class Truth:
         sums = self._totals(span)[0]
         current = sum(sums[f"current-{group}"] for group in self.lines[line].groups)
         return sums[f"pot-metal-{number}"] / (FARADAY_KG_PER_KAH * current)
+
+    def maximum_demand_kw(self, branch: str, span: Span) -> float:
+        """Greatest mean import of a quarter of an hour that begins with one."""
+        positive, _ = self.model.integrals(span.bounds(QUARTER_NS))
+        return float(np.diff(positive[branch]).max()) * HOUR_NS / QUARTER_NS
 
     def state_of_charge_percent(self, t_ns: int) -> float:
         """True state of charge of the battery."""
