@@ -13,6 +13,11 @@ from plant.register_statements import STATED_KINDS, RegisterStatement, statement
 from plant.series import QUARTER_NS, Span
 from plant.site import Mounting
 
+REMEMBERED = (
+    100_000  # entries whose slots are known to be marked: more than are ever dirty together, or they would mark each other
+)
+FAR_NS = 366 * 96 * QUARTER_NS  # how far what an entry supersedes may lie from it, at first,
+FARTHEST_NS = 10 * FAR_NS  # and at most
 _REGISTERS = ("energy_import", "energy_export", "dc_energy")
 
 
@@ -21,7 +26,7 @@ class Restatement:
 
     def __init__(self, model: PlantModel, gather: Gather, ledger: Ledger) -> None:
         self._site, self._gather, self._ledger = model.site, gather, ledger
-        self._widened: set[int] = set()  # entries whose slots are marked; after a restart they are marked once more
+        self._widened: dict[int, None] = {}  # entries whose slots are marked, newest last; forgotten ones are marked once more
 
     async def statements(self, span: Span) -> tuple[RegisterStatement, ...]:
         """Statements that may enter the intervals of a span. Raises StoreError."""
@@ -39,15 +44,17 @@ class Restatement:
         if not fresh:
             return False
         wide = reached(Span(min(e.start_ns for e in fresh), max(e.end_ns for e in fresh) + 1))
-        superseded = await self._superseded(fresh)
         annotations = await self._ledger.annotations(plant, wide)
         every = await self._ledger.entries(plant, STATED_KINDS, wide, with_superseded=True)
+        superseded = await self._superseded(fresh, every)
         slots: dict[str, set[int]] = {}
         for entry in (*fresh, *superseded):
             reach = await self._reach(entry, annotations, every)
             found = range(reach.start_ns // QUARTER_NS * QUARTER_NS, min(reach.end_ns + 1, end_ns), QUARTER_NS)
             slots.setdefault(nodes.point(entry.subject), set()).update(found)
-        self._widened.update(e.id for e in fresh if e.id is not None)
+        self._widened |= {e.id: None for e in fresh if e.id is not None}
+        for known in list(self._widened)[: -max(REMEMBERED, len(fresh))]:
+            del self._widened[known]
         marked = {node: sorted(found) for node, found in slots.items() if found}
         if marked:
             await self._ledger.mark_dirty_many(plant, marked)
@@ -81,12 +88,17 @@ class Restatement:
             ends = await self._gather.nearest("after", pairs, changed.span.end_ns, ())
         return Span(max(starts, default=changed.span.start_ns), min(ends, default=changed.span.end_ns))
 
-    async def _superseded(self, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    async def _superseded(self, entries: Sequence[LedgerEntry], near: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+        """What entries supersede: most often one ``near`` them, else looked for further away, as after a year was mistyped."""
         wanted = {e.supersedes for e in entries if e.supersedes is not None}
-        if not wanted:
-            return []
-        known = await self._ledger.entries(self._site.id, STATED_KINDS, Span(0, 2**62), with_superseded=True)
-        return [e for e in known if e.id in wanted]
+        found = {e.id: e for e in near if e.id in wanted}
+        reach_ns = FAR_NS
+        while entries and len(found) < len(wanted) and reach_ns <= FARTHEST_NS:
+            around = Span(max(min(e.start_ns for e in entries) - reach_ns, 0), max(e.end_ns for e in entries) + reach_ns)
+            known = await self._ledger.entries(self._site.id, STATED_KINDS, around, with_superseded=True)
+            found |= {e.id: e for e in known if e.id in wanted}
+            reach_ns *= 10
+        return list(found.values())
 
     async def _reach(self, entry: LedgerEntry, annotations: Sequence[Annotation], every: Iterable[LedgerEntry]) -> Span:
         """From the last reading of the point's register before an entry to the first one after it, stated ones included."""

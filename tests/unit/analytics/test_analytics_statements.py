@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from plant.entry_data import entry_data, plausible_entry
 from plant.ports import LedgerEntry
 from plant.register_statements import statements_of
 from plant.series import QUARTER, QUARTER_NS, Span
+from storage.ledger import SqlLedger
 from tests.analytics_plant import NS, SmallPlant, meter_toml, small_plant
 
 START = 1_780_272_000 * NS  # 00:00 UTC
@@ -102,6 +105,45 @@ async def test_a_reading_by_eye_divides_a_gap_and_a_corrected_one_restates_it_ag
     np.testing.assert_allclose(corrected[4:12], KW / 8, rtol=1e-6)
     touched = sorted(t for t in first if first[t] != second[t])
     assert touched == [START + i * QUARTER_NS for i in range(4, 21)]
+
+
+class _Asked(SqlLedger):
+    """A ledger that notes how long the spans are that statements are asked of."""
+
+    spans_ns: ClassVar[list[int]] = []
+
+    async def entries(self, plant: str, kinds: Sequence[str], span: Span, *, with_superseded: bool = False) -> list[LedgerEntry]:
+        if "meter_reading" in kinds:
+            self.spans_ns.append(span.end_ns - span.start_ns)
+        return await super().entries(plant, kinds, span, with_superseded=with_superseded)
+
+
+async def test_a_correction_reads_what_lies_near_it_and_finds_what_was_of_another_year(
+    tmp_path: Path,
+) -> None:
+    kwh = 1000 + KW * (readings(6) - START) / HOUR_NS
+    kwh[61:300] = np.nan
+    async with small_plant(tmp_path, SITE, START, KNOWN) as plant:
+        await fed(plant, kwh)
+        asked = _Asked(f"sqlite:///{tmp_path / 'ledger.sqlite'}", plant.clock)
+        await asked.setup()
+        plant.restart(ledger=asked)
+        plant.clock.t_ns = START + 8 * HOUR_NS
+        at, year_ns = START + 3 * HOUR_NS, 365 * 24 * HOUR_NS
+        (near,) = await plant.ledger.add([stated("meter_reading", at, 1000 + KW * 1.5)])
+        await plant.work()
+        await plant.ledger.add([replace(stated("meter_reading", at, 1000 + KW * 2), supersedes=near, reason="misread")])
+        await plant.work()
+        assert 0 < max(asked.spans_ns) < year_ns
+        (far,) = await plant.ledger.add([stated("meter_reading", at - 2 * year_ns, 900.0)])
+        await plant.work()
+        entry = stated("meter_reading", at + QUARTER_NS, 1000 + KW * 2.25)
+        await plant.ledger.add([replace(entry, supersedes=far, reason="of this year")])
+        await plant.work()
+        found = await energy(plant, nodes.point("mill"))
+        await asked.close()
+    assert max(asked.spans_ns) > 2 * year_ns
+    assert found.sum() == pytest.approx(KW * 6, abs=1e-6)
 
 
 @pytest.mark.parametrize(
