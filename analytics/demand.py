@@ -51,7 +51,9 @@ def _demand(period: Period, tie: Branch, node: str) -> tuple[dict[str, Figure], 
     to_kw = H_NS / period.rows.step_ns
     at = int(np.nanargmax(amount.best))
     kw = float(amount.best[at]) * to_kw
+    step_kwh = _step_kwh(period, tie)  # a quarter's bounds lie anywhere between two steps of the register
     low, high = np.fmin(amount.low, amount.best), np.where(known, np.fmax(amount.high, amount.best), amount.high)
+    low, high = np.maximum(low - step_kwh, 0.0), high + step_kwh
     least, most = float(np.nanmax(low)) * to_kw, float(high.max()) * to_kw  # a quarter that nothing bounds leaves the most open
     share = float(np.nan_to_num(period.rows.column(node, "measured_share"))[known].sum() / len(known))
     found = Sum(kw, least, most if np.isfinite(most) else None, share)
@@ -74,6 +76,12 @@ def _demand(period: Period, tie: Branch, node: str) -> tuple[dict[str, Figure], 
             money = [None if x is None else _yuan(x, contract.price_yuan_per_kw) for x in (found.value, found.low, found.high)]
             figures["demand_charge"] = figure_of(period, node, "demand_charge", Sum(money[0], money[1], money[2], share))
     return figures, row
+
+
+def _step_kwh(period: Period, tie: Branch) -> float:
+    """Largest step of the registers that a tie's energy is read off, as stated of their mountings."""
+    spans = [m for p in period.site.points_of(tie.id) for m in p.mountings if m.valid_from_ns < period.span.end_ns]
+    return max((m.register_step_kwh for m in spans), default=0.0)
 
 
 def _yuan(kw: float, price: Decimal) -> float:

@@ -19,7 +19,6 @@ CLOSED = 3.0  # the same of what registers closed the gaps of
 OPEN = 25.0  # half the band over the truth, for all of it missing: a meter may show many times its usual energy
 WIDE_MAX = 0.03  # of days with faults: a register that began again leaves its interval open
 NULLABLE = ("network_loss", "network_loss_share")  # one gap of one meter leaves open what is lost between them
-EXACT_ONLY = ("maximum_demand",)  # its band is by class, without the register's steps, which weigh in a quarter of an hour
 NULLS_MAX = 0.25  # of the days of a figure with faults; of a month none
 SIGMAS = 2.33  # one in a hundred honest runs may miss a gate by chance
 METERS = 30  # as many figures of a plant err on their own; of trials, variance of the rate by plant
@@ -87,8 +86,6 @@ def verdict(cases: Iterable[Case], meters: Meters) -> Verdict:
     periods: defaultdict[str, list[Case]] = defaultdict(list)
     for case in cases:
         if case.indicator.startswith("energy_") and abs(case.truth) < SMALL_KWH and abs(case.value or 0.0) < SMALL_KWH:
-            continue
-        if case.indicator in EXACT_ONLY and meters is not Meters.EXACT:
             continue
         groups[case.period, case.name].append(case)
         periods[case.period].append(case)
