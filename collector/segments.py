@@ -8,24 +8,27 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
 from collector.disk import OS_DISK, Disk, DiskFile, write_whole
 from collector.spool_format import Record, Rot, ends_whole, next_record, sound_length
-from collector.spool_small import NO_SPACE, SmallFiles
+from collector.spool_small import NO_SPACE, SmallFiles, sealed, unsealed
 from plant.errors import SpoolError, SpoolFull
 from plant.frame import FrameBlock
 from plant.ports import SpoolCursor
 
 READ_BYTES = 2 * 2**20
-SUFFIX, UNREADABLE, DAMAGED = ".seg", ".unreadable", ".damaged"
+SUFFIX, UNREADABLE = ".seg", ".unreadable"
+
+
+_Place = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class _CursorFile(msgspec.Struct, forbid_unknown_fields=True):
-    segment: int
-    offset: int
+    segment: _Place
+    offset: _Place
 
 
 class CursorDamaged(SpoolError):
@@ -207,30 +210,29 @@ def remove_unreadable(disk: Disk, directory: Path) -> None:
                 disk.remove(directory / name)
 
 
+def cursor_path(directory: Path, sink: str) -> Path:
+    """File of a sink's cursor."""
+    return directory / f"{sink}.cursor"
+
+
 def load_cursor(disk: Disk, directory: Path, sink: str) -> SpoolCursor | None:
     """A sink's cursor, None where it never committed. Raises CursorDamaged, SpoolError where it may not be read."""
-    path = directory / f"{sink}.cursor"
+    path = cursor_path(directory, sink)
     try:
-        kept = msgspec.json.decode(disk.read(path), type=_CursorFile)
+        body, _ = unsealed(disk.read(path))
+        kept = msgspec.json.decode(body, type=_CursorFile)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError) as error:
         may_be_sound = isinstance(error, OSError) and error.errno != errno.EIO
         kind = SpoolError if may_be_sound else CursorDamaged
         raise kind(f"{path}: {error}; without it the whole spool is sent again, which stores nothing twice") from error
     return SpoolCursor(kept.segment, kept.offset)
 
 
-def set_cursor_aside(disk: Disk, directory: Path, sink: str) -> None:
-    """Keep a damaged cursor file under a name that is none of the spool's. Raises OSError."""
-    path = directory / f"{sink}.cursor"
-    disk.rename(path, path.with_name(path.name + DAMAGED))
-    disk.sync_directory(directory)
-
-
 def save_cursor(small: SmallFiles, sink: str, cursor: SpoolCursor) -> None:
     """Replace a sink's cursor in one step that a power cut cannot halve. Raises OSError."""
-    small.replace(f"{sink}.cursor", msgspec.json.encode(_CursorFile(cursor.segment, cursor.offset)))
+    small.replace(f"{sink}.cursor", sealed(msgspec.json.encode(_CursorFile(cursor.segment, cursor.offset))))
 
 
 def remove_segments(disk: Disk, directory: Path, numbers: Sequence[int]) -> None:

@@ -23,7 +23,7 @@ from collector.spool_read import READ_TRIES_MAX, Reader
 from collector.spool_room import NS_PER_H, RoomKeeper
 from collector.spool_scan import extent, header_at
 from collector.spool_shelf import Shelf
-from collector.spool_small import NO_SPACE, SmallFiles
+from collector.spool_small import NO_SPACE, SmallFiles, set_aside
 from plant.errors import SpoolError, SpoolFull
 from plant.frame import FrameBlock
 from plant.ports import Clock, HealthBoard, SpoolCursor
@@ -121,7 +121,7 @@ class Spool:
             sizes = {n: size for n, size in found.items() if n > gone_through}
             rotten = self._cut(sizes)
             for sink in self._shelf.cursors:
-                self._shelf.cursors[sink] = self._load_cursor(sink)
+                self._shelf.cursors[sink] = self._load_cursor(sink, sizes)
             self._small.clean()
             self._look_back(sizes)
             # Above every number it ever gave out, also where the directory was wiped: no cursor may fit by chance.
@@ -141,15 +141,23 @@ class Spool:
             raise
         return rotten
 
-    def _load_cursor(self, sink: str) -> SpoolCursor | None:
+    def _load_cursor(self, sink: str, sizes: dict[int, int]) -> SpoolCursor | None:
         try:
-            return files.load_cursor(self._disk, self._directory, sink)
+            found = files.load_cursor(self._disk, self._directory, sink)
+            if found is not None and not self._between_records(found, sizes):
+                raise files.CursorDamaged(f"{files.cursor_path(self._directory, sink)}: no record begins at {found}")
         except files.CursorDamaged as error:
             # to send again stores nothing twice, while not to start loses what the sources cannot keep
             self._health.count("spool_damaged_cursors", {"sink": sink})
             self._health.set(f"spool:{sink}:cursor", "degraded", f"{error}; set aside")
-            files.set_cursor_aside(self._disk, self._directory, sink)
+            set_aside(self._disk, files.cursor_path(self._directory, sink))
             return None
+        return found
+
+    def _between_records(self, at: SpoolCursor, sizes: dict[int, int]) -> bool:
+        if at.segment not in sizes or at.offset in (0, sizes[at.segment]):
+            return True  # a segment that is gone was passed, or is told lost
+        return header_at(self._disk, self._directory, at.segment, at.offset) is not None
 
     def _cut(self, sizes: dict[int, int]) -> list[tuple[int, Rot]]:
         rotten: list[tuple[int, Rot]] = []

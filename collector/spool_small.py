@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import re
 import threading
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from collector.disk import DRAFT, Disk, replace_durably, write_whole
 RESERVE = "reserve"
 SHARE_OF_BOUND, BYTES_MAX = 16, 512 * 2**10  # of the spool's bound, for reserve, cursors, losses and their drafts
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+DAMAGED = ".damaged"
+_SEAL = re.compile(rb',"crc":([0-9]+)\}\Z')
 
 
 class SmallFiles:
@@ -54,3 +58,26 @@ class SmallFiles:
                 file.sync()
             finally:
                 file.close()
+
+
+def sealed(data: bytes) -> bytes:
+    """A JSON object with the CRC32 of its bytes as its last field."""
+    return b'%s,"crc":%d}' % (data[:-1], zlib.crc32(data))
+
+
+def unsealed(data: bytes) -> tuple[bytes, bool]:
+    """The object without its seal, and whether it had one: files of earlier versions have none. Raises ValueError for one
+    that does not fit."""
+    found = _SEAL.search(data)
+    if found is None:
+        return data, False
+    body = data[: found.start()] + b"}"
+    if zlib.crc32(body) != int(found[1]):
+        raise ValueError("the checksum does not fit")
+    return body, True
+
+
+def set_aside(disk: Disk, path: Path) -> None:
+    """Keep a damaged file under a name that is none of the spool's. Raises OSError."""
+    disk.rename(path, path.with_name(path.name + DAMAGED))
+    disk.sync_directory(path.parent)

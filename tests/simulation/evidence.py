@@ -175,7 +175,8 @@ class Evidence:
         if kept is None:
             return None
         try:
-            return SpoolCursor(**json.loads(kept))
+            found = json.loads(kept)
+            return SpoolCursor(found["segment"], found["offset"])
         except (ValueError, TypeError) as error:
             raise self._world.violation(f"the cursor's file is damaged: {kept!r}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import resource
 import struct
 import subprocess
@@ -262,6 +263,48 @@ async def test_damaged_cursor_file_is_set_aside_and_everything_is_sent_again(ben
         await spool.commit("store", spool.durable)
     async with bench.spool() as spool:
         assert await everything(spool, spool.cursor("store")) == []
+
+
+@pytest.mark.parametrize("seal", ["kept", "of an earlier version"])
+@pytest.mark.parametrize("moved_bytes", [-1, 1, 10_000_000])
+async def test_cursor_with_a_wrong_offset_skips_nothing(bench: Bench, seal: str, moved_bytes: int) -> None:
+    async with bench.spool() as spool:
+        await spool.append([block(3)])
+        _, behind = await spool.read(spool.start, 1)
+        await spool.append([block(3, first=3)])
+        await spool.commit("store", behind)
+    path = bench.directory / "store.cursor"
+    found = json.loads(path.read_text()) | {"offset": behind.offset + moved_bytes}
+    if seal != "kept":
+        del found["crc"]
+    path.write_text(json.dumps(found, separators=(",", ":")))
+    async with bench.spool() as spool:
+        assert await everything(spool, spool.cursor("store")) == [0, 1, 2, 3, 4, 5]
+        assert "set aside" in bench.told("spool:store:cursor")
+
+
+async def test_cursor_moved_to_another_record_does_not_pass_its_checksum(bench: Bench) -> None:
+    async with bench.spool() as spool:
+        await spool.append([block(1)])
+        _, first = await spool.read(spool.start, 1)
+        await spool.append([block(1, first=1)])
+        _, second = await spool.read(first, 1)
+        await spool.append([block(1, first=2)])
+        await spool.commit("store", first)
+    path = bench.directory / "store.cursor"
+    path.write_text(path.read_text().replace(f'"offset":{first.offset}', f'"offset":{second.offset}'))
+    async with bench.spool() as spool:
+        assert await everything(spool, spool.cursor("store")) == [0, 1, 2]
+
+
+async def test_cursor_of_an_earlier_version_is_read(bench: Bench) -> None:
+    async with bench.spool() as spool:
+        await spool.append([block(1)])
+        _, behind = await spool.read(spool.start, 1)
+        await spool.append([block(1, first=1)])
+    (bench.directory / "store.cursor").write_text(f'{{"segment":{behind.segment},"offset":{behind.offset}}}')
+    async with bench.spool() as spool:
+        assert await everything(spool, spool.cursor("store")) == [1]
 
 
 async def test_sinks_that_commit_at_once_leave_whole_cursors(bench: Bench) -> None:
