@@ -12,9 +12,7 @@ import typer
 
 
 def study(
-    name: Annotated[
-        str, typer.Argument(help="Which study; a wrong name is answered with all there are.")
-    ],
+    name: Annotated[str, typer.Argument(help="Which study; a wrong name is answered with all there are.")],
     period: Annotated[str, typer.Argument(help="2026-11-20, 2026-11 or 2026")],
     site: Annotated[Path, typer.Option("--site", help="The site file.")],
 ) -> None:

@@ -78,7 +78,8 @@ def test_readings_by_eye_keep_the_sum_and_narrow_the_gap(kw: list[float], at: li
     stated = [RegisterStatement("p", "import", t * NS, t * NS, 5.0 + float(energy_at(t, kw))) for t in at]
     series = {"m": (t_s.astype(np.int64) * NS, 5.0 + energy_at(t_s, kw))}
     plain, helped = settle(series, []), settle(series, stated)
-    assert helped.energy_import.sum() == pytest.approx(plain.energy_import.sum(), abs=1e-6)
+    if np.isfinite(plain.energy_import).all():  # else the register may have turned over unseen in the gap, and it stays open
+        assert helped.energy_import.sum() == pytest.approx(plain.energy_import.sum(), abs=1e-6)
     true_kwh, ramp = np.diff(energy_at(BOUNDS / NS, kw)), RATED_KW / 60 * 1.01
     # up to gap_max_s readings are interpolated: a bound between two of them has no band, as documented
     knots = np.unique(np.concatenate([t_s, at])).astype(np.int64)
