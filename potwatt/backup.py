@@ -30,6 +30,7 @@ MANIFEST = "backup.json"
 STAGED = "backups"  # within the data folder: where a running program may write
 SERIES, LEDGER = "series.duckdb", "ledger.sqlite"
 _NOT_COPIED = (SERIES, LEDGER, "series.parts", STAGED, "exports")
+RESTORING = ".restoring"  # within a data folder: there until everything of a restore is in its place
 ROOM_LEFT = 1.1  # the disk has to have this much of what is copied
 
 
@@ -45,6 +46,7 @@ class Backup:
 async def back_up(loaded: Loaded, store: SeriesStore, folder: Path, now_ns: int) -> Backup:
     """Copy a plant's data into ``folder``, which must not exist. Raises InputError, StoreError."""
     data = loaded.data_dir
+    refuse_half_restored(data)
     if await asyncio.to_thread(folder.exists):
         raise InputError(f"{folder} exists; name a folder that does not")
     unfinished = folder.with_name(folder.name + ".unfinished")
@@ -71,10 +73,11 @@ def restore(loaded: Loaded, folder: Path) -> int:
     """Fill an empty data folder from a backup; the number of files. Raises InputError, and then nothing was changed."""
     wanted = _checked(loaded, folder)
     data = loaded.data_dir
+    refuse_half_restored(data)
     if data.exists() and any(data.iterdir()):
         raise InputError(f"{data} is not empty; move what is there away first, so that nothing is mixed or written over")
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = data / ".restoring"
+    partial, moved = data / RESTORING, list[Path]()
     try:
         for name in wanted:
             target = partial / name
@@ -83,14 +86,25 @@ def restore(loaded: Loaded, folder: Path) -> int:
             _sync(target)
         _keep_private(partial)
         _own(partial, data)
+        _sync_folders(partial)
+        _sync(data)
         for entry in sorted(partial.iterdir()):
-            entry.rename(data / entry.name)
+            moved.append(entry.rename(data / entry.name))
+        _sync(data)  # before the mark goes: what a power cut leaves without it is whole
         partial.rmdir()
         _sync(data)
     except OSError as error:
+        for path in moved:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         shutil.rmtree(partial, ignore_errors=True)
         raise InputError(f"{data}: {error.strerror or error}; check the disk and its rights") from error
     return len(wanted)
+
+
+def refuse_half_restored(data: Path) -> None:
+    """Raises InputError where a restore was killed half way: what is there looks whole and is not."""
+    if (data / RESTORING).exists():
+        raise InputError(f"{data}: a restore broke off here; empty this folder and restore again")
 
 
 def _checked(loaded: Loaded, folder: Path) -> list[str]:
@@ -180,10 +194,7 @@ def _write_manifest(folder: Path, plant: str, now_ns: int, left_out: tuple[str, 
     body = {"format": FORMAT, "plant": plant, "taken_at": taken_at, "left_out": left_out, "files": files}
     (folder / MANIFEST).write_text(json.dumps(body, indent=1, ensure_ascii=False), "utf-8")
     _sync(folder / MANIFEST)
-    for path in folder.rglob("*"):
-        if path.is_dir():
-            _sync(path)
-    _sync(folder)
+    _sync_folders(folder)
     return sum(size for size, _ in files.values())
 
 
@@ -209,6 +220,13 @@ def _own(folder: Path, like: Path) -> None:
         owner = like.stat()
         for path in (folder, *folder.rglob("*")):
             os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def _sync_folders(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            _sync(path)
+    _sync(folder)
 
 
 def _sync(path: Path) -> None:

@@ -23,6 +23,7 @@ from collector.import_store import import_file, read_plan
 from collector.importer import ImportPlan
 from plant.errors import ConfigError, Fault, InputError
 from plant.ports import Ledger, LedgerEntry, SeriesStore, Written
+from potwatt.backup import refuse_half_restored
 from potwatt.board import Board
 from potwatt.clock import SystemClock
 from potwatt.history import computed, send_plan
@@ -48,6 +49,7 @@ class Opened:
 @asynccontextmanager
 async def opened(loaded: Loaded, secrets: Mapping[str, str]) -> AsyncIterator[Opened]:
     """Open what the site names, close it again. Raises StoreMisconfigured where a running program holds the files."""
+    refuse_half_restored(loaded.data_dir)
     loaded.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     clock = SystemClock()
     store, ledger = build_store(loaded, secrets, clock), build_ledger(loaded, clock)

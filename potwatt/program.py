@@ -32,6 +32,7 @@ from collector.wire_checks import tls_faults
 from plant.errors import ConfigError, Fault, SpoolFull, StoreError, StoreUnavailable
 from plant.ports import HealthBoard, Ledger, SeriesStore
 from plant.site import Endpoint, Meter, Site, best_effort_sinks, required_sinks
+from potwatt.backup import refuse_half_restored
 from potwatt.board import Board
 from potwatt.claims import ClaimedEndpoint
 from potwatt.clock import SystemClock
@@ -164,6 +165,7 @@ class Program:
     async def start(self) -> None:
         """Open what must be open before anything is read: the address, the ledger, the spool. The store may be down; where the
         disk is full or a ledger's server is away, this waits."""
+        refuse_half_restored(self.loaded.data_dir)
         if "serve" in self.roles:
             self._socket = bind(self.site.api)
         await self._once_possible("ledger", self.ledger.setup)
