@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
 from collector.disk import OS_DISK, Disk, DiskFile, write_whole
-from collector.spool_format import Record, Rot, ends_whole, next_record, sound_length
+from collector.spool_format import HEADER_BYTES, Record, Rot, ends_whole, next_record, read_header, sound_length
 from collector.spool_small import NO_SPACE, SmallFiles, sealed, unsealed
 from plant.errors import SpoolError, SpoolFull
 from plant.frame import FrameBlock
@@ -50,7 +50,8 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """What was cut: bytes, and the records among them that were written to their end and yet do not fit their checksum."""
+    """What was cut: bytes that were never acknowledged. What of the end is not readable and may have been: told, and left
+    where it is until every sink has passed it."""
 
     cut_bytes: int
     rotten: list[Rot]
@@ -87,21 +88,37 @@ def existing_segments(disk: Disk, directory: Path) -> dict[int, int]:
     return dict(sorted((int(name.stem), size) for name, size in names if name.suffix == SUFFIX and name.stem.isdigit()))
 
 
-def cut_torn_tail(disk: Disk, directory: Path, number: int, *, position: Literal["last", "earlier"] = "last") -> Tail:
-    """Cut what was left half written at the end of a segment: by a killed process in the last one, by a failed write
-    that could not be cut at once in an earlier one (of which only the headers are looked at, unless they do not fit)."""
+def cut_torn_tail(disk: Disk, directory: Path, number: int, later: Sequence[int] = ()) -> Tail:
+    """Cut what was left half written at the end of a segment: by a killed process in the last one, by a failed write that
+    could not be cut at once in one with ``later`` segments, which then have those records anew. Nothing else that does not
+    fit is cut: it may have been acknowledged."""
     path = segment_path(directory, number)
     data = memoryview(disk.read(path))
-    if position == "earlier" and ends_whole(data):
+    if later and ends_whole(data):
         return Tail(0, [])
-    sound = at = sound_length(data)
-    whole: list[Rot] = []
-    while at < len(data) and isinstance(found := next_record(data, at), Rot):
-        whole += [found] if found.frames is not None else []
-        at = found.end
-    if sound < len(data):
-        truncate(disk, path, sound)
-    return Tail(len(data) - sound, whole)
+    at, rotten = sound_length(data), []
+    while at < len(data):
+        found = next_record(data, at)
+        if isinstance(found, Rot):
+            rotten.append(found)
+            at = found.end
+        elif later and not _stands_in(disk, directory, later, data[at:]):
+            return Tail(0, [*rotten, Rot(at, len(data), "the segment ends in the middle of a record", *_promised(data, at))])
+        else:
+            truncate(disk, path, at)
+            break
+    return Tail(len(data) - at, rotten)
+
+
+def _stands_in(disk: Disk, directory: Path, later: Sequence[int], torn: memoryview) -> bool:
+    """Whether a later segment has the record whose beginning is torn; its header alone tells it from any other."""
+    start = bytes(torn[:HEADER_BYTES])
+    return any(start in disk.read(segment_path(directory, number)) for number in later)
+
+
+def _promised(data: memoryview, at: int) -> tuple[int, int, int] | tuple[()]:
+    header = read_header(data, at)
+    return () if header is None else (header.frames, header.first_t_ns, header.last_t_ns)
 
 
 def truncate(disk: Disk, path: Path, size: int) -> None:
@@ -200,6 +217,7 @@ def set_aside(disk: Disk, directory: Path, number: int) -> None:
     path = segment_path(directory, number)
     with suppress(OSError):  # it may be gone, or the disk broken: then there is nothing to keep
         disk.rename(path, path.with_suffix(UNREADABLE))
+        disk.sync_directory(directory)
 
 
 def remove_unreadable(disk: Disk, directory: Path) -> None:

@@ -161,13 +161,14 @@ class Spool:
 
     def _cut(self, sizes: dict[int, int]) -> list[tuple[int, Rot]]:
         rotten: list[tuple[int, Rot]] = []
-        last = max(sizes, default=0)
         for number in sizes:
-            position: Literal["last", "earlier"] = "last" if number == last else "earlier"
-            tail = files.cut_torn_tail(self._disk, self._directory, number, position=position)
+            later = [n for n in sizes if n > number and sizes[n]]
+            tail = files.cut_torn_tail(self._disk, self._directory, number, later)
             sizes[number] -= tail.cut_bytes
             self._health.count("spool_torn_bytes", {}, tail.cut_bytes)
             rotten += [(number, rot) for rot in tail.rotten]
+            if any(rot.frames is None for rot in tail.rotten):
+                self._shelf.suspect.add(number)
         return rotten
 
     def _look_back(self, sizes: dict[int, int]) -> None:

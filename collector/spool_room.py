@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from collector import segments as files
 from collector.disk import Disk
@@ -21,6 +22,7 @@ from plant.site import SpoolSettings
 
 MIB = 2**20
 NS_PER_H = 3600 * 1_000_000_000
+Suspects = Literal["set aside", "removed"]  # the former while there is room: they give way first
 SPARE_SHARE = 0.5  # of the bound: up to there, segments wait for best-effort sinks too
 
 
@@ -108,20 +110,25 @@ class RoomKeeper:
     async def trim(self) -> None:
         """Remove the segments that every required sink has passed; best-effort ones are waited for while there is room."""
         async with self._lock:
-            await self._trim(round(self.bytes_max * SPARE_SHARE))
+            await self._trim(round(self.bytes_max * SPARE_SHARE), suspects="set aside")
 
-    async def _trim(self, kept_bytes_max: int) -> None:
+    async def _trim(self, kept_bytes_max: int, suspects: Suspects = "removed") -> None:
         shelf = self._shelf
         while (oldest := min(shelf.sizes)) < shelf.slowest.segment:
             if any(shelf.lacking(oldest)) and shelf.size_bytes <= kept_bytes_max:
                 return
-            await self._give_up(oldest)
+            await self._give_up(oldest, suspects)
 
-    async def _give_up(self, number: int) -> None:
+    async def _give_up(self, number: int, suspects: Suspects = "removed") -> None:
         """Tell what sinks lack of a segment, then remove it. Raises SpoolFull where that could not be told."""
         spans = [await asyncio.to_thread(self._missed, number, sink, at) for sink, at in list(self._shelf.lacking(number))]
         if spans:
             await self.tell(spans, gone_through=number)
+        if number in self._shelf.suspect and suspects == "set aside":
+            self._shelf.aside_bytes += self._shelf.sizes[number]
+            self._shelf.take(number)
+            await asyncio.to_thread(files.set_aside, self._disk, self._directory, number)
+            return
         self._shelf.take(number)
         # left where the disk refuses: the next start removes it, and the bound counts what is on the shelf
         with suppress(OSError):

@@ -19,6 +19,7 @@ class Shelf:
         self.sizes: dict[int, int] = {}
         self.begun_ns: dict[int, int] = {}  # when the first record of a segment was taken in, by the spool's running time
         self.aside_bytes = 0  # of unreadable segments kept for whoever can rescue them
+        self.suspect: set[int] = set()  # segments with bytes that tell nothing and that somebody may want to look at
         self.cursors: dict[str, SpoolCursor | None] = dict.fromkeys((*required, *best_effort))
 
     @property
@@ -56,6 +57,7 @@ class Shelf:
         """A segment is kept no longer."""
         self.sizes = {n: size for n, size in self.sizes.items() if n != number}
         self.begun_ns.pop(number, None)
+        self.suspect.discard(number)
 
     def cursor(self, sink: str) -> SpoolCursor:
         """Where a sink goes on; the start for one that never committed."""
