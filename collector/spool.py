@@ -18,7 +18,7 @@ from collector import segments as files
 from collector.disk import OS_DISK, Disk
 from collector.spool_commit import PART, CommitSettings, GroupCommit, Room
 from collector.spool_format import Rot, encode_block, split_block
-from collector.spool_losses import Losses, LossRecord, read_losses
+from collector.spool_losses import ANY_SINK, FILE, Cause, Losses, LossesDamaged, LossRecord, LostSpan, read_losses
 from collector.spool_read import READ_TRIES_MAX, Reader
 from collector.spool_room import NS_PER_H, RoomKeeper
 from collector.spool_scan import extent, header_at
@@ -114,10 +114,10 @@ class Spool:
     def _recover(self, kept_by_sink: SpoolCursor | None) -> list[tuple[int, Rot]]:
         self._lock = files.DirectoryLock(self._directory, self._disk)
         try:
-            self._losses.record = read_losses(self._disk, self._directory)
+            self._losses.record = self._read_losses()
             gone_through = self._losses.record.gone_through
             found = files.existing_segments(self._disk, self._directory)
-            files.remove_segments(self._disk, self._directory, [n for n in found if n <= gone_through])
+            self._let_go([n for n in found if n <= gone_through], max(found, default=-1))
             sizes = {n: size for n, size in found.items() if n > gone_through}
             rotten = self._cut(sizes)
             for sink in self._shelf.cursors:
@@ -140,6 +140,26 @@ class Spool:
             self._lock.release()
             raise
         return rotten
+
+    def _read_losses(self) -> LossRecord:
+        try:
+            return read_losses(self._disk, self._directory)
+        except LossesDamaged:
+            self._health.count("spool_damaged_losses", {})
+            set_aside(self._disk, self._directory / FILE)
+            record = LossRecord((LostSpan(Cause.RECORD, ANY_SINK, None, None, None, 0, self._clock.now_ns()),))
+            self._losses.keep(record)
+            return record
+
+    def _let_go(self, numbers: list[int], highest: int) -> None:
+        """Of what is given up by the record: a higher segment bears witness that the spool went on behind it; without one
+        nothing is removed on the record's word alone."""
+        if numbers and numbers[-1] == highest:
+            for number in numbers:
+                files.set_aside(self._disk, self._directory, number)
+            self._disk.sync_directory(self._directory)
+        else:
+            files.remove_segments(self._disk, self._directory, numbers)
 
     def _load_cursor(self, sink: str, sizes: dict[int, int]) -> SpoolCursor | None:
         try:

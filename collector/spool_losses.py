@@ -1,22 +1,23 @@
 """What the spool could not keep for a sink: counted, named as spans, durable before anything is let go.
 
-``losses.json`` in the spool's directory is replaced in one step. It also says up to which segment everything was given
-up, so that a kill between telling and removing leaves nothing that is both told lost and delivered.
+``losses.json`` in the spool's directory is replaced in one step and carries a checksum. It also says up to which segment
+everything was given up, so that a kill between telling and removing leaves nothing that is both told lost and delivered.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from pathlib import Path
 
 import msgspec
 
 from collector.disk import Disk
-from collector.spool_small import SmallFiles
+from collector.spool_small import SmallFiles, sealed, unsealed
 from plant.errors import SpoolError
 from plant.ports import Clock, HealthBoard
 
@@ -38,6 +39,7 @@ class Cause(Enum):
     THIN = "thin"  # spool.when_full: left out between two that were kept
     FELL_BEHIND = "fell_behind"  # a best-effort sink that the required ones did not wait for
     ROT = "rot"  # the disk did not give back what was written to it
+    RECORD = "record"  # this record was damaged and begun anew: what it told is unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +73,30 @@ class LossRecord:
         return sum(span.frames or 0 for span in self.spans if span.told_ns >= since_ns)
 
 
+class LossesDamaged(SpoolError):
+    """The record's file is there and cannot be believed."""
+
+
 def read_losses(disk: Disk, directory: Path) -> LossRecord:
-    """The record in a spool's directory, empty where nothing was lost. Raises SpoolError for a damaged or newer file."""
+    """The record in a spool's directory, empty where nothing was lost. Raises LossesDamaged, and SpoolError where it may not
+    be read or is newer. Without a checksum, as earlier versions wrote it, ``gone_through`` is not believed: what is sent
+    although it was told lost is no harm, what is removed by a wrong digit is."""
     path = directory / FILE
     try:
-        found = msgspec.json.decode(disk.read(path), type=LossRecord)
+        body, is_sealed = unsealed(disk.read(path))
+        found = msgspec.json.decode(body, type=LossRecord)
+        unknown = set(msgspec.json.decode(body)) - {field.name for field in fields(LossRecord)}
     except FileNotFoundError:
         return LossRecord()
-    except (OSError, msgspec.MsgspecError) as error:
-        raise SpoolError(f"{path}: {error}; move it away to go on without the record of earlier losses") from error
+    except (OSError, ValueError) as error:
+        may_be_sound = isinstance(error, OSError) and error.errno != errno.EIO
+        kind = SpoolError if may_be_sound else LossesDamaged
+        raise kind(f"{path}: {error}; the next start goes on without this record of earlier losses") from error
     if found.version != VERSION:
         raise SpoolError(f"{path} is of version {found.version}, this program reads {VERSION}: use the one that wrote it")
-    return found
+    if unknown and not is_sealed:
+        raise LossesDamaged(f"{path}: found {', '.join(sorted(unknown))}; the next start goes on without this record of losses")
+    return found if is_sealed else replace(found, gone_through=-1)
 
 
 class Losses:
@@ -104,11 +118,15 @@ class Losses:
                 told = _folded(told, span)
             told, folded = _bounded(told)
             record = LossRecord(told, max(gone_through, self.record.gone_through), folded=_kept(self.record.folded, folded))
-            await asyncio.to_thread(self._small.replace, FILE, msgspec.json.encode(record))
+            await asyncio.to_thread(self.keep, record)
             self.record = record
         for span in new:
             self._health.count("spool_lost_frames", {"cause": span.cause.value, "sink": span.sink or "any"}, span.frames or 0)
         self.report()
+
+    def keep(self, record: LossRecord) -> None:
+        """Write a record down durably. Blocking. Raises OSError."""
+        self._small.replace(FILE, sealed(msgspec.json.encode(record)))
 
     def _knows(self, span: LostSpan) -> bool:
         if span.segment is not None and span.offset in self.record.folded.get(span.segment, ()):
@@ -122,7 +140,7 @@ class Losses:
             return
         since = self._clock.now_ns() - RECENT_NS
         recent = [span for span in spans if span.told_ns >= since]
-        detail = f"{self.record.frames()} Frames at most were lost in {len(spans)} spans; {in_words(spans[-1])}"
+        detail = f"{_number(self.record)} were lost in {len(spans)} spans; {in_words(spans[-1])}"
         self._health.set(
             PART,
             "degraded" if recent else "ok",
@@ -134,8 +152,17 @@ class Losses:
         )
 
 
+def _number(record: LossRecord) -> str:
+    known, uncounted = record.frames(), sum(span.frames is None for span in record.spans)
+    if not uncounted:
+        return f"{known} Frames at most"
+    return f"{known} Frames at most, and an unknown number in {uncounted} spans," if known else "An unknown number of Frames"
+
+
 def in_words(span: LostSpan) -> str:
     """One span for a reader."""
+    if span.cause is Cause.RECORD:
+        return f"{span.cause.value}: {FILE} was damaged and is set aside beside it; losses that it told of are not known any more"
     frames = "an unknown number of" if span.frames is None else f"at most {span.frames}"
     reach = "" if span.first_t_ns is None else f" from {span.first_t_ns} to {span.last_t_ns} (UTC ns)"
     return f"{span.cause.value}: {frames} Frames{reach} do not reach {span.sink or 'any store'}"

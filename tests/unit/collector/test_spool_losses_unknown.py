@@ -56,4 +56,17 @@ async def test_however_much_rots_the_record_stays_small(tmp_path: Path) -> None:
 
 def test_a_record_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     (tmp_path / "losses.json").write_text('{"spans":[],"gone_through":4,"version":1}')
-    assert read_losses(OS_DISK, tmp_path) == LossRecord((), 4)
+    assert read_losses(OS_DISK, tmp_path) == LossRecord((), -1)  # without a checksum nothing is given up on its word
+
+
+async def test_health_says_that_a_number_is_unknown(tmp_path: Path) -> None:
+    board = Board()
+    losses = Losses(SmallFiles(tmp_path, OS_DISK, 2**23), LossRecord(), SteppedClock(), board)
+    await losses.tell([LostSpan(Cause.ROT, "", None, None, None, 10, T0_NS, 1, 0)])
+    assert told(board).startswith("An unknown number of Frames were lost in 1 spans")
+    await losses.tell([LostSpan(Cause.ROT, "", 5, 1, 2, 10, T0_NS, 1, 10)])
+    assert told(board).startswith("5 Frames at most, and an unknown number in 1 spans, were lost in 2 spans")
+
+
+def told(board: Board) -> str:
+    return next(health.detail for health in board.all() if health.part == "spool:lost")
