@@ -47,6 +47,7 @@ async def back_up(loaded: Loaded, store: SeriesStore, folder: Path, now_ns: int)
     """Copy a plant's data into ``folder``, which must not exist. Raises InputError, StoreError."""
     data = loaded.data_dir
     refuse_half_restored(data)
+    refuse_within(data, folder)
     if await asyncio.to_thread(folder.exists):
         raise InputError(f"{folder} exists; name a folder that does not")
     unfinished = folder.with_name(folder.name + ".unfinished")
@@ -105,6 +106,14 @@ def refuse_half_restored(data: Path) -> None:
     """Raises InputError where a restore was killed half way: what is there looks whole and is not."""
     if (data / RESTORING).exists():
         raise InputError(f"{data}: a restore broke off here; empty this folder and restore again")
+
+
+def refuse_within(data: Path, folder: Path) -> None:
+    """Raises InputError for a backup into the data folder, other than where they are staged: it would copy itself the next
+    time, and be lost with what it was taken of."""
+    within = folder.resolve()
+    if within.is_relative_to(data.resolve()) and not within.is_relative_to(data.resolve() / STAGED):
+        raise InputError(f"{folder} is within {data}, what is copied; name a folder elsewhere, best on another disk")
 
 
 def _checked(loaded: Loaded, folder: Path) -> list[str]:

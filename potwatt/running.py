@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import socket
@@ -110,10 +111,22 @@ def _answer(loaded: Loaded, path: str, body: bytes | None, timeout_s: float, who
     context = ssl.create_default_context(cafile=str(loaded.folder / api.tls_cert)) if api.tls_cert else None
     try:
         with urllib.request.urlopen(request, timeout=timeout_s, context=context) as answer:  # noqa: S310
-            found: dict[str, Any] = json.load(answer)
-            return found
+            found = json.load(answer)
+        if not isinstance(found, dict):
+            raise ValueError(f"{type(found).__name__} instead of an object")
+        return found
     except urllib.error.HTTPError as error:
+        if error.code < 500 and not error.headers.get_content_type().endswith("json"):
+            raise _foreign(where, f"{error.code} {error.reason} to {path}") from error
         hint = f"; put {whose} key into {KEY_VARIABLE}" if error.code in (401, 403) else _detail(error)
         raise TransportError(f"{where} answered {error.code} to {path}{hint}") from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise TransportError(f"no answer from {where}: {error}; check that `potwatt run` serves there") from error
+    except (ValueError, http.client.HTTPException) as error:
+        raise _foreign(where, str(error)) from error
+
+
+def _foreign(where: str, told: str) -> TransportError:
+    return TransportError(
+        f"what answers at {where} is not potwatt (it told: {told}); end that server, or set another api.port in the site file"
+    )
