@@ -185,7 +185,7 @@ class Spool:
             later = [n for n in sizes if n > number and sizes[n]]
             tail = files.cut_torn_tail(self._disk, self._directory, number, later)
             sizes[number] -= tail.cut_bytes
-            self._health.count("spool_torn_bytes", {}, tail.cut_bytes)
+            self._health.count("spool_torn_bytes", {}, tail.cut_bytes + sum(rot.end - rot.start for rot in tail.rotten))
             rotten += [(number, rot) for rot in tail.rotten]
             if any(rot.frames is None for rot in tail.rotten):
                 self._shelf.suspect.add(number)
