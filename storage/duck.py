@@ -24,6 +24,7 @@ THREADS = 2
 CHECKPOINT = "128MiB"  # the log is folded into the file at this size: at the usual 16 MB a history spends its time doing it
 
 Failure = duckdb.Error
+_DAMAGED = ("Corrupt", "checksum", "Could not read enough bytes", "replaying WAL")  # as DuckDB tells it
 # what says nothing about the file that was read: a lack of memory, or the end of the program
 NOT_THE_FILE = (duckdb.OutOfMemoryException, duckdb.InterruptException)
 NO_SPACE = "No space left on device"
@@ -163,7 +164,12 @@ class Database:
         told = " ".join(str(error).split())
         if NO_SPACE in told:
             return StoreUnavailable(f"embedded store {self._path} cannot be opened ({told}); free some room on the disk")
-        if "lock" in told:
+        if any(words in told for words in _DAMAGED):
+            return StoreMisconfigured(
+                f"embedded store {self._path} is a damaged file ({told}); check its disk, move the data folder aside, and put it "
+                "back with `potwatt restore` from a backup"
+            )
+        if "lock on file" in told:
             return StoreMisconfigured(
                 f"embedded store {self._path} is held by another process ({told}); "
                 "stop that one, or ask it through its API: this store serves one process at a time"
