@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import urllib.error
@@ -22,7 +23,7 @@ from potwatt.selftest.writer import Writer
 from simulators.broker import MosquittoBroker, mosquitto_path
 
 PASSWORD_VARIABLE = "POTWATT_SELFTEST_PASSWORD"  # noqa: S105  (the name of a variable)
-_ANSWER_S = 5.0
+_ANSWER_S, _CONNECT_S = 5.0, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class Stand:
 @asynccontextmanager
 async def stand(settings: OutageSettings, folder: Path) -> AsyncIterator[Stand]:
     """Everything up but the program; everything gone at the end. Raises PotwattError where a part cannot be started."""
+    await asyncio.to_thread(_look, settings)
     broker_port, broker_link_port, store_link_port, gateway_port, api_port = _free_ports(5)
     run_id = f"{settings.seed:06d}-{os.getpid()}"
     async with AsyncExitStack() as stack:
@@ -106,6 +108,18 @@ async def _link(stack: AsyncExitStack, listen_port: int, host: str, port: int) -
     await link.start()
     stack.push_async_callback(link.stop)
     return link
+
+
+def _look(settings: OutageSettings) -> None:
+    """Raises InputError where nobody answers at an address that was given: a whole run would wait for it."""
+    given = [("--broker", host_and_port(settings.broker))] if settings.broker else []
+    if settings.store != "embedded":
+        given.append(("--store", _store_address(settings.store)))
+    for option, (host, port) in given:
+        try:
+            socket.create_connection((host, port), timeout=_CONNECT_S).close()
+        except OSError as error:
+            raise InputError(f"{option}: nobody answers at {host}:{port} ({error}); start that server or correct it") from error
 
 
 def _keeping_broker(port: int, folder: Path) -> MosquittoBroker:
