@@ -21,8 +21,11 @@ from plant.ports import SeriesStore
 from plant.series import Series, Span
 from plant.site import MAIN_SINK
 from potwatt.verify_spool import Kept, Pair, SpoolReading, Unread, lost_spans
+from storage.influx import InfluxStore
 
 SLICE_NS = 3_600 * 10**9
+KEEPS_LAST = (InfluxStore,)  # of two values of one instant; the others keep the first
+Identity = tuple[Pair, int]  # with the instant (UTC ns)
 
 
 @dataclass(slots=True)
@@ -70,6 +73,7 @@ async def verify(spool: Path, store: SeriesStore, span: Span, sink: str = MAIN_S
     ledger's and are not looked at. Raises StoreError, SpoolError."""
     cursor = await store.cursor() or await asyncio.to_thread(segments.load_cursor, OS_DISK, spool, sink)
     counts: dict[str, MeterCount] = {}
+    others: dict[Identity, float] = {}
     seen: dict[Pair, list[npt.NDArray[np.int64]]] = {}
     reading = SpoolReading(spool, cursor, span)
     pieces: Iterator[dict[Pair, Kept]] = reading.pieces()
@@ -80,7 +84,9 @@ async def verify(spool: Path, store: SeriesStore, span: Span, sink: str = MAIN_S
         reach = Span(min(int(k.t_ns[0]) for k in fresh.values()), max(int(k.t_ns[-1]) for k in fresh.values()) + 1)
         found = await store.read_many(list(fresh), reach)
         for pair, kept in fresh.items():
-            _compare(counts.setdefault(pair[0], MeterCount()), kept, found[pair])
+            others |= _compare(counts.setdefault(pair[0], MeterCount()), kept, found[pair], pair)
+    if others and isinstance(store, KEEPS_LAST):
+        await asyncio.to_thread(_accept_later, SpoolReading(spool, cursor, span, "every"), counts, others)
     await _count_extra(
         store, counts, {pair: (int(min(t[0] for t in ts)), int(max(t[-1] for t in ts))) for pair, ts in seen.items()}
     )
@@ -99,7 +105,19 @@ def _unseen(kept: Kept, seen: list[npt.NDArray[np.int64]]) -> Kept:
     return Kept(t_ns[new], kept.value[new], kept.passed)
 
 
-def _compare(count: MeterCount, kept: Kept, found: Series) -> None:
+def _accept_later(every: SpoolReading, counts: dict[str, MeterCount], others: dict[Identity, float]) -> None:
+    """Count as stored what the store has of an instant where any value that was spooled of it is the one."""
+    for piece in every.pieces():
+        for pair, kept in piece.items():
+            for t_ns, value in zip(kept.t_ns.tolist(), kept.value.tolist(), strict=True):
+                if others.get((pair, t_ns)) == value:
+                    del others[pair, t_ns]
+                    counts[pair[0]].conflicting -= 1
+                    counts[pair[0]].stored += 1
+
+
+def _compare(count: MeterCount, kept: Kept, found: Series, pair: Pair) -> dict[Identity, float]:
+    """Count them; what the store has where it has another value than the first."""
     at = np.searchsorted(found.t_ns, kept.t_ns)
     inside = at < len(found)
     there = np.zeros(len(kept.t_ns), bool)
@@ -116,6 +134,8 @@ def _compare(count: MeterCount, kept: Kept, found: Series) -> None:
         count.missing += absent
     else:
         count.waiting += absent
+    other = there & ~same
+    return {(pair, t_ns): there_is for t_ns, there_is in zip(kept.t_ns[other].tolist(), value[other].tolist(), strict=True)}
 
 
 async def _count_extra(store: SeriesStore, counts: dict[str, MeterCount], bounds: dict[Pair, tuple[int, int]]) -> None:

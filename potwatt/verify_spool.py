@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +22,12 @@ from storage.readings import normalised
 
 BLOCKS_AT_ONCE_FRAMES = 20_000
 Pair = tuple[str, str]
+Values = Literal["first", "every"]
 
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Distinct readings of one pair in a piece of the spool, ascending; the first value of an instant, as stores keep it."""
+    """Readings of one pair in a piece of the spool, ascending: the first value of an instant, or every one as spooled."""
 
     t_ns: npt.NDArray[np.int64]
     value: npt.NDArray[np.float64]
@@ -50,6 +52,7 @@ class SpoolReading:
     spool: Path
     cursor: SpoolCursor | None
     span: Span
+    values: Values = "first"
     unread: list[Unread] = field(default_factory=list)
 
     def pieces(self) -> Iterator[dict[Pair, Kept]]:
@@ -84,7 +87,7 @@ class SpoolReading:
             for rot in chunk.rotten:
                 if not (is_open and rot.end == end and rot.frames is None) and _overlaps(rot, self.span):
                     self.unread.append(Unread(number, rot.start, rot.end, rot.frames, rot.reason))
-            piece = _by_pair(chunk.blocks, passed, self.span)
+            piece = _by_pair(chunk.blocks, passed, self.span, self.values)
             if piece:
                 yield piece
             if chunk.end <= offset:
@@ -109,7 +112,7 @@ def _overlaps(of: Rot | LostSpan, span: Span) -> bool:
     return of.first_t_ns < span.end_ns and of.last_t_ns >= span.start_ns
 
 
-def _by_pair(blocks: list[FrameBlock], passed: bool, span: Span) -> dict[Pair, Kept]:
+def _by_pair(blocks: list[FrameBlock], passed: bool, span: Span, values: Values) -> dict[Pair, Kept]:
     columns: dict[Pair, list[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]] = {}
     for block in blocks:
         if block.event_ids:
@@ -125,6 +128,7 @@ def _by_pair(blocks: list[FrameBlock], passed: bool, span: Span) -> dict[Pair, K
                     columns.setdefault((meter, quantity), []).append((t_ns, value[finite, column]))
     kept: dict[Pair, Kept] = {}
     for pair, parts in columns.items():
-        t_ns, first = np.unique(np.concatenate([t for t, _ in parts]), return_index=True)
-        kept[pair] = Kept(t_ns, np.concatenate([v for _, v in parts])[first], passed)
+        t_ns, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+        order = np.unique(t_ns, return_index=True)[1] if values == "first" else np.argsort(t_ns, kind="stable")
+        kept[pair] = Kept(t_ns[order], value[order], passed)
     return kept

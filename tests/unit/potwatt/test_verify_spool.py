@@ -130,3 +130,28 @@ async def test_an_instant_that_comes_twice_counts_once_with_the_value_that_came_
     count = found.meters["m-1"]
     assert (count.spooled, count.stored, count.conflicting, count.extra) == (20, 20, 0, 0)
     assert count.holds
+
+
+class LastStore(MemoryStore):
+    """Keeps the last value of an instant, as InfluxDB does."""
+
+
+@pytest.mark.parametrize("more_between", [0, 25])
+async def test_a_store_that_keeps_the_last_value_of_an_instant_is_well_with_any_that_was_spooled(
+    tmp_path: Path, more_between: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("potwatt.verify.KEEPS_LAST", (LastStore,))
+    first, last = block(10), replace(block(10), value=block(10).value + 1)
+    others = [block(1000, first=1000 * (n + 1), meters=("m-2",)) for n in range(more_between)]
+    await spooled(tmp_path, first, *others, last)
+    for kept, value_is_one, keeping in (
+        (last, True, LastStore),
+        (last, False, MemoryStore),
+        (block(10, first=5), False, LastStore),
+    ):
+        store = keeping("smelter")
+        await store.setup()
+        await store.write([*others, replace(kept, t_ns=first.t_ns)])
+        count = (await verify(tmp_path, store, ALL)).meters["m-1"]
+        assert count.holds == value_is_one
+        assert (count.spooled, count.stored + count.conflicting, count.extra) == (20, 20, 0)
