@@ -16,12 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 from mosquitto_server import MosquittoServer
 from real_servers import free_port, listens, program, running
 
 settings.register_profile("potwatt", deadline=None)  # no test measures time
 settings.load_profile("potwatt")
+_PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_this_test_alone() -> Iterator[None]:
+    """What a test sets up of the logs ends with it; a trace is a few lines, without the values of every variable."""
+    structlog.configure(processors=[structlog.processors.add_log_level, structlog.processors.StackInfoRenderer(), _PLAIN])
+    yield
+    structlog.reset_defaults()
 
 
 @dataclass(frozen=True, slots=True)
