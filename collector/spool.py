@@ -73,6 +73,7 @@ class Spool:
         self._room = RoomKeeper(
             self._shelf,
             self._losses,
+            self._small,
             settings,
             self._bytes_max,
             directory=directory,

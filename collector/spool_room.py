@@ -14,6 +14,7 @@ from collector.spool_commit import GroupCommit, Room
 from collector.spool_losses import ANY_SINK, Cause, Losses, LostSpan
 from collector.spool_scan import extent, header_at
 from collector.spool_shelf import Shelf
+from collector.spool_small import SmallFiles
 from collector.spool_thin import Thinned, Thinner, slot_s
 from plant.errors import SpoolFull
 from plant.frame import FrameBlock
@@ -33,6 +34,7 @@ class RoomKeeper:
         self,
         shelf: Shelf,
         losses: Losses,
+        small: SmallFiles,
         settings: SpoolSettings,
         bytes_max: int,
         *,
@@ -42,7 +44,7 @@ class RoomKeeper:
         elapsed_ns: Callable[[], int],
     ) -> None:
         self._shelf, self._losses, self._directory, self._disk, self._clock = shelf, losses, directory, disk, clock
-        self.bytes_max = bytes_max
+        self._small, self.bytes_max = small, bytes_max
         self._when_full, self._held_max_h = settings.when_full, settings.max_hours
         self._elapsed_ns = elapsed_ns
         self._thinner = Thinner()
@@ -72,15 +74,18 @@ class RoomKeeper:
 
     async def _free(self, more: int) -> None:
         async with self._lock:
-            if self._shelf.aside_bytes:
-                await asyncio.to_thread(files.remove_unreadable, self._disk, self._directory)
-                self._shelf.aside_bytes = 0
+            await self._remove_aside()
             await self._trim(self.bytes_max - more)
             while self._when_full == "drop_oldest" and more <= self.bytes_max and not self._fits(more):
                 oldest = self._shelf.oldest_droppable()
                 if oldest is None:
                     return
                 await self._give_up(oldest)
+
+    async def _remove_aside(self) -> None:
+        if self._shelf.aside_bytes:
+            await asyncio.to_thread(files.remove_unreadable, self._disk, self._directory)
+            self._shelf.aside_bytes = 0
 
     async def _drop_aged(self) -> float:
         """Drop what was held for too long; for how long the oldest has been held then."""
@@ -94,18 +99,19 @@ class RoomKeeper:
 
     async def on_disk(self) -> Room:
         """The disk has no room, whatever the bound says."""
-        if self._when_full == "drop_newest":
-            return Room.REFUSE
         with suppress(SpoolFull):
             async with self._lock:
                 before = self._shelf.size_bytes
+                await self._remove_aside()
                 await self._trim(0)
                 oldest = self._shelf.oldest_droppable()
                 if self._shelf.size_bytes == before and self._when_full == "drop_oldest" and oldest is not None:
                     await self._give_up(oldest)
                 if self._shelf.size_bytes < before:
+                    # before the writer takes the room: else the next loss could not be told, and so nothing be dropped
+                    await asyncio.to_thread(self._small.keep_reserve)
                     return Room.MADE
-        return Room.WAIT
+        return Room.REFUSE if self._when_full == "drop_newest" else Room.WAIT
 
     async def trim(self) -> None:
         """Remove the segments that every required sink has passed; best-effort ones are waited for while there is room."""
