@@ -225,7 +225,8 @@ async def test_poison_goes_to_quarantine_and_does_not_come_again(bench: Bench) -
     async with bench.source(kept):
         await bench.connected()
         await bench.publish(range(3, 4))
-        await until(lambda: kept.numbers() == [1, 2, 3])
+        # the acknowledgement of what came last before the end may have been lost with it
+        await until(lambda: list(dict.fromkeys(kept.numbers())) == [1, 2, 3])
     assert bench.counted("quarantined") == 3
 
 
