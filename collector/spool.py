@@ -8,7 +8,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import errno
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from collector.spool_format import Rot, encode_block, split_block
 from collector.spool_losses import ANY_SINK, FILE, Cause, Losses, LossesDamaged, LossRecord, LostSpan, read_losses
 from collector.spool_read import READ_TRIES_MAX, Reader
 from collector.spool_room import NS_PER_H, RoomKeeper
-from collector.spool_scan import extent, header_at
+from collector.spool_scan import begun_ns, extent, header_at, may_begin
 from collector.spool_shelf import Shelf
 from collector.spool_small import NO_SPACE, SmallFiles, set_aside
 from plant.errors import SpoolError, SpoolFull
@@ -122,7 +123,7 @@ class Spool:
             sizes = {n: size for n, size in found.items() if n > gone_through}
             rotten = self._cut(sizes)
             for sink in self._shelf.cursors:
-                self._shelf.cursors[sink] = self._load_cursor(sink, sizes)
+                self._shelf.cursors[sink] = self._load_cursor(sink, sizes, [SpoolCursor(n, rot.start) for n, rot in rotten])
             self._small.clean()
             self._look_back(sizes)
             # Above every number it ever gave out, also where the directory was wiped: no cursor may fit by chance.
@@ -162,10 +163,10 @@ class Spool:
         else:
             files.remove_segments(self._disk, self._directory, numbers)
 
-    def _load_cursor(self, sink: str, sizes: dict[int, int]) -> SpoolCursor | None:
+    def _load_cursor(self, sink: str, sizes: dict[int, int], rotten: Collection[SpoolCursor]) -> SpoolCursor | None:
         try:
             found = files.load_cursor(self._disk, self._directory, sink)
-            if found is not None and not self._between_records(found, sizes):
+            if found is not None and found not in rotten and not may_begin(self._disk, self._directory, found, sizes):
                 raise files.CursorDamaged(f"{files.cursor_path(self._directory, sink)}: no record begins at {found}")
         except files.CursorDamaged as error:
             # to send again stores nothing twice, while not to start loses what the sources cannot keep
@@ -175,16 +176,18 @@ class Spool:
             return None
         return found
 
-    def _between_records(self, at: SpoolCursor, sizes: dict[int, int]) -> bool:
-        if at.segment not in sizes or at.offset in (0, sizes[at.segment]):
-            return True  # a segment that is gone was passed, or is told lost
-        return header_at(self._disk, self._directory, at.segment, at.offset) is not None
-
     def _cut(self, sizes: dict[int, int]) -> list[tuple[int, Rot]]:
         rotten: list[tuple[int, Rot]] = []
         for number in sizes:
             later = [n for n in sizes if n > number and sizes[n]]
-            tail = files.cut_torn_tail(self._disk, self._directory, number, later)
+            try:
+                tail = files.cut_torn_tail(self._disk, self._directory, number, later)
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                path = files.segment_path(self._directory, number)
+                self._health.set("spool:start", "degraded", f"{path}: {error.strerror}; it was not looked at, check the disk")
+                continue  # readers try it for a while, since a disk may only stumble, then set it aside and tell the loss
             sizes[number] -= tail.cut_bytes
             self._health.count("spool_torn_bytes", {}, tail.cut_bytes + sum(rot.end - rot.start for rot in tail.rotten))
             rotten += [(number, rot) for rot in tail.rotten]
@@ -196,8 +199,8 @@ class Spool:
         """Go on with the running time where the last record left it: no clock of the day says how long a record was held."""
         for number, size in sizes.items():
             if size:
-                header = header_at(self._disk, self._directory, number, 0)
-                self._shelf.put(number, size, 0 if header is None else header.taken_ns)
+                before_ns = max(self._shelf.begun_ns.values(), default=0)
+                self._shelf.put(number, size, begun_ns(self._disk, self._directory, number, before_ns))
         begun = self._shelf.begun_ns
         last_ns = extent(self._disk, self._directory, max(begun), 0, sizes[max(begun)]).taken_ns if begun else 0
         self._elapsed_before_ns = max([last_ns, *begun.values()])

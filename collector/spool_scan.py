@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import errno
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from collector.disk import Disk
 from collector.segments import segment_path
 from collector.spool_format import HEADER_BYTES, RecordHeader, next_header, read_header
 from plant.errors import SpoolRotten
+from plant.ports import SpoolCursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,29 @@ def header_at(disk: Disk, directory: Path, number: int, offset: int) -> RecordHe
         return read_header(memoryview(disk.read(segment_path(directory, number), offset, HEADER_BYTES)))
     except SpoolRotten:
         return None
+
+
+def begun_ns(disk: Disk, directory: Path, number: int, otherwise_ns: int) -> int:
+    """When a segment's first record was taken in, as far as the disk gives it back. Raises OSError."""
+    try:
+        header = header_at(disk, directory, number, 0)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return otherwise_ns
+    return otherwise_ns if header is None else header.taken_ns
+
+
+def may_begin(disk: Disk, directory: Path, at: SpoolCursor, sizes: Mapping[int, int]) -> bool:
+    """Whether a record begins or ends at a place, or nobody can tell: its segment is gone or not given back. Raises OSError."""
+    if at.segment not in sizes or at.offset in (0, sizes[at.segment]):
+        return True  # a segment that is gone was passed, or is told lost
+    try:
+        return header_at(disk, directory, at.segment, at.offset) is not None
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return True
 
 
 def extent(disk: Disk, directory: Path, number: int, start: int, end: int) -> Extent:
